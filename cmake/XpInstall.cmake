@@ -1,0 +1,8 @@
+# cmake --install: programs in bin/, the shipped recipes in share/exp/recipes.
+include(GNUInstallDirs)
+install(TARGETS exp RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(XP_TORCH)
+  set_target_properties(exp-compute PROPERTIES INSTALL_RPATH "${EXP_TORCH_ROOT}/lib")
+  install(TARGETS exp-compute RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/exp)

@@ -1,0 +1,116 @@
+# xp_library(FOLDER [TORCH] [PUBLIC target...] [PRIVATE target...])
+#
+# The sources of FOLDER (without cli folders of their own) become the static library exp::NAME, NAME being
+# the last part of FOLDER, and tests/NAME/*_test.cpp become the test program NAME_test. A folder that has
+# no sources yet becomes an interface library, so that layers.cmake is the whole picture from the first day.
+include(GoogleTest)
+
+# Suites are labelled by the end of their name: *Parity, *Integration, *Stress; others are unit tests.
+# *Gpu, *Dist and *Slurm add a label of that name. Every test of a TORCH folder carries `torch`.
+function(xp_discover_tests target torch)
+  set(extra "")
+  if(torch)
+    set(extra torch)
+  endif()
+  set(common DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set(env "XP_SOURCE_DIR=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1")
+  set(rest "*Parity.*:*Integration.*:*Stress.*:*Gpu.*:*Dist.*:*Slurm.*")
+  gtest_discover_tests(${target} TEST_FILTER "-${rest}" ${common}
+    PROPERTIES LABELS "unit;${extra}" ENVIRONMENT "${env}" TIMEOUT 300)
+  foreach(kind parity integration stress)
+    string(SUBSTRING ${kind} 0 1 first)
+    string(TOUPPER ${first} first)
+    string(SUBSTRING ${kind} 1 -1 tail)
+    gtest_discover_tests(${target} TEST_FILTER "*${first}${tail}.*" TEST_LIST ${target}_${kind} ${common}
+      PROPERTIES LABELS "${kind};${extra}" ENVIRONMENT "${env}" TIMEOUT 1500)
+  endforeach()
+  foreach(kind Gpu Dist Slurm)
+    string(TOLOWER ${kind} label)
+    gtest_discover_tests(${target} TEST_FILTER "*${kind}.*" TEST_LIST ${target}_${label} ${common}
+      PROPERTIES LABELS "integration;${label};${extra}" ENVIRONMENT "${env}" TIMEOUT 900)
+  endforeach()
+endfunction()
+
+function(xp_library folder)
+  cmake_parse_arguments(ARG "TORCH" "" "PUBLIC;PRIVATE" ${ARGN})
+  if(ARG_TORCH AND NOT XP_TORCH)
+    return()
+  endif()
+  get_filename_component(name ${folder} NAME)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/fuzz/")
+  list(FILTER sources EXCLUDE REGEX "_(gloo|nccl)\\.cpp$")
+  set(target xp_${name})
+  if(NOT sources)
+    add_library(${target} INTERFACE)
+    target_include_directories(${target} INTERFACE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(${target} INTERFACE ${ARG_PUBLIC})
+  else()
+    add_library(${target} STATIC ${sources})
+    target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
+    target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} xp_warnings)
+    if(ARG_TORCH)
+      xp_use_torch(${target} PUBLIC)
+    endif()
+  endif()
+  add_library(exp::${name} ALIAS ${target})
+  if(EXISTS ${CMAKE_SOURCE_DIR}/${folder}/folder.cmake)
+    include(${CMAKE_SOURCE_DIR}/${folder}/folder.cmake)
+  endif()
+
+  file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/*_test.cpp)
+  if(tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE exp::${name} exp::testing ${ARG_PUBLIC} ${ARG_PRIVATE} xp_warnings)
+    if(ARG_TORCH)
+      xp_use_torch(${name}_test PRIVATE)
+    endif()
+    xp_discover_tests(${name}_test "${ARG_TORCH}")
+  endif()
+endfunction()
+
+# What every test program shares: paths of the fixtures, temporary folders.
+file(GLOB XP_TESTING_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/testing/*.cpp)
+add_library(xp_testing STATIC ${XP_TESTING_SOURCES})
+target_include_directories(xp_testing PUBLIC ${CMAKE_SOURCE_DIR})
+target_link_libraries(xp_testing PUBLIC GTest::gtest GTest::gmock nlohmann_json::nlohmann_json xp_base
+                      PRIVATE exp_hdf5 xp_warnings GTest::gtest)
+add_library(exp::testing ALIAS xp_testing)
+
+# Two programs: `exp` (torch-free) and `exp-compute` (everything).
+function(xp_programs folder)
+  file(GLOB shared CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
+  list(REMOVE_ITEM shared ${CMAKE_SOURCE_DIR}/${folder}/main.cpp)
+  add_library(xp_cli STATIC ${shared})
+  target_include_directories(xp_cli PUBLIC ${CMAKE_SOURCE_DIR})
+  target_link_libraries(xp_cli
+    PUBLIC exp::base exp::recipe exp::schema exp::graph exp::tracker
+    PRIVATE exp::report exp::sweeps exp::metric CLI11::CLI11 nlohmann_json::nlohmann_json SQLite::SQLite3 xp_warnings)
+  add_library(exp::cli ALIAS xp_cli)
+
+  add_executable(exp ${folder}/main.cpp)
+  target_link_libraries(exp PRIVATE exp::cli CLI11::CLI11 xp_warnings)
+
+  if(XP_TORCH)
+    file(GLOB compute CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/compute/*.cpp)
+    add_executable(exp-compute ${folder}/main.cpp ${compute})
+    target_compile_definitions(exp-compute PRIVATE XP_COMPUTE)
+    target_link_libraries(exp-compute PRIVATE exp::cli exp::data exp::frontend exp::model exp::dist exp::train
+      exp::checkpoint exp::metric exp::ops CLI11::CLI11 nlohmann_json::nlohmann_json exp_png xp_warnings)
+    xp_use_torch(exp-compute PRIVATE)
+  endif()
+
+  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*_test.cpp)
+  if(tests)
+    add_executable(cli_test ${tests})
+    target_link_libraries(cli_test PRIVATE exp::cli exp::testing exp::report exp::sweeps CLI11::CLI11
+      nlohmann_json::nlohmann_json SQLite::SQLite3 xp_warnings)
+    add_dependencies(cli_test exp)
+    if(XP_TORCH)
+      add_dependencies(cli_test exp-compute)
+    endif()
+    target_compile_definitions(cli_test PRIVATE XP_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+      XP_HAS_COMPUTE=$<BOOL:${XP_TORCH}>)
+    xp_discover_tests(cli_test FALSE)
+  endif()
+endfunction()

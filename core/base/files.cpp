@@ -1,0 +1,167 @@
+#include "core/base/files.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+
+namespace xp {
+namespace fs = std::filesystem;
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void fail(std::string_view what, const fs::path& path, Exit code) {
+  const int error = errno;
+  std::string hint;
+  if (error == ENOSPC) hint = "; free some space and run the same command again";
+  if (error == EACCES || error == EROFS) hint = "; check the permissions of this folder";
+  throw Error(fmt::format("cannot {} {}: {}{}", what, path.string(), std::strerror(error), hint), code);
+}
+
+void write_all(int fd, std::string_view text, const fs::path& path) {
+  while (!text.empty()) {
+    const auto wrote = ::write(fd, text.data(), text.size());
+    if (wrote < 0) {
+      if (errno == EINTR) continue;
+      fail("write", path, Exit::kFailed);
+    }
+    text.remove_prefix(static_cast<size_t>(wrote));
+  }
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& file) {
+  const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (in.get() < 0) fail("read", file, Exit::kData);
+  std::string out;
+  std::string block(1 << 16, '\0');
+  while (true) {
+    const auto got = ::read(in.get(), block.data(), block.size());
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      fail("read", file, Exit::kData);
+    }
+    if (got == 0) return out;
+    out.append(block.data(), static_cast<size_t>(got));
+  }
+}
+
+AtomicFile::AtomicFile(fs::path final_path)
+    : final_(std::move(final_path)), temporary_(final_.string() + ".tmp-" + make_ulid()) {}
+
+AtomicFile::~AtomicFile() {
+  if (committed_) return;
+  std::error_code ignored;
+  fs::remove(temporary_, ignored);
+}
+
+void AtomicFile::commit() {
+  sync_path(temporary_);
+  if (::rename(temporary_.c_str(), final_.c_str()) != 0) fail("write", final_, Exit::kFailed);
+  committed_ = true;
+  sync_path(final_.has_parent_path() ? final_.parent_path() : fs::path("."));
+}
+
+void write_file_atomic(const fs::path& file, std::string_view text) {
+  AtomicFile out(file);
+  {
+    const Descriptor fd(::open(out.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (fd.get() < 0) fail("write", file, Exit::kFailed);
+    write_all(fd.get(), text, file);
+  }
+  out.commit();
+}
+
+void sync_path(const fs::path& path) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) fail("open", path, Exit::kFailed);
+  // Some file systems have no fsync for folders; EINVAL says so and is no loss.
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) fail("sync", path, Exit::kFailed);
+}
+
+void sync_tree(const fs::path& folder) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file() || entry.is_directory()) sync_path(entry.path());
+  }
+  sync_path(folder);
+}
+
+bool publish_folder(const fs::path& built, const fs::path& final_path) {
+  sync_tree(built);
+  if (::rename(built.c_str(), final_path.c_str()) != 0) {
+    if (errno == EEXIST || errno == ENOTEMPTY) return false;
+    fail("write", final_path, Exit::kFailed);
+  }
+  sync_path(final_path.parent_path());
+  return true;
+}
+
+std::optional<FileLock> FileLock::try_acquire(const fs::path& file) {
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0) fail("open the lock", file, Exit::kFailed);
+  struct flock range {};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  if (::fcntl(fd, F_OFD_SETLK, &range) == 0) return FileLock(fd);
+  const int error = errno;
+  ::close(fd);
+  if (error == EAGAIN || error == EACCES) return std::nullopt;
+  errno = error;
+  fail("lock", file, Exit::kFailed);
+}
+
+std::optional<FileLock> FileLock::acquire(const fs::path& file, const std::function<bool()>& waiting) {
+  while (true) {
+    if (auto lock = try_acquire(file)) return lock;
+    if (!waiting()) return std::nullopt;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+}
+
+FileLock::~FileLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+uint64_t free_bytes(const fs::path& path) {
+  fs::path at = fs::absolute(path);
+  while (!fs::exists(at) && at.has_relative_path()) at = at.parent_path();
+  struct statvfs info {};
+  if (::statvfs(at.c_str(), &info) != 0) fail("look at", at, Exit::kFailed);
+  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+}
+
+fs::path expand_user(std::string_view path) {
+  if (path == "~" || path.starts_with("~/")) {
+    const char* home = std::getenv("HOME");
+    if (home != nullptr && *home != '\0') return fs::path(home) / (path.size() > 2 ? path.substr(2) : "");
+  }
+  return fs::path(path);
+}
+
+}  // namespace xp
