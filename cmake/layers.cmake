@@ -4,7 +4,7 @@ xp_library(core/recipe      PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_jso
 xp_library(core/schema      PUBLIC exp::base exp::recipe)
 xp_library(core/metric      PUBLIC exp::base)
 xp_library(core/ops         PUBLIC exp::base)
-xp_library(core/graph       PUBLIC exp::base exp::recipe exp::schema PRIVATE nlohmann_json::nlohmann_json)
+xp_library(core/graph       PUBLIC exp::base exp::recipe exp::schema exp::tracker PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/checkpoint  PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json ZLIB::ZLIB)
 xp_library(data             PUBLIC exp::base exp::recipe exp::schema
                             PRIVATE exp_hdf5 exp_sndfile exp_soxr exp_png nlohmann_json::nlohmann_json)
