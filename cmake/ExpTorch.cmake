@@ -15,7 +15,7 @@ if(NOT EXISTS "${EXP_TORCH_ROOT}/lib/libtorch_cpu.so")
   message(FATAL_ERROR "no LibTorch in ${EXP_TORCH_ROOT}: run scripts/setup.sh, or set EXP_TORCH_ROOT to a "
     "folder that holds lib/libtorch_cpu.so (version ${XP_TORCH_VERSION}), or configure with -DXP_TORCH=OFF")
 endif()
-file(STRINGS "${EXP_TORCH_ROOT}/include/torch/headeronly/version.h" _version REGEX "define TORCH_VERSION_M")
+file(STRINGS "${EXP_TORCH_ROOT}/include/torch/headeronly/version.h" _version REGEX "define TORCH_VERSION_M[AI]")
 string(REGEX REPLACE "[^0-9]+([0-9]+)[^0-9]+([0-9]+).*" "\\1.\\2" _version "${_version}")
 if(NOT _version STREQUAL XP_TORCH_VERSION)
   message(FATAL_ERROR "LibTorch in ${EXP_TORCH_ROOT} is ${_version}; exp is built against ${XP_TORCH_VERSION}")

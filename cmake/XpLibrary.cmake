@@ -74,7 +74,7 @@ file(GLOB XP_TESTING_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/testing
 add_library(xp_testing STATIC ${XP_TESTING_SOURCES})
 target_include_directories(xp_testing PUBLIC ${CMAKE_SOURCE_DIR})
 target_link_libraries(xp_testing PUBLIC GTest::gtest GTest::gmock nlohmann_json::nlohmann_json xp_base
-                      PRIVATE exp_hdf5 xp_warnings GTest::gtest)
+                      PRIVATE exp_hdf5 xp_warnings)
 add_library(exp::testing ALIAS xp_testing)
 
 # Two programs: `exp` (torch-free) and `exp-compute` (everything).
@@ -85,8 +85,14 @@ function(xp_programs folder)
   target_include_directories(xp_cli PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(xp_cli
     PUBLIC exp::base exp::recipe exp::schema exp::graph exp::tracker
-    PRIVATE exp::report exp::sweeps exp::metric CLI11::CLI11 nlohmann_json::nlohmann_json SQLite::SQLite3 xp_warnings)
+    PRIVATE exp::report exp::sweeps exp::metric CLI11::CLI11 nlohmann_json::nlohmann_json SQLite::SQLite3 ${CMAKE_DL_LIBS} xp_warnings)
   add_library(exp::cli ALIAS xp_cli)
+
+  add_custom_target(xp_build_id COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DVERSION=${PROJECT_VERSION}
+    -DOUT=${CMAKE_BINARY_DIR}/generated/core/cli/build_id.h -P ${CMAKE_SOURCE_DIR}/cmake/BuildId.cmake
+    BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/core/cli/build_id.h)
+  add_dependencies(xp_cli xp_build_id)
+  target_include_directories(xp_cli PUBLIC ${CMAKE_BINARY_DIR}/generated)
 
   add_executable(exp ${folder}/main.cpp)
   target_link_libraries(exp PRIVATE exp::cli CLI11::CLI11 xp_warnings)

@@ -29,12 +29,13 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> c, std::array<uint32_t, 2
 }  // namespace
 
 Rng::Rng(uint64_t seed, std::string_view purpose, uint64_t epoch, uint64_t index) {
-  // The key takes seed and purpose; the upper counter words take epoch and index. Mixing the pair down to
-  // 96 bits keeps every epoch and index below 2^48 apart exactly.
+  // The key takes seed and purpose; the upper counter words take epoch and index. Mixing the pair
+  // down to 96 bits keeps every epoch and index below 2^48 apart exactly.
   const uint64_t key = XXH3_64bits_withSeed(purpose.data(), purpose.size(), seed);
   key_ = {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32U)};
   counter_ = {0, static_cast<uint32_t>(index),
-              (static_cast<uint32_t>(index >> 32U) & 0xFFFFU) | (static_cast<uint32_t>(epoch >> 32U) << 16U),
+              (static_cast<uint32_t>(index >> 32U) & 0xFFFFU) |
+                  (static_cast<uint32_t>(epoch >> 32U) << 16U),
               static_cast<uint32_t>(epoch)};
 }
 
@@ -58,7 +59,7 @@ double Rng::uniform() { return static_cast<double>(bits64() >> 11U) * 0x1.0p-53;
 
 uint64_t Rng::below(uint64_t n) {
   // Lemire 2019, "Fast random integer generation in an interval".
-  using Wide = unsigned __int128;
+  __extension__ using Wide = unsigned __int128;
   Wide product = static_cast<Wide>(bits64()) * n;
   auto low = static_cast<uint64_t>(product);
   if (low < n) {

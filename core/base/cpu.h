@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace xp {
+
+/// Cores that this process may really use: the smaller of its affinity mask and its cgroup's CPU
+/// quota (version 2 cpu.max, version 1 cfs quota), rounded up, at least 1. `cgroup_root` is for
+/// tests.
+int usable_cores(const std::filesystem::path& cgroup_root = "/sys/fs/cgroup");
+
+/// Bytes of memory this process may use: the smaller of the machine's and its cgroup's limit.
+uint64_t usable_memory(const std::filesystem::path& cgroup_root = "/sys/fs/cgroup");
+
+/// The CPU's model name and the vector units that exp uses: "Intel(R) Xeon(R) Processor (avx2
+/// avx512 amx_bf16)".
+std::string cpu_name();
+
+/// True where the CPU multiplies bf16 matrices in hardware (AMX or AVX512-BF16): what precision =
+/// "auto" asks.
+bool has_bf16_units();
+
+/// CPU seconds (user + system) that this process used so far, all threads.
+double process_cpu_seconds();
+
+/// Largest resident size so far, in bytes.
+uint64_t peak_resident_bytes();
+
+}  // namespace xp

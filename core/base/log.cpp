@@ -1,0 +1,87 @@
+#include "core/base/log.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/progress.h"
+
+namespace xp::log {
+namespace {
+
+struct State {
+  std::mutex mutex;
+  Level level = Level::kInfo;
+  FILE* file = nullptr;
+};
+
+State& state() {
+  static State instance;
+  return instance;
+}
+
+constexpr const char* name(Level level) {
+  switch (level) {
+    case Level::kDebug:
+      return "debug";
+    case Level::kInfo:
+      return "info";
+    case Level::kWarning:
+      return "warning";
+    case Level::kError:
+      return "error";
+  }
+  return "?";
+}
+
+constexpr const char* colour(Level level) {
+  switch (level) {
+    case Level::kWarning:
+      return "\033[33m";
+    case Level::kError:
+      return "\033[31m";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+void set_level(Level level) {
+  const std::lock_guard lock(state().mutex);
+  state().level = level;
+}
+
+void set_file(const std::filesystem::path& file) {
+  const std::lock_guard lock(state().mutex);
+  if (state().file != nullptr) std::fclose(state().file);
+  state().file = std::fopen(file.c_str(), "ae");
+}
+
+bool colours(int descriptor) {
+  const char* no_color = std::getenv("NO_COLOR");
+  return (no_color == nullptr || *no_color == '\0') && isatty(descriptor) != 0;
+}
+
+void write(Level level, std::string_view text) {
+  const std::lock_guard lock(state().mutex);
+  if (state().file != nullptr) {
+    fmt::print(state().file, "{} {} {}\n", utc_text(wall_ns()), name(level), text);
+    std::fflush(state().file);
+  }
+  if (level < state().level) return;
+  clear_progress_line();
+  // Information is the bare text: it is what a person reads; the others say what they are.
+  const bool plain = level == Level::kInfo;
+  const bool paint = !plain && colours(STDERR_FILENO);
+  const std::string line = plain ? fmt::format("{}\n", text)
+                                 : fmt::format("{}{}:{} {}\n", paint ? colour(level) : "",
+                                               name(level), paint ? "\033[0m" : "", text);
+  std::fwrite(line.data(), 1, line.size(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace xp::log

@@ -1,0 +1,48 @@
+#include "core/base/stop.h"
+
+#include <atomic>
+#include <csignal>
+
+#include <unistd.h>
+
+namespace xp {
+namespace {
+
+std::atomic<int> reason{0};
+static_assert(std::atomic<int>::is_always_lock_free, "set from a signal handler");
+
+extern "C" void on_signal(int signal) {
+  const auto wanted =
+      static_cast<int>(signal == SIGINT ? StopReason::kInterrupted : StopReason::kPreempted);
+  int none = 0;
+  if (reason.compare_exchange_strong(none, wanted)) return;
+  // A second SIGUSR2 is the scheduler repeating itself; a second SIGINT or SIGTERM means now.
+  if (signal != SIGUSR2) _exit(static_cast<int>(exit_code(static_cast<StopReason>(wanted))));
+}
+
+}  // namespace
+
+void install_stop_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR2}) sigaction(signal, &action, nullptr);
+}
+
+StopReason stop_requested() {
+  return static_cast<StopReason>(reason.load(std::memory_order_relaxed));
+}
+
+void request_stop(StopReason wanted) { reason = static_cast<int>(wanted); }
+
+void throw_if_stopped() {
+  const StopReason now = stop_requested();
+  if (now != StopReason::kNone) throw Stopped(now);
+}
+
+Exit exit_code(StopReason why) {
+  return why == StopReason::kPreempted ? Exit::kPreempted : Exit::kInterrupted;
+}
+
+}  // namespace xp

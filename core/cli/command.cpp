@@ -1,0 +1,174 @@
+#include "core/cli/command.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/log.h"
+#include "core/base/progress.h"
+#include "core/base/stop.h"
+#include "core/cli/version.h"
+
+namespace xp::cli {
+namespace fs = std::filesystem;
+
+#define XP_COMMAND(name, where, help) std::unique_ptr<Command> make_##name();
+#include "core/cli/commands.inc"
+#undef XP_COMMAND
+
+const std::vector<CommandEntry>& commands() {
+  static const std::vector<CommandEntry> table = {
+#define XP_COMMAND(name, where, help) {#name, Where::where, help, &make_##name},
+#include "core/cli/commands.inc"
+#undef XP_COMMAND
+  };
+  return table;
+}
+
+fs::path Session::workspace() const {
+  const fs::path here = fs::current_path();
+  for (fs::path at = here;; at = at.parent_path()) {
+    if (fs::exists(at / "exp.toml")) return at;
+    if (at == at.parent_path()) return here;
+  }
+}
+
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  exp run recipes/esc50/quickstart.toml\n"
+    "  exp sweep --param tome.r=0:64:8\n"
+    "  exp report\n"
+    "  exp COMMAND --help\n";
+
+int exec_compute(const Session& session) {
+  const fs::path program = session.program.parent_path() / "exp-compute";
+  if (!fs::exists(program)) {
+    throw Error(
+        fmt::format("{} is not there: this build has no compute part; build it with LibTorch "
+                    "(cmake --preset release)",
+                    program.string()),
+        Exit::kFailed);
+  }
+  std::vector<std::string> words = {program.string()};
+  words.insert(words.end(), session.arguments.begin(), session.arguments.end());
+  std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::fflush(nullptr);
+  execv(argv[0], argv.data());
+  throw Error(fmt::format("cannot start {}: {}", program.string(), std::strerror(errno)),
+              Exit::kFailed);
+}
+
+int dispatch(const CommandEntry& entry, Command& command, Session& session) {
+#ifdef XP_COMPUTE
+  if (entry.where == Where::kCompute) return compute_function(entry.name)(command, session);
+  return command.run(session);
+#else
+  const int code = command.run(session);
+  if (code != Command::kContinue) return code;
+  XP_CHECK(entry.where == Where::kCompute, std::string(entry.name) + " has no compute half");
+  return exec_compute(session);
+#endif
+}
+
+/// CLI11 calls words that nobody declared "extras"; for a first word that is a mistyped command we
+/// can do better.
+std::string unknown_command_text(const std::string& word) {
+  std::vector<std::string> names;
+  for (const auto& entry : commands()) names.emplace_back(entry.name);
+  const std::string guess = nearest(word, names);
+  return fmt::format("unknown command '{}'{}; `exp --help` lists the commands", word,
+                     guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess));
+}
+
+int run_parsed(int argc, char** argv) {
+  Session session;
+  session.program = fs::read_symlink("/proc/self/exe");
+  for (int i = 1; i < argc; ++i) session.arguments.emplace_back(argv[i]);
+
+  CLI::App app("exp: experiments that make audio transformers fast", "exp");
+  app.footer(kExamples);
+  app.set_version_flag("--version", version_text());
+  app.add_flag("--json", session.json, "tables as JSON on stdout");
+  app.add_flag("-v,--verbose", session.verbosity, "say more (-vv: everything)");
+  app.add_flag("-q,--quiet", session.quiet, "no progress displays");
+  app.add_option("--log-file", session.log_file, "every message also goes to this file");
+  app.fallthrough();
+  app.require_subcommand(0, 1);
+
+  std::vector<std::unique_ptr<Command>> all;
+  std::vector<CLI::App*> apps;
+  for (const auto& entry : commands()) {
+    all.push_back(entry.make());
+    apps.push_back(app.add_subcommand(entry.name, entry.help));
+    all.back()->declare(*apps.back());
+  }
+
+  for (const auto& word : session.arguments) {
+    if (word.starts_with("-")) continue;
+    const bool known = std::any_of(commands().begin(), commands().end(),
+                                   [&](const auto& c) { return word == c.name; });
+    if (!known) throw Error(unknown_command_text(word));
+    break;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);  // --help, --version
+  } catch (const CLI::ParseError& error) {
+    throw Error(fmt::format(
+        "{}; see `exp {}--help`", error.what(),
+        app.get_subcommands().empty() ? "" : app.get_subcommands().front()->get_name() + " "));
+  }
+  if (session.verbosity > 0) log::set_level(log::Level::kDebug);
+  if (session.quiet) set_progress_enabled(false);
+  if (!session.log_file.empty()) log::set_file(session.log_file);
+  for (size_t i = 0; i < apps.size(); ++i) {
+    if (apps[i]->parsed()) return dispatch(commands()[i], *all[i], session);
+  }
+  fmt::print("{}", app.help());
+  return 0;
+}
+
+int report(std::string_view text, Exit code) {
+  log::write(log::Level::kError, text);
+  return static_cast<int>(code);
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  install_stop_signals();
+  try {
+    return run_parsed(argc, argv);
+  } catch (const Error& error) {
+    return report(error.what(), error.code());
+  } catch (const Stopped& stopped) {
+    return report(stopped.reason() == StopReason::kPreempted
+                      ? "preempted; the same command goes on from here"
+                      : "interrupted; the same command goes on from here",
+                  exit_code(stopped.reason()));
+  } catch (const std::bad_alloc&) {
+    return report("out of memory; lower train.batch_size, train.micro_batch or eval.batch_size",
+                  Exit::kFailed);
+  } catch (const std::logic_error& error) {
+    return report(error.what(), Exit::kInternal);
+  } catch (const std::exception& error) {
+    return report(error.what(), Exit::kFailed);
+  }
+}
+
+}  // namespace xp::cli

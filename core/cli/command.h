@@ -1,0 +1,63 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace xp::cli {
+
+/// What every command sees of the process: global options, the arguments as given, the workspace.
+struct Session {
+  std::vector<std::string> arguments;  ///< argv without the program's name
+  bool json = false;                   ///< --json: tables as JSON on stdout
+  int verbosity = 0;                   ///< -v, -vv
+  bool quiet = false;                  ///< --quiet: no progress displays
+  std::filesystem::path log_file;      ///< --log-file
+  std::filesystem::path program;       ///< the running binary
+
+  /// The workspace: the nearest folder upwards that has an exp.toml, else the working directory.
+  std::filesystem::path workspace() const;
+};
+
+/// One command. `declare` adds its options to a CLI11 app and binds them to members; `run` does the
+/// work in `exp`. For a kCompute command `run` validates and plans; when it returns kContinue,
+/// `exp` replaces itself by `exp-compute` with the same arguments, which declares, parses and calls
+/// compute_NAME.
+class Command {
+ public:
+  static constexpr int kContinue = -1;
+
+  virtual ~Command() = default;
+  virtual void declare(CLI::App& app) = 0;
+  /// Returns the exit code. Throws Error for the user's mistakes.
+  virtual int run(Session& session) = 0;
+};
+
+enum class Where { kLocal, kCompute };
+
+struct CommandEntry {
+  const char* name;
+  Where where;
+  const char* help;
+  std::unique_ptr<Command> (*make)();
+};
+
+/// The table of commands.inc, sorted by name.
+const std::vector<CommandEntry>& commands();
+
+/// Parses the command line, runs the command and turns every exception into one message and an exit
+/// code. In `exp-compute` kCompute commands go to their compute half.
+int run_command_line(int argc, char** argv);
+
+#ifdef XP_COMPUTE
+/// The compute half of a kCompute command, by name; null where there is none.
+using ComputeFunction = int (*)(Command&, Session&);
+ComputeFunction compute_function(const std::string& name);
+#endif
+
+}  // namespace xp::cli

@@ -1,0 +1,23 @@
+// The compute halves of the kCompute commands, by name. Linked into exp-compute only.
+
+#include "core/cli/command.h"
+
+namespace xp::cli {
+
+#define XP_COMMAND(name, where, help) XP_DECLARE_##where(name)
+#define XP_DECLARE_kLocal(name)
+#define XP_DECLARE_kCompute(name) int compute_##name(Command& command, Session& session);
+#include "core/cli/commands.inc"
+#undef XP_COMMAND
+
+ComputeFunction compute_function(const std::string& name) {
+#define XP_COMMAND(id, where, help) XP_RETURN_##where(id)
+#define XP_RETURN_kLocal(id)
+#define XP_RETURN_kCompute(id) \
+  if (name == #id) return &compute_##id;
+#include "core/cli/commands.inc"
+#undef XP_COMMAND
+  return nullptr;
+}
+
+}  // namespace xp::cli

@@ -1,0 +1,45 @@
+#include <filesystem>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/cli/command.h"
+
+namespace xp::cli {
+namespace {
+
+constexpr const char* kWorkspaceFile =
+    "# A workspace of exp: runs, sweeps and cached stages live in .exp/ beside this file.\n"
+    "\n"
+    "# The recipe that `exp sweep` and `exp run` take when none is given.\n"
+    "# default_recipe = \"recipes/my_recipe.toml\"\n";
+
+class Init : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("folder", folder_, "where (default: here)");
+    app.footer("Example:\n  exp init my_experiments\n");
+  }
+
+  int run(Session& /*session*/) override {
+    const std::filesystem::path file = std::filesystem::path(folder_) / "exp.toml";
+    if (std::filesystem::exists(file)) {
+      throw Error(fmt::format("{} is there already; nothing was changed", file.string()));
+    }
+    std::filesystem::create_directories(std::filesystem::path(folder_) / ".exp");
+    write_file_atomic(file, kWorkspaceFile);
+    fmt::print("workspace ready: {}\nnext: exp run RECIPE.toml\n", file.string());
+    return 0;
+  }
+
+ private:
+  std::string folder_ = ".";
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_init() { return std::make_unique<Init>(); }
+
+}  // namespace xp::cli
