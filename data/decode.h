@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/clip.h"
+
+namespace xp::data {
+
+/// soxr's recipes, worst to best; HQ (20-bit precision) is what the figures in docs/benchmarks.md
+/// use.
+enum class ResampleQuality { kLow, kMedium, kHigh, kVeryHigh };
+
+struct DecodeOptions {
+  int64_t rate_hz = 16000;
+  ResampleQuality quality = ResampleQuality::kHigh;
+  double shortest_s = 0.025;  ///< shorter clips are bad: they hold no window of a spectrogram
+  double longest_s = 3600;    ///< longer clips are bad: most likely a whole recording by mistake
+};
+
+/// One clip in memory: mono float32, nominal range [-1, 1] (codecs may overshoot a little).
+struct Wave {
+  std::vector<float> samples;
+  int64_t source_rate_hz = 0;
+  int64_t source_channels = 0;
+  double source_s = 0;  ///< duration before resampling
+  std::string problem;  ///< why the clip is bad, in words for the report; empty = good
+};
+
+/// Sound of any format that libsndfile reads (WAV, FLAC, Ogg Vorbis/Opus, MP3, AIFF, ..), any rate
+/// and number of channels, to mono at one rate: channels are averaged, then resampled by soxr. A
+/// file that cannot be decoded, is empty, too short or too long yields a Wave whose `problem` says
+/// so; what is wrong with this machine (no memory) throws.
+///
+/// One per thread: it keeps its buffers from clip to clip.
+class Decoder {
+ public:
+  explicit Decoder(const DecodeOptions& options);
+  ~Decoder();
+  Decoder(Decoder&&) noexcept;
+
+  Wave read(const Source& source);
+  /// An encoded file in memory; `name` is used in the problem's text.
+  Wave read_bytes(std::span<const std::byte> encoded, const std::string& name);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Mono `samples` from one rate to another: n samples become round(n * to / from). Equal rates
+/// copy.
+std::vector<float> resample(std::span<const float> samples, int64_t from_hz, int64_t to_hz,
+                            ResampleQuality quality);
+
+/// float [-1, 1] to 16 bits, rounded to nearest, clipped; and back (x / 32768). What shards store.
+void to_pcm16(std::span<const float> samples, std::span<int16_t> pcm);
+void from_pcm16(std::span<const int16_t> pcm, std::span<float> samples);
+
+}  // namespace xp::data
