@@ -1,13 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "core/base/stop.h"
 
 namespace xp::tracker {
 class RunSink;
@@ -72,26 +73,19 @@ enum class Depth {
   kOverfit  ///< train on the same `overfit_clips` clips, validate on them
 };
 
-/// Thrown by a run half after it saw `stop_requested` and saved what the next attempt needs into
-/// `output`.
-class Stopped : public std::exception {
- public:
-  const char* what() const noexcept override { return "stopped on request"; }
-};
-
 /// What a run half gets besides its options. It reads `inputs`, writes below `output`, reports to
-/// `sink`, and throws xp::Error for the world's faults, Stopped when asked to stop. Publishing,
+/// `sink`, and throws xp::Error for the world's faults. Once `stop_requested` says so it saves into
+/// `output` what the next attempt needs and throws xp::Stopped (core/base/stop.h). Publishing,
 /// digests, locks and the manifest are the graph's. The pointers and references outlive the call;
 /// methods may be called from any thread.
 ///
 /// Run halves: `void run_KIND(const schema::OPTIONS&, graph::StageContext&)`, OPTIONS as in
-/// stages.inc; prepare and stats in data/, the others in core/train. A kind may add `void
-/// run_KIND_many(std::span<const schema::OPTIONS* const>, std::span<graph::StageContext* const>)`
+/// stages.inc; prepare and stats in data/, the others in core/train. A kind may add
+/// `void run_KIND_many(std::span<const schema::OPTIONS* const>, std::span<StageContext* const>)`
 /// for several pending stages with equal inputs.
 struct StageContext {
-  std::string
-      name;  ///< "student", or "train@2" for an instance of `each`: the STAGE of metric names
-  std::string key;  ///< of this stage
+  std::string name;  ///< "student", or "train@2" for an instance of `each`
+  std::string key;   ///< of this stage
   std::vector<StageInput> inputs;
   std::filesystem::path
       output;            ///< exists, on the disk of the cache; published by rename on return
@@ -100,10 +94,13 @@ struct StageContext {
   Depth depth = Depth::kFull;
   int64_t overfit_clips = 0;
 
-  tracker::RunSink* sink = nullptr;  ///< never null in a run half
+  /// Of this stage: it puts `name.` before metric names. Its `finished` is the graph's to call.
+  /// Never null in a run half.
+  tracker::RunSink* sink = nullptr;
 
-  /// True once somebody asked for an end: Ctrl-C, SIGTERM, `exp stop`. Cheap; ask every step.
-  std::function<bool()> stop_requested = [] { return false; };
+  /// Why somebody asked for an end: Ctrl-C, SIGTERM, `exp stop`; kNone while nobody did. Cheap; ask
+  /// every step.
+  std::function<StopReason()> stop_requested = [] { return StopReason::kNone; };
   /// Tells how far the stage is: `what` ("epoch 3/10"), `done` of `total` (0 = unknown), in any
   /// unit.
   std::function<void(std::string_view what, double done, double total)> progress =
