@@ -3,7 +3,7 @@ xp_library(tracker          PUBLIC exp::base PRIVATE SQLite::SQLite3 nlohmann_js
 xp_library(core/recipe      PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/schema      PUBLIC exp::base exp::recipe)
 xp_library(core/metric      PUBLIC exp::base)
-xp_library(core/ops         PUBLIC exp::base)
+xp_library(core/ops         PUBLIC exp::base exp::schema)
 xp_library(core/graph       PUBLIC exp::base exp::recipe exp::schema exp::tracker PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/checkpoint  PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json ZLIB::ZLIB)
 xp_library(data             PUBLIC exp::base exp::recipe exp::schema
