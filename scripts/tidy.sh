@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# clang-tidy, with a preset of its own because it cannot read GCC's precompiled headers.
+# All torch-free sources, and those torch sources that differ from $EXP_CI_BASE (default: the commit before);
+# --changed: of both kinds only what differs from the last commit.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cmake --preset tidy -DCMAKE_MESSAGE_LOG_LEVEL=WARNING >/dev/null
+cmake --build build/tidy --target xp_build_id >/dev/null
+torch='^(core/(frontend|model|dist|train|cli/compute)|tests/(frontend|model|dist|train))/'
+all=$(git ls-files 'core/*.cpp' 'data/*.cpp' 'tracker/*.cpp' 'sweeps/*.cpp' | grep -v /fuzz/)
+if [ "${1:-}" = --changed ]; then
+  files=$(git diff --name-only HEAD -- '*.cpp' | grep -Fx "$all" || true)
+else
+  base=$(git rev-parse -q --verify "${EXP_CI_BASE:-HEAD~1}^{commit}" || git rev-list --max-parents=0 HEAD)
+  changed=$(git diff --name-only --diff-filter=d "$base" HEAD -- '*.cpp' | grep -E "$torch" | grep -Fx "$all" || true)
+  files=$(grep -vE "$torch" <<<"$all"; echo "$changed")
+fi
+files=$(grep . <<<"$files" || true)
+[ -n "$files" ] || { echo "clang-tidy: nothing to look at"; exit 0; }
+echo "clang-tidy: $(wc -l <<<"$files") files"
+xargs -P "$(nproc)" -n 4 clang-tidy-14 --quiet -p build/tidy <<<"$files" 2> >(grep -vE 'warnings? (generated|treated)|^Suppressed|^Use -header' >&2 || true)
