@@ -84,7 +84,8 @@ message(STATUS "exp: LibTorch ${_version} in ${EXP_TORCH_ROOT}, CUDA ${EXP_WITH_
 if(XP_PCH)
   file(WRITE ${CMAKE_BINARY_DIR}/pch/xp_torch_pch.cpp "// Holds the precompiled header that all torch targets share.\n")
   add_library(xp_torch_pch OBJECT ${CMAKE_BINARY_DIR}/pch/xp_torch_pch.cpp)
-  target_link_libraries(xp_torch_pch PRIVATE exp::torch)
+  # The warnings belong to it: -Wpedantic changes what GCC defines, and GCC then refuses the header.
+  target_link_libraries(xp_torch_pch PRIVATE exp::torch xp_warnings)
   target_precompile_headers(xp_torch_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h>
     <torch/csrc/autograd/grad_mode.h> <string> <vector> <memory> <map> <functional>)
   target_compile_options(xp_torch_pch PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)

@@ -10,7 +10,7 @@ namespace xp::cli {
 #include "core/cli/commands.inc"
 #undef XP_COMMAND
 
-ComputeFunction compute_function(const std::string& name) {
+ComputeFunction compute_function([[maybe_unused]] const std::string& name) {
 #define XP_COMMAND(id, where, help) XP_RETURN_##where(id)
 #define XP_RETURN_kLocal(id)
 #define XP_RETURN_kCompute(id) \
