@@ -90,8 +90,8 @@ std::string unknown_command_text(const std::string& word) {
   std::vector<std::string> names;
   for (const auto& entry : commands()) names.emplace_back(entry.name);
   const std::string guess = nearest(word, names);
-  return fmt::format("unknown command '{}'{}; `exp --help` lists the commands", word,
-                     guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess));
+  return fmt::format("unknown command '{}'{} `exp --help` lists the commands", word,
+                     guess.empty() ? ";" : fmt::format("; did you mean '{}'?", guess));
 }
 
 int run_parsed(int argc, char** argv) {

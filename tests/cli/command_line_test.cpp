@@ -1,0 +1,102 @@
+// The command line as a user meets it: help, errors, exit codes, and the pages of docs/ that repeat
+// them.
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/cli/command.h"
+#include "tests/testing/shell.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::cli {
+namespace {
+
+using testing::Shell;
+
+Shell exp(const std::string& arguments, const std::string& folder = ".") {
+  return testing::shell(
+      fmt::format("cd '{}' && NO_COLOR=1 {}/exp {}", folder, XP_BIN_DIR, arguments));
+}
+
+TEST(CommandLine, MistypedCommandIsGuessed) {
+  const Shell result = exp("docto");
+  EXPECT_EQ(result.code, 2);
+  EXPECT_EQ(
+      result.text,
+      "error: unknown command 'docto'; did you mean 'doctor'? `exp --help` lists the commands\n");
+}
+
+TEST(CommandLine, UnknownOptionNamesTheHelp) {
+  const Shell result = exp("doctor --frob");
+  EXPECT_EQ(result.code, 2);
+  EXPECT_NE(result.text.find("--frob; see `exp doctor --help`"), std::string::npos) << result.text;
+}
+
+TEST(CommandLine, EveryCommandHasHelpWithAnExample) {
+  for (const auto& entry : commands()) {
+    SCOPED_TRACE(entry.name);
+    const Shell result = exp(std::string(entry.name) + " --help");
+    EXPECT_EQ(result.code, 0);
+    EXPECT_NE(result.text.find("xample"), std::string::npos) << result.text;
+  }
+}
+
+TEST(CommandLine, TableIsSorted) {
+  for (size_t i = 1; i < commands().size(); ++i) {
+    EXPECT_LT(std::string(commands()[i - 1].name), commands()[i].name);
+  }
+}
+
+TEST(CommandLine, DocsListTheSameCommandsAsHelp) {
+  const std::string page = read_file(testing::source_dir() / "docs/commands.md");
+  std::set<std::string> documented;
+  const std::regex row(R"(\n\| `exp ([a-z]+))");
+  for (std::sregex_iterator it(page.begin(), page.end(), row), end; it != end; ++it)
+    documented.insert((*it)[1]);
+  std::set<std::string> known;
+  for (const auto& entry : commands()) known.insert(entry.name);
+  EXPECT_EQ(documented, known);
+}
+
+TEST(CommandLine, ExitCodesOfTheDocsAreThoseOfTheHeader) {
+  const std::string page = read_file(testing::source_dir() / "docs/exit_codes.md");
+  std::map<int, std::string> documented;
+  const std::regex row(R"(\n\| (\d+) \| (\w+) \|)");
+  for (std::sregex_iterator it(page.begin(), page.end(), row), end; it != end; ++it) {
+    documented[std::stoi((*it)[1])] = (*it)[2];
+  }
+  const std::map<int, std::string> known = {{static_cast<int>(Exit::kOk), "ok"},
+                                            {static_cast<int>(Exit::kFailed), "failed"},
+                                            {static_cast<int>(Exit::kUsage), "usage"},
+                                            {static_cast<int>(Exit::kData), "data"},
+                                            {static_cast<int>(Exit::kInternal), "internal"},
+                                            {static_cast<int>(Exit::kPreempted), "preempted"},
+                                            {static_cast<int>(Exit::kInterrupted), "interrupted"}};
+  EXPECT_EQ(documented, known);
+}
+
+TEST(CommandLine, InitMakesAWorkspaceOnce) {
+  const testing::TempDir dir;
+  EXPECT_EQ(exp("init", dir.path().string()).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(dir / "exp.toml"));
+  const Shell again = exp("init", dir.path().string());
+  EXPECT_EQ(again.code, 2);
+  EXPECT_EQ(again.text, "error: ./exp.toml is there already; nothing was changed\n");
+}
+
+TEST(CommandLine, ProgramIsTorchFree) {
+  const Shell result = testing::shell(fmt::format("readelf -d {}/exp", XP_BIN_DIR));
+  EXPECT_NE(result.text.find("NEEDED"), std::string::npos);
+  for (const char* library : {"torch", "c10", "hdf5"}) {
+    EXPECT_EQ(result.text.find(library), std::string::npos) << library;
+  }
+}
+
+}  // namespace
+}  // namespace xp::cli
