@@ -1,0 +1,36 @@
+#include "core/schema/model.h"
+
+#include "core/base/error.h"
+
+namespace xp::schema {
+
+const std::vector<std::string>& arch_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> out;
+    for (const Arch& arch : transformer_archs()) out.emplace_back(arch.name);
+    // The widths that EfficientAT publishes.
+    for (const char* width : {"01", "02", "04", "05", "10", "20", "30", "40"})
+      out.push_back(std::string("mn") + width);
+    for (const char* width : {"04", "10", "20"}) out.push_back(std::string("dymn") + width);
+    return out;
+  }();
+  return names;
+}
+
+Arch ModelOptions::resolved() const {
+  const auto found = find_arch(arch);
+  if (!found) throw Error("there is no architecture '" + arch + "'");
+  Arch out = *found;
+  if (dim > 0) out.dim = dim;
+  if (depth > 0) out.depth = depth;
+  if (heads > 0) out.heads = heads;
+  if (out.family == Family::k_passt) out.depth -= cut_depth;
+  return out;
+}
+
+std::optional<Family> ModelOptions::parse_kind(std::string_view arch) {
+  const auto found = find_arch(arch);
+  return found ? std::optional<Family>(found->family) : std::nullopt;
+}
+
+}  // namespace xp::schema

@@ -1,0 +1,76 @@
+#include <gtest/gtest.h>
+
+#include "core/recipe/options_io.h"
+#include "core/schema/stage_options.h"
+
+namespace xp::schema {
+namespace {
+
+recipe::View view_of(std::map<std::string, recipe::Section, std::less<>> sections) {
+  recipe::View view;
+  view.sections = std::move(sections);
+  return view;
+}
+
+TEST(Options, KindBringsItsDefaults) {
+  const auto view = view_of({{"frontend", {{"kind", "augment_mel"}, {"mel_bins", int64_t{64}}}}});
+  const auto frontend = view.build<FrontendOptions>();
+  EXPECT_EQ(frontend.kind, FrontendKind::kAugmentMel);
+  EXPECT_EQ(frontend.rate_hz, 32000);
+  EXPECT_EQ(frontend.mel_bins, 64);
+  EXPECT_EQ(frontend.norm_std, 2.5);
+}
+
+TEST(Options, TrainBuildsOnlyWhatIsOn) {
+  auto view = view_of({{"model", {{"arch", "mn10"}}}, {"patchout", {{"t", int64_t{3}}}}});
+  EXPECT_FALSE(TrainStageOptions::configure(view).tome);
+  EXPECT_FALSE(TrainStageOptions::configure(view).patchout);
+  view.sections["model"]["arch"] = "ast-nano";
+  EXPECT_TRUE(TrainStageOptions::configure(view).tome);
+  EXPECT_TRUE(TrainStageOptions::configure(view).patchout);
+  EXPECT_FALSE(TrainStageOptions::configure(view).kd);
+  view.sections["kd"] = {{"enabled", true}, {"logits", "${stages.teach.output}"}};
+  const auto inputs = recipe::inputs_of(TrainStageOptions::configure(view));
+  ASSERT_EQ(inputs.size(), 1u);
+  EXPECT_EQ(inputs[0].key, "kd.logits");
+  EXPECT_EQ(inputs[0].reference, (recipe::Reference{"teach", "output"}));
+}
+
+TEST(Options, CanonicalTextLeavesOutSpeedAndPlaces) {
+  auto view = view_of({{"model", {{"arch", "ast-nano"}}}, {"optimiser", {{"lr", 1e-4}}}});
+  const std::string before = recipe::canonical_text(TrainStageOptions::configure(view));
+  view.sections["train"] = {{"workers", int64_t{3}}};
+  view.sections["dataset"] = {
+      {"also", recipe::Array{recipe::Table{{"name", "esc50"}, {"root", "/a"}}}}};
+  const std::string first = recipe::canonical_text(TrainStageOptions::configure(view));
+  view.sections["dataset"] = {
+      {"also",
+       recipe::Array{recipe::Table{{"name", "esc50"}, {"root", "/b"}, {"shard_mb", int64_t{9}}}}}};
+  EXPECT_EQ(first, recipe::canonical_text(TrainStageOptions::configure(view)));
+  EXPECT_NE(before, first);
+  EXPECT_EQ(before.find("workers"), std::string::npos);
+  EXPECT_NE(before.find("optimiser.lr = 1e-4\n"), std::string::npos);
+}
+
+TEST(Options, FoldsShareShards) {
+  auto view = view_of({{"dataset", {{"name", "esc50"}, {"test_fold", int64_t{1}}}}});
+  const std::string one = recipe::canonical_text(PrepareOptions::configure(view));
+  view.sections["dataset"]["test_fold"] = int64_t{2};
+  EXPECT_EQ(one, recipe::canonical_text(PrepareOptions::configure(view)));
+}
+
+TEST(Options, TextThereAndBack) {
+  ModelOptions model = ModelOptions::of_kind(Family::k_passt);
+  model.arch = "passt-l";
+  model.cut_depth = 2;
+  model.drop_path = 0.1;
+  const auto back = recipe::from_text<ModelOptions>(recipe::to_text(model));
+  EXPECT_EQ(recipe::to_text(back), recipe::to_text(model));
+  EXPECT_EQ(back.cut_depth, 2);
+  TomeOptions tome;
+  tome.r = {true, 0, {4, 2}};
+  EXPECT_EQ(recipe::from_text<TomeOptions>(recipe::to_text(tome)).r, tome.r);
+}
+
+}  // namespace
+}  // namespace xp::schema
