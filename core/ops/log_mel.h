@@ -7,6 +7,8 @@
 
 namespace xp::ops {
 
+struct Kernel;
+
 /// Symmetric windows of W samples, n = 0..W-1, c = cos(2 pi n / (W-1)).
 enum class Window {
   kHann,     ///< 0.5 - 0.5 c
@@ -99,8 +101,8 @@ class LogMel {
   const LogMelOptions& options() const;
   /// F = mel_bins, plus one with an energy column.
   int64_t bins() const;
-  /// T of a clip of n samples; 0 when it is too short for one frame (kCentred needs more than
-  /// window/2 + 1 samples of signal for the reflection).
+  /// T of a clip of n samples; 0 when it is too short for one frame. Where a mirrored end is longer
+  /// than the signal, the signal goes back and forth.
   int64_t frames(int64_t samples) const;
 
   /// `wave`: n samples. Writes out[f * row_stride + t] for f < bins(), t < T_out, where columns
@@ -110,10 +112,14 @@ class LogMel {
 
   /// The same plan with other filter edges (training jitter); shares window and FFT tables.
   LogMel with_band(double low_hz, double high_hz) const;
+  /// The same plan on another instruction set than the best one: for tests and benchmarks. Throws
+  /// Error where this machine lacks it.
+  LogMel on(std::string_view instruction_set) const;
 
  private:
   struct Plan;
   std::shared_ptr<const Plan> plan_;
+  const Kernel* kernel_;
 };
 
 /// "avx512", "avx2" or "baseline": what `run` uses on this machine. EXP_CPU=baseline|avx2 lowers
