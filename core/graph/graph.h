@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/graph/manifest.h"
+#include "core/graph/stage.h"
+
+namespace xp::graph {
+
+/// One input of a node: another node's output, or a file or folder of the user.
+struct Edge {
+  static constexpr size_t kUser = static_cast<size_t>(-1);
+
+  std::string role;             ///< as in stages.inc
+  std::string part = "output";  ///< "best", "last", "average", "output"
+  size_t node = kUser;          ///< index into Graph::nodes; kUser: `path` and `digest` say what
+  std::filesystem::path path;
+  std::string digest;
+};
+
+/// One stage of a resolved recipe, ready to be looked up in the cache.
+struct Node {
+  std::string name;   ///< "student", "train@2"
+  std::string stage;  ///< "student", "train": without the instance
+  std::string kind;
+  int version = 1;
+  Resume resume = Resume::kAtomic;
+  bool many = false;    ///< pending nodes of equal inputs may run together
+  std::string options;  ///< canonical text of the result fields, one "key = value" a line, sorted
+  std::shared_ptr<const void> built;  ///< the kind's option struct, for the run half alone
+  std::vector<Edge> inputs;
+  std::vector<double> each;  ///< the numbers of its `each` keys
+  std::string key;           ///< filled by set_keys
+};
+
+/// The stages that a run may need, in an order in which inputs come first.
+struct Graph {
+  std::vector<Node> nodes;
+  std::vector<size_t> goals;
+};
+
+/// Fills `key` of every node, in order. XP_CHECK that inputs come first.
+void set_keys(Graph& graph);
+
+/// The inputs of a node as its manifest will remember them; its inputs' keys must be set.
+std::vector<InputRecord> input_records(const Graph& graph, const Node& node);
+
+/// Indices of the nodes called `text`: an instance's name, or a stage with all its instances; a
+/// kind's name means all of that kind when no stage has it ("prepare"). Throws Error with the
+/// nearest name.
+std::vector<size_t> find_nodes(const Graph& graph, std::string_view text);
+
+/// Every node that needs one of `nodes`, directly or not, and `nodes` themselves.
+std::vector<bool> dependants(const Graph& graph, const std::vector<size_t>& nodes);
+
+}  // namespace xp::graph
