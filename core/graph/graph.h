@@ -31,7 +31,6 @@ struct Node {
   std::string kind;
   int version = 1;
   Resume resume = Resume::kAtomic;
-  bool many = false;    ///< pending nodes of equal inputs may run together
   std::string options;  ///< canonical text of the result fields, one "key = value" a line, sorted
   std::shared_ptr<const void> built;  ///< the kind's option struct, for the run half alone
   std::vector<Edge> inputs;
