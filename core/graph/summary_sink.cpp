@@ -1,35 +1,34 @@
 #include "core/graph/summary_sink.h"
 
-#include <algorithm>
-
 namespace xp::graph {
-namespace {
-
-// Ids count from 0 in the order of declaration; beyond the array all share its last place and are
-// looked up.
-size_t place(tracker::MetricId id, size_t size) {
-  return std::min<size_t>(static_cast<size_t>(id), size - 1);
-}
-
-}  // namespace
 
 tracker::MetricId SummarySink::metric(std::string_view name, tracker::Unit unit,
                                       tracker::Grain grain) {
-  const tracker::MetricId id = next_.metric(name, unit, grain);
-  if (grain == tracker::Grain::kFinal) {
-    const std::lock_guard lock(mutex_);
-    names_[id] = std::string(name);
-    final_[place(id, final_.size())].store(true, std::memory_order_release);
-  }
-  return id;
+  const auto theirs = static_cast<uint32_t>(next_.metric(name, unit, grain));
+  const std::lock_guard lock(mutex_);
+  const auto [known, is_new] = ids_.emplace(std::string(name), static_cast<uint32_t>(ids_.size()));
+  const uint32_t id = known->second;
+  // More names than the table has room for: the rest is handed on, and is not in the manifest.
+  if (id >= next_ids_.size())
+    return tracker::MetricId{static_cast<uint32_t>(next_ids_.size()) + theirs};
+  if (is_new && grain == tracker::Grain::kFinal) finals_.emplace(id, known->first);
+  const uint32_t flag = grain == tracker::Grain::kFinal ? kFinal : 0;
+  next_ids_[id].store(theirs | flag, std::memory_order_release);
+  return tracker::MetricId{id};
 }
 
 void SummarySink::log(tracker::MetricId metric, int64_t step, double value) noexcept {
-  next_.log(metric, step, value);
-  if (!final_[place(metric, final_.size())].load(std::memory_order_acquire)) return;
+  const auto id = static_cast<uint32_t>(metric);
+  if (id >= next_ids_.size()) {
+    next_.log(tracker::MetricId{id - static_cast<uint32_t>(next_ids_.size())}, step, value);
+    return;
+  }
+  const uint32_t next = next_ids_[id].load(std::memory_order_acquire);
+  next_.log(tracker::MetricId{next & ~kFinal}, step, value);
+  if ((next & kFinal) == 0) return;
   const std::lock_guard lock(mutex_);
-  const auto name = names_.find(metric);
-  if (name != names_.end()) values_[name->second] = value;
+  const auto name = finals_.find(id);
+  if (name != finals_.end()) values_[name->second] = value;
 }
 
 std::map<std::string, double> SummarySink::summary() const {

@@ -2,6 +2,8 @@
 
 #include <array>
 #include <atomic>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -35,10 +37,12 @@ class SummarySink final : public tracker::RunSink {
 
  private:
   tracker::RunSink& next_;
-  // Training logs from its inner loop: whether an id is a final one is one load.
-  std::array<std::atomic<bool>, 1 << 16> final_{};
+  // Training logs from its inner loop: an id is one load away from the next sink's.
+  static constexpr uint32_t kFinal = uint32_t{1} << 31;
+  std::array<std::atomic<uint32_t>, 1 << 14> next_ids_{};
   mutable std::mutex mutex_;
-  std::map<tracker::MetricId, std::string> names_;
+  std::map<std::string, uint32_t, std::less<>> ids_;
+  std::map<uint32_t, std::string> finals_;
   std::map<std::string, double> values_;
 };
 
