@@ -147,8 +147,10 @@ void walk(int parent, const char* name, const fs::path& root, std::string& path,
   above.push_back(id);
   std::vector<std::string> folders;
   const size_t size = path.size();
-  errno = 0;
-  while (const dirent* entry = ::readdir(folder.get())) {
+  while (true) {
+    errno = 0;  // readdir tells the end and a fault apart by it alone
+    const dirent* entry = ::readdir(folder.get());
+    if (entry == nullptr) break;
     if (entry->d_name[0] == '.') continue;
     if (entry->d_type == DT_DIR) {
       folders.emplace_back(entry->d_name);

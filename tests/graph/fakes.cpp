@@ -13,7 +13,8 @@
 namespace xp::graph::testing {
 namespace fs = std::filesystem;
 
-Node fake_node(std::string name, std::string kind, std::string options, std::vector<size_t> inputs, Resume resume) {
+Node fake_node(std::string name, std::string kind, std::string options, std::vector<size_t> inputs,
+               Resume resume) {
   Node node;
   node.stage = name.substr(0, name.find('@'));
   node.name = std::move(name);
@@ -35,7 +36,8 @@ Graph distillation(double lambda) {
       fake_node("prepare", "prepare", "rate_hz = 16000\n", {}, Resume::kResumes),
       fake_node("teacher", "train", "model.arch = \"mn10\"\n", {0}, Resume::kResumes),
       fake_node("teach", "teach", "split = \"train\"\n", {0, 1}, Resume::kResumes),
-      fake_node("student", "train", fmt::format("kd.lambda = {}\nmodel.arch = \"ast-nano\"\n", lambda), {0, 2},
+      fake_node("student", "train",
+                fmt::format("kd.lambda = {}\nmodel.arch = \"ast-nano\"\n", lambda), {0, 2},
                 Resume::kResumes),
       fake_node("eval", "evaluate", "eval.metrics = [\"mAP\"]\n", {0, 3}),
   };
@@ -49,7 +51,8 @@ std::string fake_output(const Node& node, const StageContext& context, int steps
   for (const StageInput& input : context.inputs) inputs += read_file(input.path / "out.txt");
   std::string out;
   for (int step = 0; step < steps; ++step) {
-    out += fmt::format("{} {} {}\n", node.kind, step, sha256(node.options + inputs + std::to_string(step)));
+    out += fmt::format("{} {} {}\n", node.kind, step,
+                       sha256(node.options + inputs + std::to_string(step)));
   }
   return out;
 }

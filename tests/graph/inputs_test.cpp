@@ -1,0 +1,212 @@
+#include "core/graph/inputs.h"
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::graph {
+namespace {
+
+namespace fs = std::filesystem;
+using xp::testing::TempDir;
+
+void write(const fs::path& file, const std::string& text) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file) << text;
+}
+
+// Files that have not been touched for a while, as they lie in a data set. Only the time of the
+// content can be set back, so a file is read once more after this; `settle` waits until the memory
+// trusts them.
+class Inputs : public ::testing::Test {
+ protected:
+  Inputs() : memory_(dir_ / "memory"), root_(dir_ / "set") {
+    write(root_ / "meta.csv", "id,fold\n");
+    for (int i = 0; i < 20; ++i)
+      write(root_ / "audio" / ("clip" + std::to_string(i) + ".wav"), std::string(i, 'x'));
+  }
+  InputDigest digest() { return InputDigests(memory_).tree(root_); }
+  std::string difference(const std::string& from, const std::string& to) {
+    return InputDigests(memory_).difference(root_, from, to);
+  }
+
+  TempDir dir_;
+  fs::path memory_;
+  fs::path root_;
+};
+
+TEST_F(Inputs, CountsAndIsStable) {
+  const InputDigest first = digest();
+  EXPECT_EQ(first.files, 21U);
+  EXPECT_EQ(first.bytes, 190U + 8U);
+  EXPECT_EQ(first.hashed, 21U);
+  EXPECT_EQ(first.digest.size(), 64U);
+  EXPECT_EQ(digest().digest, first.digest);
+}
+
+TEST_F(Inputs, SaysWhatHappened) {
+  struct Case {
+    const char* name;
+    void (*change)(const fs::path& root);
+    const char* want;
+  };
+  const Case cases[] = {
+      {"changed, same size", [](const fs::path& root) { write(root / "audio/clip3.wav", "xxy"); },
+       "audio/clip3.wav changed"},
+      {"removed", [](const fs::path& root) { fs::remove(root / "audio/clip3.wav"); },
+       "audio/clip3.wav removed"},
+      {"added", [](const fs::path& root) { write(root / "audio/new.wav", "new"); },
+       "audio/new.wav added"},
+      {"added below", [](const fs::path& root) { write(root / "more/deep/new.wav", "new"); },
+       "more/deep/new.wav added"},
+      {"renamed", [](const fs::path& root) { fs::rename(root / "meta.csv", root / "meta2.csv"); },
+       "meta2.csv added, meta.csv removed"},
+      {"all gone", [](const fs::path& root) { fs::remove_all(root / "audio"); }, " and 17 more"},
+      {"times set back",
+       [](const fs::path& root) {
+         const auto time = fs::last_write_time(root / "meta.csv");
+         write(root / "meta.csv", "id,FOLD\n");
+         fs::last_write_time(root / "meta.csv", time);
+       },
+       "meta.csv changed"},
+      {"replaced by another file of the same size and time",
+       [](const fs::path& root) {
+         const auto time = fs::last_write_time(root / "meta.csv");
+         write(root / ".other", "id,FOLD\n");
+         fs::last_write_time(root / ".other", time);
+         fs::rename(root / ".other", root / "meta.csv");
+       },
+       "meta.csv changed"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const TempDir dir;
+    const fs::path root = dir / "set";
+    fs::copy(root_, root, fs::copy_options::recursive);
+    InputDigests digests(dir / "memory");
+    const std::string before = digests.tree(root).digest;
+    c.change(root);
+    const std::string after = digests.tree(root).digest;
+    EXPECT_NE(before, after);
+    EXPECT_NE(digests.difference(root, before, after).find(c.want), std::string::npos)
+        << digests.difference(root, before, after);
+  }
+}
+
+TEST_F(Inputs, WhatChangesNothing) {
+  const std::string before = digest().digest;
+  write(root_ / ".hidden", "x");
+  fs::create_directory(root_ / "empty");
+  EXPECT_EQ(digest().digest, before);
+  ::utimensat(AT_FDCWD, (root_ / "meta.csv").c_str(), nullptr, 0);  // touched
+  EXPECT_EQ(digest().digest, before);
+  // Another place and another order of making.
+  const fs::path copy = dir_ / "copy";
+  fs::create_directories(copy / "audio");
+  for (int i = 19; i >= 0; --i) {
+    const std::string name = "clip" + std::to_string(i) + ".wav";
+    fs::copy_file(root_ / "audio" / name, copy / "audio" / name);
+  }
+  fs::copy_file(root_ / "meta.csv", copy / "meta.csv");
+  EXPECT_EQ(InputDigests(memory_).tree(copy).digest, before);
+}
+
+TEST_F(Inputs, DifferencesAreChained) {
+  const std::string a = digest().digest;
+  write(root_ / "one.wav", "1");
+  const std::string b = digest().digest;
+  write(root_ / "two.wav", "2");
+  const std::string c = digest().digest;
+  EXPECT_EQ(difference(a, b), "one.wav added");
+  EXPECT_EQ(difference(a, c), "one.wav added, then two.wav added");
+  EXPECT_EQ(difference(c, a), "");
+  EXPECT_EQ(difference("unknown", c), "");
+}
+
+TEST_F(Inputs, LinksAreFollowedAndLoopsEnd) {
+  const std::string before = digest().digest;
+  fs::create_symlink("..", root_ / "audio" / "up");
+  EXPECT_EQ(digest().digest, before);
+  fs::create_symlink("nowhere", root_ / "dangling");
+  EXPECT_EQ(digest().digest, before);
+  write(dir_ / "far.wav", "far");
+  fs::create_symlink(dir_ / "far.wav", root_ / "far.wav");
+  EXPECT_NE(digest().digest, before);
+}
+
+TEST_F(Inputs, OneFile) {
+  InputDigests digests(memory_);
+  const fs::path file = root_ / "meta.csv";
+  const std::string before = digests.tree(file).digest;
+  fs::copy_file(file, dir_ / "elsewhere.csv");
+  EXPECT_EQ(digests.tree(dir_ / "elsewhere.csv").digest, before);
+  write(file, "id,FOLD\n");
+  const std::string after = digests.tree(file).digest;
+  EXPECT_NE(after, before);
+  EXPECT_EQ(digests.difference(file, before, after), "content changed");
+}
+
+TEST_F(Inputs, ListOfFiles) {
+  InputDigests digests(memory_);
+  const std::vector<fs::path> files = {root_ / "audio/clip1.wav", root_ / "audio/clip2.wav",
+                                       root_ / "absent.wav"};
+  const InputDigest before = digests.list(dir_ / "train.json", files);
+  EXPECT_EQ(before.files, 2U);
+  write(root_ / "absent.wav", "here now");
+  const InputDigest after = digests.list(dir_ / "train.json", files);
+  EXPECT_EQ(after.files, 3U);
+  EXPECT_NE(after.digest, before.digest);
+  EXPECT_EQ(digests.difference(dir_ / "train.json" / "list", before.digest, after.digest),
+            (root_ / "absent.wav").string() + " added");
+}
+
+TEST_F(Inputs, AbsentRoot) {
+  try {
+    InputDigests(memory_).tree(dir_ / "nothing");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(),
+              "cannot read " + (dir_ / "nothing").string() + ": No such file or directory");
+    EXPECT_EQ(error.code(), Exit::kData);
+  }
+}
+
+TEST_F(Inputs, DamagedMemoryCostsTimeOnly) {
+  const std::string before = digest().digest;
+  for (const auto& entry : fs::directory_iterator(memory_)) {
+    const auto size = fs::file_size(entry);
+    for (const uint64_t cut : {size / 2, uint64_t{7}, uint64_t{0}}) {
+      fs::resize_file(entry, cut);
+      EXPECT_EQ(digest().digest, before);
+    }
+    std::ofstream(entry.path()) << std::string(4096, '\xff');
+    EXPECT_EQ(digest().digest, before);
+  }
+}
+
+// Files that were left alone for more than a tick of the clock are not read again.
+TEST_F(Inputs, UnchangedIsNotReadAgainIntegration) {
+  digest();
+  ::sleep(3);
+  EXPECT_EQ(digest().hashed, 21U) << "hashed within a tick of their last change";
+  EXPECT_EQ(digest().hashed, 0U);
+  write(root_ / "audio/clip7.wav", "1234567");
+  EXPECT_EQ(digest().hashed, 1U);
+}
+
+TEST_F(Inputs, ProgressMayStop) {
+  EXPECT_THROW(InputDigests(memory_).tree(root_, [](uint64_t, uint64_t) { throw Error("stop"); }),
+               Error);
+}
+
+}  // namespace
+}  // namespace xp::graph
