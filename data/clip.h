@@ -28,9 +28,11 @@ struct BlobSource {
   int64_t row = 0;
 };
 
-/// A clip that is computed: number `number` of the synthetic set.
+/// A clip that is computed: the same `number`, length and sounds give the same clip at any rate.
 struct SyntheticSource {
   int64_t number = 0;
+  double length_s = 5;
+  std::vector<int32_t> sounds;  ///< classes that are heard
 };
 
 /// Digital silence of `length_s` seconds.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/schema/dataset.h"
 #include "data/clip.h"
 
 namespace xp::data {
@@ -17,7 +18,7 @@ enum class ResampleQuality { kLow, kMedium, kHigh, kVeryHigh };
 
 struct DecodeOptions {
   int64_t rate_hz = 16000;
-  ResampleQuality quality = ResampleQuality::kHigh;
+  schema::ResampleQuality quality = schema::ResampleQuality::kHq;  ///< soxr's recipe
   double shortest_s = 0.025;  ///< shorter clips are bad: they hold no window of a spectrogram
   double longest_s = 3600;    ///< longer clips are bad: most likely a whole recording by mistake
 };
@@ -44,8 +45,8 @@ class Decoder {
   Decoder(Decoder&&) noexcept;
 
   Wave read(const Source& source);
-  /// An encoded file in memory; `name` is used in the problem's text.
-  Wave read_bytes(std::span<const std::byte> encoded, const std::string& name);
+  /// An encoded file in memory.
+  Wave read_bytes(std::span<const std::byte> encoded);
 
  private:
   struct Impl;
@@ -55,7 +56,7 @@ class Decoder {
 /// Mono `samples` from one rate to another: n samples become round(n * to / from). Equal rates
 /// copy.
 std::vector<float> resample(std::span<const float> samples, int64_t from_hz, int64_t to_hz,
-                            ResampleQuality quality);
+                            schema::ResampleQuality quality);
 
 /// float [-1, 1] to 16 bits, rounded to nearest, clipped; and back (x / 32768). What shards store.
 void to_pcm16(std::span<const float> samples, std::span<int16_t> pcm);

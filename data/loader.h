@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/schema/dataset.h"
 #include "data/augment.h"
 #include "data/sampler.h"
 #include "data/shard.h"
@@ -40,9 +41,6 @@ struct Batch {
   std::shared_ptr<void> storage;
 };
 
-/// How a clip that is longer than `samples` is cut. kFull is for `samples` = 0 alone.
-enum class Crop { kHead, kCenter, kRandom, kFull };
-
 struct LoaderOptions {
   std::shared_ptr<const ShardReader> shards;
   std::vector<uint32_t> rows;  ///< the split, see rows_of_split
@@ -51,8 +49,9 @@ struct LoaderOptions {
   int world = 1;           ///< each global batch of B clips
   bool drop_last = false;  ///< leave out a last global batch that is not full
   int64_t samples = 0;     ///< cut and zero-pad every clip to this length, 0 = as long as it is
-  Crop crop = Crop::kHead;
-  WaveAugment augment;  ///< default: nothing
+  schema::Crop crop =
+      schema::Crop::kHead;  ///< which part of a longer clip; kFull = as long as it is
+  WaveAugment augment;      ///< default: nothing
   uint64_t seed = 0;
   int workers = 0;      ///< threads, 0 = one per core
   int prefetch = 3;     ///< batches made ahead of the caller

@@ -1,0 +1,160 @@
+#include "data/batch_maker.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/rng.h"
+
+namespace xp::data {
+namespace {
+
+/// Where a clip of `length` samples is cut to `wanted`.
+int64_t crop_start(schema::Crop crop, int64_t length, int64_t wanted, uint64_t draw) {
+  if (length <= wanted) return 0;
+  switch (crop) {
+    case schema::Crop::kHead:
+    case schema::Crop::kFull:
+      return 0;
+    case schema::Crop::kCenter:
+      return (length - wanted) / 2;
+    case schema::Crop::kRandom:
+      return static_cast<int64_t>(draw % static_cast<uint64_t>(length - wanted + 1));
+  }
+  return 0;
+}
+
+}  // namespace
+
+BatchMaker::BatchMaker(const LoaderOptions& options)
+    : options_(options), pool_(std::make_shared<BufferPool>(options.allocator)) {
+  XP_CHECK(options.shards != nullptr, "a loader needs shards");
+  XP_CHECK(options.batch_size > 0 && options.world > 0 && options.rank >= 0 &&
+               options.rank < options.world,
+           "batch size, rank and world");
+  XP_CHECK(options.augment.ir_p <= 0 || options.augment.irs != nullptr,
+           "impulse responses are wanted and not there");
+}
+
+int64_t BatchMaker::steps(int64_t draws) const {
+  return options_.drop_last ? draws / options_.batch_size
+                            : (draws + options_.batch_size - 1) / options_.batch_size;
+}
+
+int64_t BatchMaker::length_of(int64_t index) const {
+  const bool fixed = options_.samples > 0 && options_.crop != schema::Crop::kFull;
+  return fixed ? options_.samples
+               : options_.shards->samples(options_.rows[static_cast<size_t>(index)]);
+}
+
+BatchMaker::Plan BatchMaker::plan(const EpochOrder& order, int64_t epoch, int64_t step) const {
+  const int64_t begin = step * options_.batch_size;
+  const int64_t count = std::min(options_.batch_size, order.size() - begin);
+  const int64_t first = begin + count * options_.rank / options_.world;
+  const int64_t last = begin + count * (options_.rank + 1) / options_.world;
+
+  Plan plan;
+  Batch& batch = plan.batch;
+  batch.size = last - first;
+  batch.classes = static_cast<int64_t>(options_.shards->classes().size());
+  batch.epoch = epoch;
+  batch.step = step;
+  batch.position = first;
+  for (int64_t p = first; p < last; ++p) {
+    const int64_t index = order.at(p);
+    WaveDraw draw;
+    if (options_.augment.any()) {
+      Rng rng(options_.seed, "wave_augment", static_cast<uint64_t>(epoch),
+              static_cast<uint64_t>(p));
+      draw = draw_wave(options_.augment, static_cast<int64_t>(options_.rows.size()), rng);
+    }
+    batch.rows.push_back(index);
+    batch.partner_rows.push_back(draw.partner);
+    batch.mix.push_back(draw.mix);
+    batch.lengths.push_back(length_of(index));
+    batch.samples = std::max(batch.samples, batch.lengths.back());
+    plan.draws.push_back(draw);
+  }
+  const auto waves = static_cast<size_t>(batch.size * batch.samples);
+  const auto labels = static_cast<size_t>(batch.size * batch.classes);
+  const bool masked = options_.shards->masked();
+  batch.storage =
+      pool_->get(std::max<size_t>(1, (waves + labels * (masked ? 2 : 1)) * sizeof(float)));
+  batch.waves = static_cast<float*>(batch.storage.get());
+  batch.labels = batch.waves + waves;
+  batch.mask = masked ? batch.labels + labels : nullptr;
+  return plan;
+}
+
+void BatchMaker::clip_into(int64_t index, const ClipDraw& draw, uint64_t crop_draw,
+                           std::span<float> out) const {
+  const int64_t row = options_.rows[static_cast<size_t>(index)];
+  const int64_t length = options_.shards->samples(row);
+  const auto wanted = static_cast<int64_t>(out.size());
+  if (length <= wanted) {
+    const auto own = out.first(static_cast<size_t>(length));
+    options_.shards->read(row, own);
+    apply_clip(options_.augment, draw, own);
+    std::fill(out.begin() + length, out.end(), 0.0F);
+  } else {
+    thread_local std::vector<float> whole;
+    whole.resize(static_cast<size_t>(length));
+    options_.shards->read(row, whole);
+    apply_clip(options_.augment, draw, whole);
+    const int64_t start = crop_start(options_.crop, length, wanted, crop_draw);
+    std::copy_n(whole.begin() + start, wanted, out.begin());
+  }
+  roll_wave(out, draw.roll);
+}
+
+void BatchMaker::add_labels(int64_t index, float weight, std::span<float> labels,
+                            std::span<float> mask) const {
+  const int64_t row = options_.rows[static_cast<size_t>(index)];
+  const LabelTable table = options_.shards->labels();
+  thread_local std::vector<float> known;
+  if (!mask.empty()) {
+    known.resize(mask.size());
+    options_.shards->known(row, known);
+    for (size_t k = 0; k < mask.size(); ++k) mask[k] = std::max(mask[k], known[k]);
+  }
+  const auto indices = table.of(row);
+  const auto values = table.values_of(row);
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const auto k = static_cast<size_t>(indices[i]);
+    if (mask.empty() || known[k] > 0) labels[k] += weight * values[i];
+  }
+}
+
+void BatchMaker::fill(Plan& plan, int64_t i) const {
+  Batch& batch = plan.batch;
+  const auto at = static_cast<size_t>(i);
+  const WaveDraw& draw = plan.draws[at];
+  const auto position = static_cast<uint64_t>(batch.position + i);
+  uint64_t crops[2] = {0, 0};
+  if (options_.crop == schema::Crop::kRandom) {
+    Rng rng(options_.seed, "crop", static_cast<uint64_t>(batch.epoch), position);
+    for (uint64_t& crop : crops) crop = rng.bits64();
+  }
+  const std::span<float> slot(batch.waves + i * batch.samples, static_cast<size_t>(batch.samples));
+  const auto length = static_cast<size_t>(batch.lengths[at]);
+  const auto wave = slot.first(length);
+  clip_into(batch.rows[at], draw.clip, crops[0], wave);
+  std::fill(slot.begin() + static_cast<std::ptrdiff_t>(length), slot.end(), 0.0F);
+
+  const auto classes = static_cast<size_t>(batch.classes);
+  const std::span<float> labels(batch.labels + i * batch.classes, classes);
+  const std::span<float> mask(batch.mask == nullptr ? nullptr : batch.mask + i * batch.classes,
+                              batch.mask == nullptr ? 0 : classes);
+  std::fill(labels.begin(), labels.end(), 0.0F);
+  std::fill(mask.begin(), mask.end(), 0.0F);
+  add_labels(batch.rows[at], draw.mix, labels, mask);
+  if (draw.partner < 0) return;
+  thread_local std::vector<float> partner;
+  partner.resize(static_cast<size_t>(length_of(draw.partner)));
+  clip_into(draw.partner, draw.partner_clip, crops[1], partner);
+  mix_waves(wave, partner, draw.mix);
+  add_labels(draw.partner, 1 - draw.mix, labels, mask);
+}
+
+}  // namespace xp::data

@@ -1,0 +1,317 @@
+#include "data/decode.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include <fcntl.h>
+#include <sndfile.h>
+#include <soxr.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "data/blobs.h"
+#include "data/synthesis.h"
+
+namespace xp::data {
+namespace {
+
+constexpr int64_t kBlockFrames = 1 << 16;
+constexpr uint64_t kLargestFile = uint64_t{4} << 30U;
+
+/// What libsndfile reads from: bytes in memory.
+struct Memory {
+  std::span<const std::byte> bytes;
+  sf_count_t at = 0;
+};
+
+sf_count_t memory_length(void* user) {
+  return static_cast<sf_count_t>(static_cast<Memory*>(user)->bytes.size());
+}
+
+sf_count_t memory_seek(sf_count_t offset, int whence, void* user) {
+  auto* memory = static_cast<Memory*>(user);
+  const auto size = static_cast<sf_count_t>(memory->bytes.size());
+  const sf_count_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? memory->at : size;
+  memory->at = std::clamp<sf_count_t>(base + offset, 0, size);
+  return memory->at;
+}
+
+sf_count_t memory_read(void* out, sf_count_t count, void* user) {
+  auto* memory = static_cast<Memory*>(user);
+  count = std::min(count, static_cast<sf_count_t>(memory->bytes.size()) - memory->at);
+  if (count <= 0) return 0;
+  std::memcpy(out, memory->bytes.data() + memory->at, static_cast<size_t>(count));
+  memory->at += count;
+  return count;
+}
+
+sf_count_t memory_write(const void*, sf_count_t, void*) { return 0; }
+sf_count_t memory_tell(void* user) { return static_cast<Memory*>(user)->at; }
+
+SF_VIRTUAL_IO memory_io = {memory_length, memory_seek, memory_read, memory_write, memory_tell};
+
+struct CloseSound {
+  void operator()(SNDFILE* sound) const { sf_close(sound); }
+};
+
+uint32_t little32(std::span<const std::byte> bytes, size_t at) {
+  uint32_t value = 0;
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return value;
+}
+
+/// A RIFF file whose data chunk promises more than the file holds: libsndfile would silently give
+/// what is there. Writers to a pipe leave the size open as 0 or all ones, which is no fault.
+std::optional<std::string> truncated_riff(std::span<const std::byte> bytes) {
+  if (bytes.size() < 12 || std::memcmp(bytes.data(), "RIFF", 4) != 0) return std::nullopt;
+  size_t at = 12;
+  while (at + 8 <= bytes.size()) {
+    const uint32_t size = little32(bytes, at + 4);
+    if (std::memcmp(bytes.data() + at, "data", 4) == 0) {
+      const size_t there = bytes.size() - at - 8;
+      if (size <= there || size >= 0x7FFFFF00U) return std::nullopt;
+      return fmt::format("truncated: {} of {} bytes of sound are there", there, size);
+    }
+    at += 8 + static_cast<size_t>(size) + (size & 1U);
+  }
+  return std::nullopt;
+}
+
+soxr_quality_spec_t soxr_quality(schema::ResampleQuality quality) {
+  switch (quality) {
+    case schema::ResampleQuality::kLq:
+      return soxr_quality_spec(SOXR_LQ, 0);
+    case schema::ResampleQuality::kMq:
+      return soxr_quality_spec(SOXR_MQ, 0);
+    case schema::ResampleQuality::kHq:
+      return soxr_quality_spec(SOXR_HQ, 0);
+    case schema::ResampleQuality::kVhq:
+      return soxr_quality_spec(SOXR_VHQ, 0);
+  }
+  XP_CHECK(false, "unknown resampling quality");
+  return {};
+}
+
+/// Channels to their mean, appended.
+void append_mono(std::span<const float> block, int channels, std::vector<float>& mono) {
+  if (channels == 1) {
+    mono.insert(mono.end(), block.begin(), block.end());
+    return;
+  }
+  const float scale = 1.0F / static_cast<float>(channels);
+  for (size_t i = 0; i < block.size(); i += static_cast<size_t>(channels)) {
+    float sum = 0;
+    for (int c = 0; c < channels; ++c) sum += block[i + static_cast<size_t>(c)];
+    mono.push_back(sum * scale);
+  }
+}
+
+Wave bad(std::string problem) {
+  Wave wave;
+  wave.problem = std::move(problem);
+  return wave;
+}
+
+/// The file's bytes into `bytes`, or why not.
+std::optional<std::string> slurp(const std::string& file, std::vector<std::byte>& bytes) {
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fmt::format("cannot be opened: {}", std::strerror(errno));
+  struct stat info {};
+  std::optional<std::string> problem;
+  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    problem = "not a regular file";
+  } else if (static_cast<uint64_t>(info.st_size) > kLargestFile) {
+    problem = "larger than 4 GB";
+  } else {
+    bytes.resize(static_cast<size_t>(info.st_size));
+    size_t at = 0;
+    while (at < bytes.size()) {
+      const auto got = ::read(fd, bytes.data() + at, bytes.size() - at);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) break;
+      at += static_cast<size_t>(got);
+    }
+    if (at < bytes.size()) problem = fmt::format("cannot be read: {}", std::strerror(errno));
+  }
+  ::close(fd);
+  return problem;
+}
+
+}  // namespace
+
+struct Decoder::Impl {
+  DecodeOptions options;
+  std::vector<std::byte> file;
+  std::vector<float> block;
+  BlobFile blobs;
+
+  Wave decode(std::span<const std::byte> encoded, double start_s, double length_s);
+  Wave finish(std::vector<float> mono, int64_t rate_hz, int64_t channels) const;
+};
+
+Wave Decoder::Impl::finish(std::vector<float> mono, int64_t rate_hz, int64_t channels) const {
+  Wave wave;
+  wave.source_rate_hz = rate_hz;
+  wave.source_channels = channels;
+  wave.source_s = static_cast<double>(mono.size()) / static_cast<double>(rate_hz);
+  if (mono.empty()) {
+    wave.problem = "empty: no samples";
+    return wave;
+  }
+  // NaN and infinity survive a sum; finite sound cannot overflow one in double.
+  double sum = 0;
+  for (const float x : mono) sum += static_cast<double>(x);
+  if (!std::isfinite(sum)) {
+    wave.problem = "holds samples that are not numbers";
+    return wave;
+  }
+  if (wave.source_s < options.shortest_s) {
+    wave.problem = fmt::format("too short: {:.4f} s, at least {} s are needed", wave.source_s,
+                               options.shortest_s);
+    return wave;
+  }
+  if (rate_hz == options.rate_hz) {
+    wave.samples = std::move(mono);
+  } else {
+    wave.samples = resample(mono, rate_hz, options.rate_hz, options.quality);
+  }
+  return wave;
+}
+
+Wave Decoder::Impl::decode(std::span<const std::byte> encoded, double start_s, double length_s) {
+  if (encoded.empty()) return bad("empty file");
+  if (auto problem = truncated_riff(encoded)) return bad(*problem);
+  Memory memory{encoded, 0};
+  SF_INFO info{};
+  const std::unique_ptr<SNDFILE, CloseSound> sound(
+      sf_open_virtual(&memory_io, SFM_READ, &info, &memory));
+  if (!sound) return bad(fmt::format("cannot be decoded: {}", sf_strerror(nullptr)));
+  if (info.samplerate < 1000 || info.samplerate > 1'000'000 || info.channels < 1) {
+    return bad(
+        fmt::format("implausible header: {} Hz, {} channels", info.samplerate, info.channels));
+  }
+  const double rate = info.samplerate;
+  const auto first = static_cast<sf_count_t>(std::llround(start_s * rate));
+  // The header's frame count may lie (it does in broken files), so it never sizes a buffer.
+  auto wanted = static_cast<sf_count_t>(options.longest_s * rate) + 1;
+  if (length_s > 0) wanted = std::min<sf_count_t>(wanted, std::llround(length_s * rate));
+  if (first > 0 && sf_seek(sound.get(), first, SEEK_SET) != first) {
+    return bad(fmt::format("shorter than {} s, where the clip begins", start_s));
+  }
+  std::vector<float> mono;
+  if (info.frames > 0)
+    mono.reserve(static_cast<size_t>(std::min({info.frames, wanted, sf_count_t{1} << 24U})));
+  block.resize(static_cast<size_t>(kBlockFrames * info.channels));
+  const sf_count_t block_frames = kBlockFrames;
+  while (static_cast<sf_count_t>(mono.size()) < wanted) {
+    const auto left = wanted - static_cast<sf_count_t>(mono.size());
+    const sf_count_t got = sf_readf_float(sound.get(), block.data(), std::min(block_frames, left));
+    if (got <= 0) break;
+    append_mono(std::span(block).first(static_cast<size_t>(got * info.channels)), info.channels,
+                mono);
+  }
+  const auto got = static_cast<sf_count_t>(mono.size());
+  if (const int error = sf_error(sound.get()); error != SF_ERR_NO_ERROR) {
+    return bad(fmt::format("broken after {:.2f} s: {}", static_cast<double>(got) / rate,
+                           sf_error_number(error)));
+  }
+  if (length_s <= 0 && got == wanted) {
+    return bad(fmt::format("too long: more than {} s", options.longest_s));
+  }
+  // MP3 counts are estimates; for the others fewer frames than promised are a damaged file.
+  const bool exact = (info.format & SF_FORMAT_TYPEMASK) != SF_FORMAT_MPEG;
+  if (exact && info.frames > 0 && info.frames < SF_COUNT_MAX &&
+      got < std::min(wanted, info.frames - first)) {
+    return bad(fmt::format("truncated: {} of {} samples could be decoded", got, info.frames));
+  }
+  return finish(std::move(mono), info.samplerate, info.channels);
+}
+
+Decoder::Decoder(const DecodeOptions& options) : impl_(std::make_unique<Impl>()) {
+  impl_->options = options;
+}
+Decoder::~Decoder() = default;
+Decoder::Decoder(Decoder&&) noexcept = default;
+
+Wave Decoder::read_bytes(std::span<const std::byte> encoded) {
+  return impl_->decode(encoded, 0, 0);
+}
+
+Wave Decoder::read(const Source& source) {
+  if (const auto* file = std::get_if<FileSource>(&source)) {
+    if (auto problem = slurp(file->file, impl_->file)) return bad(*problem);
+    return impl_->decode(impl_->file, file->start_s, file->length_s);
+  }
+  if (const auto* blob = std::get_if<BlobSource>(&source)) {
+    if (auto problem = impl_->blobs.read(*blob, impl_->file)) return bad(*problem);
+    return impl_->decode(impl_->file, 0, 0);
+  }
+  const int64_t rate = impl_->options.rate_hz;
+  if (const auto* synthetic = std::get_if<SyntheticSource>(&source)) {
+    return impl_->finish(synthesize(*synthetic, rate), rate, 1);
+  }
+  const auto& silent = std::get<SilentSource>(source);
+  const auto samples =
+      static_cast<size_t>(std::llround(silent.length_s * static_cast<double>(rate)));
+  return impl_->finish(std::vector<float>(samples, 0.0F), rate, 1);
+}
+
+std::vector<float> resample(std::span<const float> samples, int64_t from_hz, int64_t to_hz,
+                            schema::ResampleQuality quality) {
+  XP_CHECK(from_hz > 0 && to_hz > 0, "rates must be positive");
+  if (from_hz == to_hz) return {samples.begin(), samples.end()};
+  const auto length =
+      static_cast<size_t>(std::llround(static_cast<double>(samples.size()) *
+                                       static_cast<double>(to_hz) / static_cast<double>(from_hz)));
+  std::vector<float> out(length + 16);
+  size_t made = 0;
+  const soxr_quality_spec_t spec = soxr_quality(quality);
+  const soxr_error_t error =
+      soxr_oneshot(static_cast<double>(from_hz), static_cast<double>(to_hz), 1, samples.data(),
+                   samples.size(), nullptr, out.data(), out.size(), &made, nullptr, &spec, nullptr);
+  XP_CHECK(error == nullptr, fmt::format("soxr: {}", error));
+  // soxr rounds the last sample either way; the length is a pure function of n.
+  std::fill(out.begin() + static_cast<std::ptrdiff_t>(std::min(made, out.size())), out.end(), 0.0F);
+  out.resize(length);
+  return out;
+}
+
+void to_pcm16(std::span<const float> samples, std::span<int16_t> pcm) {
+  XP_CHECK(samples.size() == pcm.size(), "sizes differ");
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const float scaled = std::clamp(samples[i] * 32768.0F, -32768.0F, 32767.0F);
+    pcm[i] = static_cast<int16_t>(std::lrintf(scaled));
+  }
+}
+
+void from_pcm16(std::span<const int16_t> pcm, std::span<float> samples) {
+  XP_CHECK(samples.size() == pcm.size(), "sizes differ");
+  for (size_t i = 0; i < pcm.size(); ++i)
+    samples[i] = static_cast<float>(pcm[i]) * (1.0F / 32768.0F);
+}
+
+std::string describe(const Source& source) {
+  struct Describe {
+    std::string operator()(const FileSource& s) const {
+      if (s.start_s == 0 && s.length_s == 0) return s.file;
+      return fmt::format("{} at {} s", s.file, s.start_s);
+    }
+    std::string operator()(const BlobSource& s) const {
+      return fmt::format("{} row {}", s.file, s.row);
+    }
+    std::string operator()(const SyntheticSource& s) const {
+      return fmt::format("synthetic {}", s.number);
+    }
+    std::string operator()(const SilentSource&) const { return "silence"; }
+  };
+  return std::visit(Describe{}, source);
+}
+
+}  // namespace xp::data

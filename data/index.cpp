@@ -1,0 +1,90 @@
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "data/shard_writer.h"
+
+namespace xp::data {
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+void write_index(const fs::path& folder, const PreparedIndex& index) {
+  json out = {{"format", "exp-prepared"},
+              {"version", kShardFormatVersion},
+              {"rate_hz", index.rate_hz},
+              {"store", index.store == ShardStore::kPcm16 ? "pcm16" : "flac"},
+              {"masked", index.masked}};
+  for (const ClassInfo& one : index.classes)
+    out["classes"].push_back({{"id", one.id}, {"name", one.name}});
+  for (const auto& set : index.sets) {
+    json splits = json::array();
+    for (const Split& split : set.splits)
+      splits.push_back({{"name", split.name}, {"group", split.group}});
+    out["sets"].push_back({{"dataset", set.dataset}, {"folds", set.folds}, {"splits", splits}});
+  }
+  out["shards"] = json::array();
+  for (const auto& shard : index.shards) {
+    out["shards"].push_back({{"file", shard.file}, {"clips", shard.clips}, {"bytes", shard.bytes}});
+  }
+  write_file_atomic(folder / kIndexFile,
+                    out.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+PreparedIndex read_index(const fs::path& folder) {
+  const fs::path file = folder / kIndexFile;
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) {
+    throw Error(
+        fmt::format("{} is not a prepared data set: it has no {}", folder.string(), kIndexFile),
+        Exit::kData);
+  }
+  const std::string text = read_file(file);
+  PreparedIndex index;
+  try {
+    const json in = json::parse(text);
+    if (in.at("format").get<std::string>() != "exp-prepared")
+      throw Error("the format is not exp-prepared", Exit::kData);
+    const auto version = in.at("version").get<int64_t>();
+    if (version > kShardFormatVersion) {
+      throw Error(fmt::format("format version {} is newer than this exp reads ({})", version,
+                              kShardFormatVersion),
+                  Exit::kData);
+    }
+    index.rate_hz = in.at("rate_hz").get<int64_t>();
+    index.store =
+        in.at("store").get<std::string>() == "flac" ? ShardStore::kFlac : ShardStore::kPcm16;
+    index.masked = in.at("masked").get<bool>();
+    for (const json& one : in.at("classes")) {
+      index.classes.push_back({one.at("id").get<std::string>(), one.at("name").get<std::string>()});
+    }
+    for (const json& one : in.at("sets")) {
+      PreparedIndex::Set& set = index.sets.emplace_back();
+      set.dataset = one.at("dataset").get<std::string>();
+      set.folds = one.at("folds").get<bool>();
+      for (const json& split : one.at("splits")) {
+        set.splits.push_back(
+            {split.at("name").get<std::string>(), split.at("group").get<std::string>()});
+      }
+    }
+    for (const json& one : in.at("shards")) {
+      index.shards.push_back({one.at("file").get<std::string>(), one.at("clips").get<int64_t>(),
+                              one.at("bytes").get<int64_t>()});
+    }
+  } catch (const json::exception& error) {
+    throw Error(Place{file.string()}, fmt::format("broken: {}", error.what()), Exit::kData);
+  } catch (const Error& error) {
+    throw Error(Place{file.string()}, error.message(), Exit::kData);
+  }
+  for (const auto& shard : index.shards) {
+    if (shard.file.find('/') != std::string::npos || shard.file.empty() || shard.clips < 0) {
+      throw Error(Place{file.string()}, fmt::format("broken: implausible shard '{}'", shard.file),
+                  Exit::kData);
+    }
+  }
+  if (index.rate_hz < 1 || index.sets.empty())
+    throw Error(Place{file.string()}, "broken: no rate or no set", Exit::kData);
+  return index;
+}
+
+}  // namespace xp::data

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "data/clip.h"
+#include "data/decode.h"
+#include "data/journal.h"
+#include "data/shard_writer.h"
+
+namespace xp::data {
+
+/// A clip as a shard stores it.
+struct StoredClip {
+  ClipRecord record;
+  std::vector<std::byte> bytes;
+};
+
+/// Decodes `clips` on `threads` threads and hands them to `take` on the calling thread, in order;
+/// at most a few clips per thread are in flight. Ends early when `take` returns false. What a
+/// thread throws is thrown here.
+void decode_in_order(std::span<const Clip* const> clips, const DecodeOptions& options,
+                     ShardStore store, int threads,
+                     const std::function<bool(size_t index, StoredClip&& clip)>& take);
+
+/// One clip, decoded and stored.
+StoredClip store_clip(Decoder& decoder, const Source& source, int64_t rate_hz, ShardStore store);
+
+/// Length of the source in seconds by its header alone; 0 when that cannot be told.
+double probe_seconds(const Source& source);
+
+}  // namespace xp::data

@@ -1,0 +1,401 @@
+#include "data/prepare.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/base/clock.h"
+#include "core/base/digest.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/stop.h"
+#include "core/graph/stage.h"
+#include "core/schema/stage_options.h"
+#include "data/dataset.h"
+#include "data/pipeline.h"
+
+namespace xp::data {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kPlanFile = "plan";
+
+/// A clip with the number of the joined set that it is from.
+struct Listed {
+  const Clip* clip;
+  int32_t set;
+};
+
+/// Writes report.csv: one line a clip that is not in the shards.
+class Report {
+ public:
+  void add(std::string_view set, std::string_view id, std::string_view split,
+           std::string_view source, std::string_view reason) {
+    for (const std::string_view field : {set, id, split, source, reason}) {
+      if (!text_.ends_with('\n')) text_ += ',';
+      text_ += quoted(field);
+    }
+    text_ += '\n';
+    if (first_.size() < 3) first_.push_back(fmt::format("  {}: {}", id, reason));
+    ++count_;
+  }
+  void write(const fs::path& folder) const { write_file_atomic(folder / kReportFile, text_); }
+  int64_t count() const { return count_; }
+  /// The first few, for messages.
+  std::string examples() const {
+    std::string out;
+    for (const std::string& one : first_) out += "\n" + one;
+    return out;
+  }
+
+ private:
+  static std::string quoted(std::string_view field) {
+    if (field.find_first_of(",\"\n\r") == std::string_view::npos) return std::string(field);
+    std::string out = "\"";
+    for (const char c : field) {
+      if (c == '"') out += '"';
+      out += c;
+    }
+    return out + '"';
+  }
+
+  std::string text_ = "set,id,split,source,reason\n";
+  std::vector<std::string> first_;
+  int64_t count_ = 0;
+};
+
+class Preparation {
+ public:
+  Preparation(const schema::PrepareOptions& options, const PrepareJob& job);
+  PrepareResult run();
+
+ private:
+  void plan();
+  std::string fingerprint() const;
+  void start_over() const;
+  /// False when it was stopped.
+  bool make_shard(int64_t number);
+  bool decode_rest(ShardJournal& journal, std::span<const Listed> clips);
+  void finish_shard(int64_t number, ShardJournal& journal, std::span<const Listed> clips);
+  void count_bad(const Listed& listed, const std::string& problem);
+  void check_limit() const;
+  void tell_progress();
+  void write_index_file();
+  std::string split_name(const Listed& listed) const;
+  fs::path base(int64_t number) const { return job_.output / fmt::format("shard-{:05}", number); }
+  fs::path shard_file(int64_t number) const {
+    return job_.output / fmt::format("shard-{:05}.h5", number);
+  }
+
+  const schema::PrepareOptions& options_;
+  const PrepareJob& job_;
+  JoinedListing joined_;
+  std::vector<Listed> clips_;
+  ShardStore store_;
+  bool masked_ = false;
+  int64_t per_shard_ = 1;
+  int64_t shards_ = 0;
+  int64_t done_ = 0;
+  int64_t begin_ns_ = 0;
+  int64_t told_ns_ = 0;
+  PrepareResult result_;
+  Report report_;
+  std::vector<PreparedIndex::Shard> made_;
+};
+
+Preparation::Preparation(const schema::PrepareOptions& options, const PrepareJob& job)
+    : options_(options),
+      job_(job),
+      joined_(list_joined(options.dataset)),
+      store_(options.dataset.store == schema::Store::kFlac ? ShardStore::kFlac
+                                                           : ShardStore::kPcm16) {
+  for (size_t s = 0; s < joined_.sets.size(); ++s) {
+    masked_ = masked_ || joined_.sets[s].masked;
+    for (const Clip& clip : joined_.sets[s].clips)
+      clips_.push_back({&clip, static_cast<int32_t>(s)});
+  }
+}
+
+/// How many clips make a shard of about the wanted size, by the headers of a few clips across the
+/// list.
+void Preparation::plan() {
+  constexpr int64_t kProbes = 32;
+  const auto count = static_cast<int64_t>(clips_.size());
+  double seconds = 0;
+  int64_t known = 0;
+  for (int64_t i = 0; i < kProbes && count > 0; ++i) {
+    const double s = probe_seconds(clips_[static_cast<size_t>(i * count / kProbes)].clip->source);
+    seconds += s;
+    if (s > 0) ++known;
+  }
+  const double mean_s = known > 0 ? seconds / static_cast<double>(known) : 10.0;
+  const double bytes_a_sample = store_ == ShardStore::kFlac ? 1.2 : 2.0;
+  const double clip_bytes =
+      std::max(1.0, mean_s * static_cast<double>(options_.rate_hz) * bytes_a_sample);
+  const double fit = static_cast<double>(options_.dataset.shard_mb) * 1e6 / clip_bytes;
+  per_shard_ = static_cast<int64_t>(std::clamp(fit, 1.0, 1e6));
+  shards_ = (count + per_shard_ - 1) / per_shard_;
+}
+
+/// What the listing and the options amount to: an interrupted folder of another fingerprint is not
+/// gone on with.
+std::string Preparation::fingerprint() const {
+  Digest digest;
+  digest.add_field(fmt::format("{} {} {} {}", kShardFormatVersion, options_.rate_hz,
+                               static_cast<int>(store_), per_shard_));
+  digest.add_field(recipe::enum_name(options_.dataset.resample));
+  for (const ClassInfo& one : joined_.classes) digest.add_field(one.id);
+  std::string text;
+  for (const Listed& listed : clips_) {
+    const Clip& clip = *listed.clip;
+    text = fmt::format("{} {} {} {}", clip.id, describe(clip.source), clip.split, clip.fold);
+    for (const Label& label : clip.labels) text += fmt::format(" {}:{}", label.index, label.value);
+    digest.add_field(text);
+  }
+  return digest.hex();
+}
+
+void Preparation::start_over() const {
+  for (const auto& entry : fs::directory_iterator(job_.output)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("shard-") || name == kPlanFile || name == kReportFile ||
+        name == kIndexFile)
+      fs::remove(entry.path());
+  }
+}
+
+std::string Preparation::split_name(const Listed& listed) const {
+  if (listed.clip->split >= 0)
+    return joined_.sets[static_cast<size_t>(listed.set)]
+        .splits[static_cast<size_t>(listed.clip->split)]
+        .name;
+  return listed.clip->fold > 0 ? fmt::format("fold {}", listed.clip->fold) : "";
+}
+
+void Preparation::check_limit() const {
+  const auto listed = static_cast<double>(clips_.size()) + static_cast<double>(result_.absent);
+  if (static_cast<double>(report_.count()) <= options_.dataset.max_bad_p * listed) return;
+  report_.write(job_.output);
+  throw Error(
+      fmt::format("{} of {:.0f} clips cannot be used ({} absent, {} bad), more than "
+                  "dataset.max_bad_p = {} allows:{}\n"
+                  "all of them are named in {}",
+                  report_.count(), listed, result_.absent, result_.bad, options_.dataset.max_bad_p,
+                  report_.examples(), (job_.output / kReportFile).string()),
+      Exit::kData);
+}
+
+void Preparation::count_bad(const Listed& listed, const std::string& problem) {
+  ++result_.bad;
+  report_.add(recipe::enum_name(options_.dataset.name), listed.clip->id, split_name(listed),
+              describe(listed.clip->source), problem);
+  if (options_.dataset.on_bad_clip == schema::OnBadClip::kError) {
+    report_.write(job_.output);
+    throw Error(
+        fmt::format("clip '{}' ({}): {}\nwith dataset.on_bad_clip = \"skip\" it would be left out",
+                    listed.clip->id, describe(listed.clip->source), problem),
+        Exit::kData);
+  }
+  check_limit();
+}
+
+void Preparation::tell_progress() {
+  const int64_t now = steady_ns();
+  if (now - told_ns_ < 100'000'000 && done_ < static_cast<int64_t>(clips_.size())) return;
+  told_ns_ = now;
+  const double seconds = static_cast<double>(now - begin_ns_) * 1e-9;
+  const auto fresh = static_cast<double>(done_ - result_.reused);
+  const double rate = seconds > 0 ? fresh / seconds : 0;
+  std::string what = "clips";
+  if (rate > 0) {
+    const double left = (static_cast<double>(clips_.size()) - static_cast<double>(done_)) / rate;
+    what = fmt::format("clips, {:.0f} clips/s, {} left", rate, duration_text(left));
+  }
+  job_.progress(what, static_cast<double>(done_), static_cast<double>(clips_.size()));
+}
+
+bool Preparation::decode_rest(ShardJournal& journal, std::span<const Listed> clips) {
+  std::vector<const Clip*> rest;
+  const size_t have = journal.records().size();
+  for (const Listed& listed : clips.subspan(have)) rest.push_back(listed.clip);
+  DecodeOptions decode;
+  decode.rate_hz = options_.rate_hz;
+  decode.quality = options_.dataset.resample;
+  bool stopped = false;
+  decode_in_order(rest, decode, store_, job_.threads, [&](size_t i, StoredClip&& stored) {
+    const std::string problem = stored.record.problem;
+    journal.append(std::move(stored.record), stored.bytes);
+    if (!problem.empty()) count_bad(clips[have + i], problem);
+    ++done_;
+    tell_progress();
+    stopped = job_.stop_requested() && have + i + 1 < clips.size();
+    return !stopped;
+  });
+  return !stopped;
+}
+
+void Preparation::finish_shard(int64_t number, ShardJournal& journal,
+                               std::span<const Listed> clips) {
+  std::vector<ShardRow> rows;
+  for (size_t i = 0; i < clips.size(); ++i) {
+    const ClipRecord& record = journal.records()[i];
+    if (!record.problem.empty()) continue;
+    const Clip& clip = *clips[i].clip;
+    ShardRow row;
+    row.id = clip.id;
+    row.labels = clip.labels;
+    row.known = clip.known;
+    row.set = clips[i].set;
+    // A set without gaps in what it knows, joined to one with gaps, knows every class it has.
+    const Listing& set = joined_.sets[static_cast<size_t>(row.set)];
+    if (masked_ && !set.masked) {
+      for (int32_t k = 0; k < static_cast<int32_t>(joined_.classes.size()); ++k)
+        row.known.push_back(k);
+    }
+    row.split = clip.split;
+    row.fold = clip.fold;
+    row.source_s = record.source_s;
+    row.samples = record.samples;
+    row.bytes = record.bytes;
+    row.checksum = record.checksum;
+    rows.push_back(std::move(row));
+  }
+  if (!rows.empty()) {
+    const ShardHeader header{number, options_.rate_hz, store_,
+                             static_cast<int64_t>(joined_.classes.size()), masked_};
+    write_shard(shard_file(number), header, rows, journal.sound());
+  }
+  journal.drop_sound();
+}
+
+bool Preparation::make_shard(int64_t number) {
+  const auto first = static_cast<size_t>(number * per_shard_);
+  const auto clips = std::span<const Listed>(clips_).subspan(
+      first, std::min(static_cast<size_t>(per_shard_), clips_.size() - first));
+  // Lines stay when a shard is finished, so a full journal whose shard is there needs nothing more.
+  std::vector<ClipRecord> old = ShardJournal::read(base(number));
+  const bool any_good =
+      std::any_of(old.begin(), old.end(), [](const ClipRecord& r) { return r.problem.empty(); });
+  const bool finished = old.size() == clips.size() && (!any_good || fs::exists(shard_file(number)));
+  if (finished) {
+    fs::remove(base(number).string() + ".sound");
+  } else {
+    ShardJournal journal(base(number));
+    old.assign(journal.records().begin(), journal.records().end());
+  }
+  for (size_t i = 0; i < old.size(); ++i) {
+    if (!old[i].problem.empty()) count_bad(clips[i], old[i].problem);
+  }
+  done_ += static_cast<int64_t>(old.size());
+  result_.reused += static_cast<int64_t>(old.size());
+  tell_progress();
+  if (!finished) {
+    ShardJournal journal(base(number));
+    if (!decode_rest(journal, clips)) return false;
+    finish_shard(number, journal, clips);
+  }
+  const auto records = ShardJournal::read(base(number));
+  PreparedIndex::Shard entry;
+  entry.clips = std::count_if(records.begin(), records.end(),
+                              [](const ClipRecord& r) { return r.problem.empty(); });
+  if (entry.clips > 0) {
+    entry.file = shard_file(number).filename().string();
+    entry.bytes = static_cast<int64_t>(fs::file_size(shard_file(number)));
+    made_.push_back(entry);
+  }
+  result_.clips += entry.clips;
+  return true;
+}
+
+void Preparation::write_index_file() {
+  PreparedIndex index;
+  index.rate_hz = options_.rate_hz;
+  index.store = store_;
+  index.masked = masked_;
+  index.classes = joined_.classes;
+  for (size_t s = 0; s < joined_.sets.size(); ++s) {
+    const auto name = s == 0 ? options_.dataset.name : options_.dataset.also[s - 1].name;
+    index.sets.push_back(
+        {std::string(recipe::enum_name(name)), joined_.sets[s].splits, joined_.sets[s].folds});
+  }
+  index.shards = made_;
+  write_index(job_.output, index);
+}
+
+PrepareResult Preparation::run() {
+  plan();
+  const std::string print = fingerprint();
+  const fs::path plan_file = job_.output / kPlanFile;
+  std::error_code ignored;
+  if (!fs::exists(plan_file, ignored) || read_file(plan_file) != print) {
+    start_over();
+    write_file_atomic(plan_file, print);
+  }
+  for (const Listing& listing : joined_.sets) {
+    for (const Absent& absent : listing.absent) {
+      ++result_.absent;
+      report_.add(recipe::enum_name(options_.dataset.name), absent.id, absent.split, "",
+                  absent.reason);
+    }
+  }
+  if (clips_.empty()) {
+    report_.write(job_.output);
+    throw Error(fmt::format("the data set has no clip that could be used ({} are listed){}",
+                            result_.absent, report_.examples()),
+                Exit::kData);
+  }
+  check_limit();
+  begin_ns_ = steady_ns();
+  for (int64_t number = 0; number < shards_; ++number) {
+    if (!make_shard(number) || (number + 1 < shards_ && job_.stop_requested())) {
+      result_.stopped = true;
+      return result_;
+    }
+  }
+  if (result_.clips == 0) {
+    report_.write(job_.output);
+    throw Error(
+        fmt::format("not one of {} clips could be decoded:{}", clips_.size(), report_.examples()),
+        Exit::kData);
+  }
+  report_.write(job_.output);
+  write_index_file();
+  // With the index the folder is whole; what was needed to go on is not part of it.
+  for (int64_t number = 0; number < shards_; ++number)
+    fs::remove(base(number).string() + ".journal");
+  fs::remove(plan_file);
+  job_.say(fmt::format("{}: {} clips in {} shards, {} bad, {} absent ({})",
+                       recipe::enum_name(options_.dataset.name), result_.clips, made_.size(),
+                       result_.bad, result_.absent, kReportFile));
+  return result_;
+}
+
+}  // namespace
+
+PrepareResult prepare(const schema::PrepareOptions& options, const PrepareJob& job) {
+  if (options.dataset.store == schema::Store::kFeatures) {
+    throw Error(
+        "dataset.store = \"features\": shards of features are not available; use \"pcm16\" or "
+        "\"flac\"");
+  }
+  return Preparation(options, job).run();
+}
+
+void run_prepare(const schema::PrepareOptions& options, graph::StageContext& context) {
+  PrepareJob job;
+  job.output = context.output;
+  job.threads =
+      context.resources.workers > 0 ? context.resources.workers : context.resources.threads;
+  StopReason reason = StopReason::kNone;
+  job.stop_requested = [&] { return (reason = context.stop_requested()) != StopReason::kNone; };
+  job.progress = context.progress;
+  job.say = context.say;
+  if (prepare(options, job).stopped) throw Stopped(reason);
+}
+
+}  // namespace xp::data

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace xp::schema {
+struct PrepareOptions;
+}
+namespace xp::graph {
+struct StageContext;
+}
+
+namespace xp::data {
+
+/// What `prepare` needs besides its options; results do not depend on any of it.
+struct PrepareJob {
+  std::filesystem::path output;  ///< exists; may hold what an earlier, killed attempt left
+  int threads = 1;
+  std::function<bool()> stop_requested = [] { return false; };
+  std::function<void(std::string_view what, double done, double total)> progress =
+      [](std::string_view, double, double) {};
+  std::function<void(std::string_view line)> say = [](std::string_view) {};
+};
+
+struct PrepareResult {
+  int64_t clips = 0;     ///< in the shards
+  int64_t bad = 0;       ///< could not be used; named in report.csv
+  int64_t absent = 0;    ///< listed, but there is no file; named in report.csv
+  int64_t reused = 0;    ///< of `clips` + `bad`: done by an earlier attempt
+  bool stopped = false;  ///< on request; the same call goes on from here
+};
+
+/// Audio files to a folder of shards (docs/formats/shard.md): every clip of the set and of those
+/// joined to it is decoded, resampled and stored in the order of the lists, by `threads` threads.
+/// report.csv names each clip that is not in the shards, and why.
+///
+/// May be killed at any moment: sound and a journal are appended clip by clip, shard files appear
+/// whole, so the next call with the same options loses only the clips in flight. Bytes of the
+/// result do not depend on threads or interruptions.
+///
+/// Throws Error: kData when the set cannot be listed, when a clip is bad and `on_bad_clip` is
+/// "error", or when more than `max_bad_p` of the listed clips are absent or bad; kFailed when the
+/// disk is full.
+PrepareResult prepare(const schema::PrepareOptions& options, const PrepareJob& job);
+
+/// The run half of the stage `prepare`.
+void run_prepare(const schema::PrepareOptions& options, graph::StageContext& context);
+
+inline constexpr const char* kReportFile = "report.csv";
+
+}  // namespace xp::data

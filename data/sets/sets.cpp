@@ -1,0 +1,140 @@
+#include "data/sets/sets.h"
+
+#include <algorithm>
+#include <cctype>
+#include <optional>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/schema/dataset.h"
+#include "data/csv.h"
+
+namespace xp::data {
+namespace fs = std::filesystem;
+
+void fail_layout(const schema::DatasetOptions& options, const std::string& message) {
+  const std::string_view name = recipe::enum_name(options.name);
+  throw Error(fmt::format("{}\nexpected layout of {}:\n{}", message, name, dataset_layout(name)),
+              Exit::kData);
+}
+
+fs::path require_root(const schema::DatasetOptions& options) {
+  const std::string_view name = recipe::enum_name(options.name);
+  if (options.root.empty())
+    fail_layout(options, fmt::format("dataset.root is not set; {} needs its folder", name));
+  const fs::path root = expand_user(options.root);
+  std::error_code ignored;
+  if (!fs::is_directory(root, ignored))
+    fail_layout(options, fmt::format("there is no folder {}", root.string()));
+  return root;
+}
+
+fs::path require_file(const schema::DatasetOptions& options, const fs::path& file) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(file, ignored))
+    fail_layout(options, fmt::format("there is no file {}", file.string()));
+  return file;
+}
+
+std::vector<ClassInfo> read_classes(const fs::path& file) {
+  const std::string text = read_file(file);
+  CsvReader csv(file.string(), text);
+  const auto columns = csv.header({"index", "mid", "display_name"});
+  std::vector<std::optional<ClassInfo>> found;
+  std::map<std::string, int> lines;
+  CsvRow row;
+  while (csv.next(row)) {
+    const int64_t index = csv.integer(row, columns[0]);
+    if (index < 0 || index > 1'000'000)
+      csv.fail(row, fmt::format("implausible class index {}", index));
+    const auto at = static_cast<size_t>(index);
+    if (at >= found.size()) found.resize(at + 1);
+    if (found[at]) csv.fail(row, fmt::format("class index {} is there twice", index));
+    const std::string& id = csv.at(row, columns[1]);
+    const auto [other, fresh] = lines.emplace(id, row.line);
+    if (!fresh) csv.fail(row, fmt::format("class '{}' is in line {} as well", id, other->second));
+    found[at] = ClassInfo{id, csv.at(row, columns[2])};
+  }
+  std::vector<ClassInfo> classes;
+  for (const auto& one : found) {
+    if (!one) {
+      throw Error(Place{file.string()}, fmt::format("class index {} is missing", classes.size()),
+                  Exit::kData);
+    }
+    classes.push_back(*one);
+  }
+  if (classes.empty()) throw Error(Place{file.string()}, "no class in it", Exit::kData);
+  return classes;
+}
+
+std::vector<ClassInfo> classes_of(const schema::DatasetOptions& options, const fs::path& own,
+                                  Listing& listing) {
+  const fs::path file =
+      options.labels.empty() ? require_file(options, own) : expand_user(options.labels);
+  listing.files.push_back(file.string());
+  return read_classes(file);
+}
+
+std::map<std::string, int32_t, std::less<>> index_by_id(const std::vector<ClassInfo>& classes) {
+  std::map<std::string, int32_t, std::less<>> out;
+  for (size_t i = 0; i < classes.size(); ++i) out.emplace(classes[i].id, static_cast<int32_t>(i));
+  return out;
+}
+
+void sort_labels(std::vector<Label>& labels) {
+  std::sort(labels.begin(), labels.end(),
+            [](const Label& a, const Label& b) { return a.index < b.index; });
+  labels.erase(std::unique(labels.begin(), labels.end(),
+                           [](const Label& a, const Label& b) { return a.index == b.index; }),
+               labels.end());
+}
+
+bool is_sound_file(const fs::path& file) {
+  std::string extension = file.extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const char* one : {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif"}) {
+    if (extension == one) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> sound_files(const fs::path& folder, bool deep) {
+  std::vector<std::string> files;
+  const auto take = [&](const fs::directory_entry& entry) {
+    if (entry.path().filename().string().starts_with(".")) return;
+    if (is_sound_file(entry.path()) && !entry.is_directory()) {
+      files.push_back(entry.path().lexically_relative(folder).string());
+    }
+  };
+  const auto options = fs::directory_options::follow_directory_symlink;
+  if (deep) {
+    for (const auto& entry : fs::recursive_directory_iterator(folder, options)) take(entry);
+  } else {
+    for (const auto& entry : fs::directory_iterator(folder, options)) take(entry);
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::vector<std::string> folders_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_directory() && !name.starts_with(".")) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+int16_t split_index(Listing& listing, std::string_view name, std::string_view group) {
+  for (size_t i = 0; i < listing.splits.size(); ++i) {
+    if (listing.splits[i].name == name) return static_cast<int16_t>(i);
+  }
+  listing.splits.push_back({std::string(name), std::string(group)});
+  return static_cast<int16_t>(listing.splits.size() - 1);
+}
+
+}  // namespace xp::data

@@ -1,0 +1,53 @@
+#pragma once
+
+// Private to data/sets: the list functions of datasets.inc and what they share.
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/dataset.h"
+
+namespace xp::schema {
+struct DatasetOptions;
+}
+
+namespace xp::data {
+
+#define XP_DATASET(name, list) Listing list(const schema::DatasetOptions& options);
+#include "data/datasets.inc"
+#undef XP_DATASET
+
+/// The set's folder; throws Error (kData) with the layout that is expected when it is not there.
+std::filesystem::path require_root(const schema::DatasetOptions& options);
+/// A file below it; throws the same way.
+std::filesystem::path require_file(const schema::DatasetOptions& options,
+                                   const std::filesystem::path& file);
+[[noreturn]] void fail_layout(const schema::DatasetOptions& options, const std::string& message);
+
+/// A label file: columns index, mid, display_name. Indices must be 0..n-1, each once; any order of
+/// rows.
+std::vector<ClassInfo> read_classes(const std::filesystem::path& file);
+/// `options.labels` where it is set, else `own`, which must be there.
+std::vector<ClassInfo> classes_of(const schema::DatasetOptions& options,
+                                  const std::filesystem::path& own, Listing& listing);
+
+/// Class id -> index; throws nothing.
+std::map<std::string, int32_t, std::less<>> index_by_id(const std::vector<ClassInfo>& classes);
+
+/// Sorts labels by index and drops repetitions.
+void sort_labels(std::vector<Label>& labels);
+
+/// Files of a folder (and, if `deep`, of its folders) that sound like sound: wav, flac, ogg, opus,
+/// mp3, aiff, aif, in any case. Paths relative to the folder, sorted by bytes.
+std::vector<std::string> sound_files(const std::filesystem::path& folder, bool deep);
+bool is_sound_file(const std::filesystem::path& file);
+/// Names of the folders in a folder, sorted; those that begin with '.' are left out.
+std::vector<std::string> folders_in(const std::filesystem::path& folder);
+
+/// The index of the split of this name; made when it is new.
+int16_t split_index(Listing& listing, std::string_view name, std::string_view group);
+
+}  // namespace xp::data

@@ -1,0 +1,377 @@
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "core/base/error.h"
+#include "data/decode.h"
+#include "data/hdf5.h"
+#include "data/shard.h"
+#include "data/shard_writer.h"
+
+namespace xp::data {
+namespace fs = std::filesystem;
+namespace {
+
+// A piece that stays in the second-level cache between the read, the checksum and the conversion.
+constexpr size_t kPieceBytes = 128 << 10U;
+
+/// One shard after its metadata was read: a descriptor and where its clips lie.
+struct Shard {
+  fs::path file;
+  int fd = -1;
+  int64_t first_row = 0;
+  int64_t clips = 0;
+  uint64_t data_offset = 0;     ///< of sound/data in the file
+  std::vector<uint64_t> start;  ///< [clips + 1] samples (pcm16) or bytes (flac)
+};
+
+/// Many shards are many descriptors; the soft limit of most systems is 1024.
+void allow_descriptors(size_t wanted) {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, wanted);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+struct ShardReader::Impl {
+  fs::path folder;
+  PreparedIndex index;
+  std::vector<Shard> shards;
+  std::vector<fs::path> files;
+  std::string ids;
+  std::vector<uint64_t> id_start = {0};
+  std::vector<uint64_t> checksum;
+  std::vector<uint32_t> samples;
+  std::vector<float> source_s;
+  std::vector<int8_t> set, split;
+  std::vector<int16_t> fold;
+  std::vector<uint64_t> label_start = {0};
+  std::vector<int32_t> label_index;
+  std::vector<float> label_value;
+  std::vector<uint64_t> known_start = {0};
+  std::vector<int32_t> known_index;
+
+  ~Impl() {
+    for (const Shard& shard : shards) {
+      if (shard.fd >= 0) ::close(shard.fd);
+    }
+  }
+
+  void open(const PreparedIndex::Shard& entry);
+  void read_tables(const h5::File& file, const Shard& shard);
+  void read_csr(const h5::File& file, const Shard& shard, const char* start_name,
+                const char* index_name, std::vector<uint64_t>& start,
+                std::vector<int32_t>& values) const;
+  const Shard& shard_of(int64_t row) const;
+  std::string name(const Shard& shard, int64_t row) const;
+  void pread_exactly(const Shard& shard, int64_t row, std::byte* out, size_t bytes,
+                     uint64_t offset) const;
+  [[noreturn]] void fail_checksum(const Shard& shard, int64_t row) const;
+  template <class Take>
+  void read_pcm(const Shard& shard, int64_t row, Take take) const;
+  void read_flac(const Shard& shard, int64_t row, std::span<int16_t> out) const;
+};
+
+namespace {
+
+[[noreturn]] void broken(const Shard& shard, std::string_view what) {
+  throw Error(
+      fmt::format("{}: broken shard: {}; prepare the data set again", shard.file.string(), what),
+      Exit::kData);
+}
+
+template <class T>
+std::vector<T> column(const h5::File& file, const Shard& shard, const char* name) {
+  std::vector<T> values = file.read<T>(name);
+  if (values.size() != static_cast<size_t>(shard.clips))
+    broken(shard, fmt::format("{} has {} rows, not {}", name, values.size(), shard.clips));
+  return values;
+}
+
+void check_starts(const Shard& shard, const std::vector<uint64_t>& start, size_t rows,
+                  const char* name) {
+  const bool good =
+      start.size() == rows + 1 && start.front() == 0 && std::is_sorted(start.begin(), start.end());
+  if (!good) broken(shard, fmt::format("{} does not ascend from 0", name));
+}
+
+}  // namespace
+
+void ShardReader::Impl::read_csr(const h5::File& file, const Shard& shard, const char* start_name,
+                                 const char* index_name, std::vector<uint64_t>& start,
+                                 std::vector<int32_t>& values) const {
+  const auto starts = file.read<uint64_t>(start_name);
+  const auto indices = file.read<int32_t>(index_name);
+  check_starts(shard, starts, static_cast<size_t>(shard.clips), start_name);
+  if (starts.back() != indices.size())
+    broken(shard, fmt::format("{} does not fit {}", index_name, start_name));
+  const auto classes = static_cast<int32_t>(index.classes.size());
+  for (const int32_t k : indices) {
+    if (k < 0 || k >= classes) broken(shard, fmt::format("class {} in {}", k, index_name));
+  }
+  const uint64_t base = values.size();
+  for (size_t i = 1; i < starts.size(); ++i) start.push_back(base + starts[i]);
+  values.insert(values.end(), indices.begin(), indices.end());
+}
+
+void ShardReader::Impl::read_tables(const h5::File& file, const Shard& shard) {
+  const auto names = file.read_strings("clip/id");
+  if (names.size() != static_cast<size_t>(shard.clips))
+    broken(shard, "clip/id has another number of rows");
+  for (const std::string& one : names) {
+    ids += one;
+    id_start.push_back(ids.size());
+  }
+  for (const uint64_t n : column<uint64_t>(file, shard, "clip/samples")) {
+    if (n == 0 || n > (uint64_t{1} << 31U)) broken(shard, fmt::format("a clip of {} samples", n));
+    samples.push_back(static_cast<uint32_t>(n));
+  }
+  for (const uint64_t sum : column<uint64_t>(file, shard, "clip/checksum")) checksum.push_back(sum);
+  for (const float s : column<float>(file, shard, "clip/source_s")) source_s.push_back(s);
+  for (const int32_t k : column<int32_t>(file, shard, "clip/set")) {
+    if (k < 0 || k >= static_cast<int32_t>(index.sets.size()))
+      broken(shard, fmt::format("set {}", k));
+    set.push_back(static_cast<int8_t>(k));
+  }
+  const auto splits = column<int32_t>(file, shard, "clip/split");
+  for (size_t i = 0; i < splits.size(); ++i) {
+    const auto of = static_cast<size_t>(set[static_cast<size_t>(shard.first_row) + i]);
+    if (splits[i] < -1 || splits[i] >= static_cast<int32_t>(index.sets[of].splits.size()))
+      broken(shard, fmt::format("split {}", splits[i]));
+    split.push_back(static_cast<int8_t>(splits[i]));
+  }
+  for (const int32_t k : column<int32_t>(file, shard, "clip/fold")) {
+    if (k < 0 || k > 1000) broken(shard, fmt::format("fold {}", k));
+    fold.push_back(static_cast<int16_t>(k));
+  }
+  read_csr(file, shard, "label/start", "label/index", label_start, label_index);
+  const auto values = file.read<float>("label/value");
+  label_value.insert(label_value.end(), values.begin(), values.end());
+  if (label_value.size() != label_index.size())
+    broken(shard, "label/value does not fit label/index");
+  if (index.masked) read_csr(file, shard, "known/start", "known/index", known_start, known_index);
+}
+
+void ShardReader::Impl::open(const PreparedIndex::Shard& entry) {
+  Shard& shard = shards.emplace_back();
+  shard.file = folder / entry.file;
+  shard.first_row = static_cast<int64_t>(checksum.size());
+  shard.clips = entry.clips;
+  files.push_back(shard.file);
+  // The descriptor first: what HDF5 reads then is what the descriptor holds, or the sizes differ.
+  shard.fd = ::open(shard.file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (shard.fd < 0) {
+    const char* hint = errno == EMFILE ? "; a larger dataset.shard_mb makes fewer shards" : "";
+    throw Error(
+        fmt::format("cannot open {}: {}{}", shard.file.string(), std::strerror(errno), hint),
+        Exit::kData);
+  }
+  struct stat info {};
+  if (::fstat(shard.fd, &info) != 0 || info.st_size != entry.bytes) {
+    broken(shard, fmt::format("{} bytes, the index says {}", info.st_size, entry.bytes));
+  }
+  const h5::File file = h5::File::open(shard.file);
+  if (file.read_text_attribute("format") != "exp-shard")
+    broken(shard, "the format is not exp-shard");
+  if (const int64_t version = file.read_attribute("version"); version > kShardFormatVersion) {
+    throw Error(fmt::format("{}: format version {} is newer than this exp reads ({})",
+                            shard.file.string(), version, kShardFormatVersion),
+                Exit::kData);
+  }
+  const std::string store = index.store == ShardStore::kPcm16 ? "pcm16" : "flac";
+  if (file.read_attribute("rate_hz") != index.rate_hz ||
+      file.read_text_attribute("store") != store ||
+      file.read_attribute("classes") != static_cast<int64_t>(index.classes.size())) {
+    broken(shard, "rate, store or classes are not those of the index");
+  }
+  read_tables(file, shard);
+  shard.start = file.read<uint64_t>("sound/start");
+  check_starts(shard, shard.start, static_cast<size_t>(shard.clips), "sound/start");
+  const auto extent = file.extent("sound/data");
+  const bool pcm = index.store == ShardStore::kPcm16;
+  shard.data_offset = extent.offset;
+  const auto size = static_cast<uint64_t>(info.st_size);
+  if (extent.bytes > size || extent.offset > size - extent.bytes ||
+      shard.start.back() * (pcm ? 2 : 1) != extent.bytes) {
+    broken(shard, "sound/data lies outside of the file");
+  }
+  for (int64_t i = 0; pcm && i < shard.clips; ++i) {
+    const auto at = static_cast<size_t>(i);
+    if (shard.start[at + 1] - shard.start[at] !=
+        samples[static_cast<size_t>(shard.first_row) + at]) {
+      broken(shard, "sound/start does not fit clip/samples");
+    }
+  }
+}
+
+const Shard& ShardReader::Impl::shard_of(int64_t row) const {
+  XP_CHECK(row >= 0 && row < static_cast<int64_t>(checksum.size()), fmt::format("row {}", row));
+  const auto after =
+      std::upper_bound(shards.begin(), shards.end(), row,
+                       [](int64_t r, const Shard& shard) { return r < shard.first_row; });
+  return *std::prev(after);
+}
+
+std::string ShardReader::Impl::name(const Shard& shard, int64_t row) const {
+  const auto i = static_cast<size_t>(row);
+  return fmt::format("{}: clip '{}'", shard.file.string(),
+                     std::string_view(ids).substr(id_start[i], id_start[i + 1] - id_start[i]));
+}
+
+void ShardReader::Impl::pread_exactly(const Shard& shard, int64_t row, std::byte* out, size_t bytes,
+                                      uint64_t offset) const {
+  while (bytes > 0) {
+    const auto got = ::pread(shard.fd, out, bytes, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      const char* why = got == 0 ? "the file became shorter" : std::strerror(errno);
+      throw Error(fmt::format("{} cannot be read: {}", name(shard, row), why), Exit::kData);
+    }
+    out += got;
+    bytes -= static_cast<size_t>(got);
+    offset += static_cast<uint64_t>(got);
+  }
+}
+
+void ShardReader::Impl::fail_checksum(const Shard& shard, int64_t row) const {
+  throw Error(fmt::format("{} is damaged: its checksum differs; run `exp data verify`, then "
+                          "prepare the data set again",
+                          name(shard, row)),
+              Exit::kData);
+}
+
+template <class Take>
+void ShardReader::Impl::read_pcm(const Shard& shard, int64_t row, Take take) const {
+  thread_local std::vector<int16_t> piece(kPieceBytes / 2);
+  const auto at = static_cast<size_t>(row - shard.first_row);
+  const size_t total = shard.start[at + 1] - shard.start[at];
+  uint64_t offset = shard.data_offset + 2 * shard.start[at];
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  for (size_t done = 0; done < total;) {
+    const size_t count = std::min(piece.size(), total - done);
+    pread_exactly(shard, row, reinterpret_cast<std::byte*>(piece.data()), 2 * count, offset);
+    XXH3_64bits_update(&state, piece.data(), 2 * count);
+    take(std::span<const int16_t>(piece).first(count), done);
+    done += count;
+    offset += 2 * count;
+  }
+  if (XXH3_64bits_digest(&state) != checksum[static_cast<size_t>(row)]) fail_checksum(shard, row);
+}
+
+void ShardReader::Impl::read_flac(const Shard& shard, int64_t row, std::span<int16_t> out) const {
+  thread_local std::vector<std::byte> bytes;
+  const auto at = static_cast<size_t>(row - shard.first_row);
+  bytes.resize(shard.start[at + 1] - shard.start[at]);
+  pread_exactly(shard, row, bytes.data(), bytes.size(), shard.data_offset + shard.start[at]);
+  if (XXH3_64bits(bytes.data(), bytes.size()) != checksum[static_cast<size_t>(row)])
+    fail_checksum(shard, row);
+  if (!decode_flac(bytes, out))
+    throw Error(fmt::format("{} holds no FLAC of {} samples", name(shard, row), out.size()),
+                Exit::kData);
+}
+
+ShardReader::ShardReader(const fs::path& folder) : impl_(std::make_unique<Impl>()) {
+  impl_->folder = folder;
+  impl_->index = read_index(folder);
+  allow_descriptors(impl_->index.shards.size() + 256);
+  impl_->shards.reserve(impl_->index.shards.size());
+  for (const auto& shard : impl_->index.shards) impl_->open(shard);
+}
+
+ShardReader::~ShardReader() = default;
+
+void ShardReader::read(int64_t row, std::span<float> out) const {
+  const Shard& shard = impl_->shard_of(row);
+  XP_CHECK(static_cast<int64_t>(out.size()) == samples(row), "the buffer does not fit the clip");
+  if (impl_->index.store == ShardStore::kPcm16) {
+    impl_->read_pcm(shard, row, [&](std::span<const int16_t> piece, size_t at) {
+      from_pcm16(piece, out.subspan(at, piece.size()));
+    });
+    return;
+  }
+  thread_local std::vector<int16_t> pcm;
+  pcm.resize(out.size());
+  impl_->read_flac(shard, row, pcm);
+  from_pcm16(pcm, out);
+}
+
+void ShardReader::read_pcm(int64_t row, std::span<int16_t> out) const {
+  const Shard& shard = impl_->shard_of(row);
+  XP_CHECK(static_cast<int64_t>(out.size()) == samples(row), "the buffer does not fit the clip");
+  if (impl_->index.store == ShardStore::kPcm16) {
+    impl_->read_pcm(shard, row, [&](std::span<const int16_t> piece, size_t at) {
+      std::copy(piece.begin(), piece.end(), out.begin() + static_cast<std::ptrdiff_t>(at));
+    });
+    return;
+  }
+  impl_->read_flac(shard, row, out);
+}
+
+const fs::path& ShardReader::folder() const { return impl_->folder; }
+std::string_view ShardReader::dataset() const { return impl_->index.sets.front().dataset; }
+int64_t ShardReader::clips() const { return static_cast<int64_t>(impl_->checksum.size()); }
+int64_t ShardReader::rate_hz() const { return impl_->index.rate_hz; }
+const std::vector<ClassInfo>& ShardReader::classes() const { return impl_->index.classes; }
+int64_t ShardReader::sets() const { return static_cast<int64_t>(impl_->index.sets.size()); }
+const std::vector<Split>& ShardReader::splits(int64_t set) const {
+  return impl_->index.sets.at(static_cast<size_t>(set)).splits;
+}
+bool ShardReader::has_folds(int64_t set) const {
+  return impl_->index.sets.at(static_cast<size_t>(set)).folds;
+}
+bool ShardReader::masked() const { return impl_->index.masked; }
+
+std::string_view ShardReader::id(int64_t row) const {
+  const auto i = static_cast<size_t>(row);
+  return std::string_view(impl_->ids)
+      .substr(impl_->id_start.at(i), impl_->id_start.at(i + 1) - impl_->id_start[i]);
+}
+int64_t ShardReader::samples(int64_t row) const {
+  return impl_->samples.at(static_cast<size_t>(row));
+}
+double ShardReader::source_seconds(int64_t row) const {
+  return static_cast<double>(impl_->source_s.at(static_cast<size_t>(row)));
+}
+int ShardReader::set(int64_t row) const { return impl_->set.at(static_cast<size_t>(row)); }
+int ShardReader::split(int64_t row) const { return impl_->split.at(static_cast<size_t>(row)); }
+int ShardReader::fold(int64_t row) const { return impl_->fold.at(static_cast<size_t>(row)); }
+
+LabelTable ShardReader::labels() const {
+  return {impl_->label_start, impl_->label_index, impl_->label_value,
+          static_cast<int64_t>(impl_->index.classes.size())};
+}
+
+void ShardReader::known(int64_t row, std::span<float> out) const {
+  XP_CHECK(out.size() == classes().size(), "the buffer does not fit the classes");
+  if (!masked()) {
+    std::fill(out.begin(), out.end(), 1.0F);
+    return;
+  }
+  std::fill(out.begin(), out.end(), 0.0F);
+  const auto i = static_cast<size_t>(row);
+  for (uint64_t k = impl_->known_start.at(i); k < impl_->known_start.at(i + 1); ++k) {
+    out[static_cast<size_t>(impl_->known_index[k])] = 1.0F;
+  }
+}
+
+const std::vector<fs::path>& ShardReader::files() const { return impl_->files; }
+
+int64_t ShardReader::shard_of(int64_t row) const {
+  return &impl_->shard_of(row) - impl_->shards.data();
+}
+
+}  // namespace xp::data

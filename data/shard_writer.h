@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/clip.h"
+#include "data/dataset.h"
+
+namespace xp::data {
+
+enum class ShardStore { kPcm16, kFlac };
+
+/// What a shard says about one of its clips, besides the sound.
+struct ShardRow {
+  std::string id;
+  std::vector<Label> labels;
+  std::vector<int32_t> known;  ///< read where `masked`
+  int32_t set = 0;
+  int32_t split = -1;
+  int32_t fold = 0;
+  double source_s = 0;
+  uint64_t samples = 0;   ///< at the shard's rate
+  uint64_t bytes = 0;     ///< as stored
+  uint64_t checksum = 0;  ///< XXH3-64 of the stored bytes
+};
+
+struct ShardHeader {
+  int64_t number = 0;  ///< of the shard, from 0
+  int64_t rate_hz = 0;
+  ShardStore store = ShardStore::kPcm16;
+  int64_t classes = 0;
+  bool masked = false;
+};
+
+/// One shard file from rows and the file that holds their stored bytes back to back (`sound`, in
+/// row order). Written beside `path` and renamed, so that `path` is whole or absent. Throws Error
+/// (kFailed): disk full, no permission.
+void write_shard(const std::filesystem::path& path, const ShardHeader& header,
+                 std::span<const ShardRow> rows, const std::filesystem::path& sound);
+
+/// The folder's table of contents, docs/formats/shard.md.
+struct PreparedIndex {
+  struct Set {
+    std::string dataset;
+    std::vector<Split> splits;
+    bool folds = false;
+  };
+  struct Shard {
+    std::string file;
+    int64_t clips = 0;
+    int64_t bytes = 0;  ///< size of the file
+  };
+  int64_t rate_hz = 0;
+  ShardStore store = ShardStore::kPcm16;
+  bool masked = false;
+  std::vector<ClassInfo> classes;
+  std::vector<Set> sets;
+  std::vector<Shard> shards;
+};
+void write_index(const std::filesystem::path& folder, const PreparedIndex& index);
+PreparedIndex read_index(const std::filesystem::path& folder);
+
+/// int16 samples as a FLAC file in memory (16 bits, mono).
+std::vector<std::byte> encode_flac(std::span<const int16_t> pcm, int64_t rate_hz);
+/// Its inverse; false when the bytes are no FLAC of exactly `pcm.size()` samples.
+bool decode_flac(std::span<const std::byte> bytes, std::span<int16_t> pcm);
+
+inline constexpr int64_t kShardFormatVersion = 1;
+inline constexpr const char* kIndexFile = "index.json";
+
+}  // namespace xp::data

@@ -1,0 +1,92 @@
+// Which clips are training, validation and test clips, by the recipe's words.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/base/error.h"
+#include "core/schema/dataset.h"
+#include "data/shard.h"
+
+namespace xp::data {
+namespace {
+
+/// What one joined set gives to a role.
+struct Choice {
+  std::vector<bool> split;   ///< by split index: taken
+  int fold = 0;              ///< > 0: this fold
+  std::vector<int> all_but;  ///< not empty: every fold but these
+};
+
+const std::string& wanted_name(const schema::DatasetOptions& options, std::string_view role) {
+  if (role == "train") return options.train;
+  if (role == "val") return options.val;
+  XP_CHECK(role == "test", fmt::format("unknown role '{}'", role));
+  return options.test;
+}
+
+Choice choose_fold(const schema::DatasetOptions& options, std::string_view name) {
+  const int test = static_cast<int>(options.test_fold);
+  const int val = static_cast<int>(options.val_fold);
+  Choice choice;
+  if (name == "test") {
+    choice.fold = test;
+  } else if (name == "val") {
+    choice.fold = val;
+  } else if (name == "train") {
+    choice.all_but = {test, val};
+  } else {
+    throw Error(
+        fmt::format("dataset: no split '{}'; a set with folds has train, val and test", name));
+  }
+  return choice;
+}
+
+Choice choose(const ShardReader& shards, int64_t set, const schema::DatasetOptions& options,
+              std::string_view role) {
+  const std::string& name = wanted_name(options, role);
+  const auto& splits = shards.splits(set);
+  Choice choice;
+  choice.split.assign(splits.size(), false);
+  if (name == "none" || name.empty()) return choice;
+  if (shards.has_folds(set)) return choose_fold(options, name);
+  bool found = false;
+  for (size_t i = 0; i < splits.size(); ++i) {
+    choice.split[i] = splits[i].name == name || splits[i].group == name;
+    found = found || choice.split[i];
+  }
+  if (!found) {
+    std::vector<std::string> names;
+    for (const Split& one : splits) names.push_back(one.name);
+    throw Error(fmt::format("dataset.{} = \"{}\": the data set has no such split; it has: {}", role,
+                            name, fmt::join(names, ", ")));
+  }
+  return choice;
+}
+
+bool taken(const Choice& choice, int split, int fold) {
+  if (!choice.all_but.empty()) return fold != choice.all_but[0] && fold != choice.all_but[1];
+  if (choice.fold > 0) return fold == choice.fold;
+  return split >= 0 && static_cast<size_t>(split) < choice.split.size() &&
+         choice.split[static_cast<size_t>(split)];
+}
+
+}  // namespace
+
+std::vector<uint32_t> rows_of_split(const ShardReader& shards,
+                                    const schema::DatasetOptions& options, std::string_view role) {
+  std::vector<Choice> choices;
+  XP_CHECK(shards.sets() == 1 + static_cast<int64_t>(options.also.size()),
+           "the shards hold other sets than the options");
+  for (int64_t set = 0; set < shards.sets(); ++set) {
+    choices.push_back(
+        choose(shards, set, set == 0 ? options : options.also[static_cast<size_t>(set - 1)], role));
+  }
+  std::vector<uint32_t> rows;
+  for (int64_t row = 0; row < shards.clips(); ++row) {
+    if (taken(choices[static_cast<size_t>(shards.set(row))], shards.split(row), shards.fold(row))) {
+      rows.push_back(static_cast<uint32_t>(row));
+    }
+  }
+  return rows;
+}
+
+}  // namespace xp::data
