@@ -20,8 +20,7 @@ Affine normalisation(const schema::FrontendOptions& options);
 /// (augment_mel).
 float padding_value(const schema::FrontendOptions& options);
 
-/// frames, or where that is 0 the frames of a waveform of `samples` samples (cut or padded to
-/// clip_s first).
-int64_t output_frames(const schema::FrontendOptions& options, int64_t samples);
+/// Samples of `clip_s` at rate_hz; 0 where it is off.
+int64_t clip_samples(const schema::FrontendOptions& options);
 
 }  // namespace xp::ops

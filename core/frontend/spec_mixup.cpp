@@ -1,0 +1,46 @@
+#include "core/frontend/spec_mixup.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <ATen/ATen.h>
+
+#include "core/base/error.h"
+#include "core/base/rng.h"
+
+namespace xp::frontend {
+
+SpecMix draw_spec_mix(int64_t batch, double alpha, uint64_t seed, uint64_t epoch,
+                      uint64_t position) {
+  SpecMix mix;
+  std::vector<uint64_t> order;
+  for (int64_t i = 0; i < batch; ++i) {
+    const uint64_t index = position + static_cast<uint64_t>(i);
+    const double l = Rng(seed, "spec_mix", epoch, index).beta(alpha, alpha);
+    mix.weight.push_back(static_cast<float>(std::max(l, 1 - l)));
+    order.push_back(Rng(seed, "spec_mix_order", epoch, index).bits64());
+  }
+  mix.partner.resize(static_cast<size_t>(batch));
+  std::iota(mix.partner.begin(), mix.partner.end(), int64_t{0});
+  std::stable_sort(mix.partner.begin(), mix.partner.end(), [&order](int64_t a, int64_t b) {
+    return order[static_cast<size_t>(a)] < order[static_cast<size_t>(b)];
+  });
+  return mix;
+}
+
+at::Tensor mix_rows(const at::Tensor& rows, const SpecMix& mix) {
+  const int64_t batch = rows.size(0);
+  XP_CHECK(static_cast<int64_t>(mix.partner.size()) == batch &&
+               static_cast<int64_t>(mix.weight.size()) == batch,
+           "one partner and one weight a row");
+  const auto options = at::TensorOptions().device(rows.device());
+  const at::Tensor partner = at::tensor(mix.partner, at::kLong).to(options, /*non_blocking=*/true);
+  std::vector<int64_t> shape(static_cast<size_t>(rows.dim()), 1);
+  shape[0] = batch;
+  const at::Tensor weight = at::tensor(mix.weight, at::kFloat)
+                                .to(options.dtype(rows.scalar_type()), /*non_blocking=*/true)
+                                .view(shape);
+  return (rows * weight).add_(rows.index_select(0, partner).mul_(1 - weight));
+}
+
+}  // namespace xp::frontend
