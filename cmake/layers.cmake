@@ -1,5 +1,5 @@
 xp_library(core/base        PUBLIC fmt::fmt Threads::Threads PRIVATE OpenSSL::Crypto)
-xp_library(tracker          PUBLIC exp::base PRIVATE SQLite::SQLite3 nlohmann_json::nlohmann_json)
+xp_library(tracker          PUBLIC exp::base PRIVATE SQLite::SQLite3 ZLIB::ZLIB nlohmann_json::nlohmann_json)
 xp_library(core/recipe      PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/schema      PUBLIC exp::base exp::recipe)
 xp_library(core/metric      PUBLIC exp::base)

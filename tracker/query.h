@@ -138,6 +138,9 @@ class Query {
   ~Query();
   Query(Query&&) noexcept;
 
+  /// Looks again at what changed since.
+  void refresh();
+
   /// Throws Error with its place in the filter for a key that no run has ("did you mean
   /// 'eval.mAP'?").
   std::vector<RunInfo> runs(const Selection& selection);
@@ -166,7 +169,7 @@ class Query {
   std::vector<std::string> keys();
 
   /// Runs whose run.db is broken, and other things worth a warning line.
-  const std::vector<std::string>& warnings() const;
+  std::vector<std::string> warnings() const;
 
  private:
   struct Impl;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::array<std::string_view, 12> kUnits = {"",    "fraction", "count", "s", "ms", "1/s",
                                                      "MiB", "million",  "GFLOP", "%", "W",  "C"};
-constexpr std::array<std::string_view, 3> kGrains = {"step", "epoch", "final"};
+constexpr std::array<std::string_view, 4> kGrains = {"step", "epoch", "final", "time"};
 constexpr std::array<std::string_view, 6> kKinds = {"checkpoint", "predictions", "table",
                                                     "figure",     "model",       "other"};
 constexpr std::array<std::string_view, 3> kLevels = {"info", "warning", "error"};

@@ -34,6 +34,7 @@ enum class Grain : uint8_t {
   kStep,   ///< completed optimiser steps; packed 256 to a row
   kEpoch,  ///< completed epochs; a plain row each
   kFinal,  ///< one value of the whole stage (RunSink::summary): a plain row, the newest counts
+  kTime,   ///< seconds since the run was made: what is sampled by the clock (system.cpu_p); packed
 };
 
 /// What an artifact is; `exp gc` and the reports go by it.
@@ -45,7 +46,7 @@ enum class Level : uint8_t { kInfo, kWarning, kError };
 enum class Outcome : uint8_t { kDone, kFailed, kInterrupted, kPreempted };
 
 std::string_view text(Unit unit);        ///< "", "fraction", "s", "ms", "1/s", "MiB", ...
-std::string_view text(Grain grain);      ///< "step", "epoch", "final"
+std::string_view text(Grain grain);      ///< "step", "epoch", "final", "time"
 std::string_view text(Kind kind);        ///< "checkpoint", "predictions", ...
 std::string_view text(Level level);      ///< "info", "warning", "error"
 std::string_view text(Outcome outcome);  ///< "done", "failed", "interrupted", "preempted"

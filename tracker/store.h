@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,8 @@
 #include "tracker/value.h"
 
 namespace xp::tracker {
+
+struct Request;
 
 /// One resolved key of the recipe, as `exp runs`, `exp diff` and filters see it.
 struct Param {
@@ -42,6 +45,7 @@ struct RunOptions {
   bool provenance = true;                  ///< host, environment, source state; false in tests
   std::filesystem::path source;            ///< a folder of the source tree; empty = the current one
   std::vector<std::string> versions;  ///< "libtorch=2.11.0", "nccl=2.27": the caller knows them
+  std::function<void()> on_stop;      ///< called once, on the writer's thread, when `exp stop` asks
   size_t memory_points =
       4u << 20;  ///< points held in memory while the disk refuses, then counted as lost
 };
@@ -136,12 +140,16 @@ class Store {
   void remove(std::string_view uid);  ///< throws Error when the run is live
 
  private:
+  void check_known(std::string_view uid) const;
+  void request(std::string_view uid, Request request);
+
   std::filesystem::path folder_;
 };
 
 /// The sink of another rank of a run on this machine: its points go to a ring of their own, which
 /// rank 0's writer drains into the run under this rank. Artifacts are refused, events go to the
 /// inbox.
-std::unique_ptr<RunSink> open_rank_sink(const std::filesystem::path& run_folder, int rank);
+std::unique_ptr<RunSink> open_rank_sink(const std::filesystem::path& run_folder, int rank,
+                                        std::string_view stage);
 
 }  // namespace xp::tracker

@@ -1,0 +1,151 @@
+#include "tracker/store.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/base/clock.h"
+#include "core/base/files.h"
+#include "tracker/inbox.h"
+#include "tracker/make_run.h"
+#include "tracker/run_db.h"
+#include "tracker/schema.h"
+
+namespace xp::tracker {
+namespace fs = std::filesystem;
+namespace {
+
+/// Who writes the run, for messages: of its newest attempt.
+std::string owner(const fs::path& folder) {
+  try {
+    const sql::Database db = sql::Database::read(folder / "run.db", kRunSchema);
+    auto row = db.prepare("SELECT host, pid FROM attempt ORDER BY k DESC LIMIT 1");
+    if (row.step()) return fmt::format(" on {}, pid {}", row.text(0), row.integer(1));
+  } catch (const Error&) {
+    // Locked or broken: then nobody can say.
+  }
+  return "";
+}
+
+/// A change that asks for `exp index` to look at an ended run again: docs/formats/tracker.md,
+/// "index.db".
+void mark_changed(const fs::path& workspace, std::string_view uid) {
+  std::error_code ignored;
+  fs::create_directories(workspace / "changed", ignored);
+  write_file_atomic(workspace / "changed" / fmt::format("{}.{}", uid, make_ulid()), "");
+}
+
+}  // namespace
+
+Store::Store(fs::path folder) : folder_(std::move(folder)) {}
+
+std::unique_ptr<Run> Store::create(const NewRun& run, const RunOptions& options) {
+  return make_run(folder_, make_ulid(), run, options, false);
+}
+
+std::string Store::queue(const NewRun& run) {
+  const std::string uid = make_ulid();
+  const fs::path folder = run_folder(uid);
+  fs::create_directories(folder / "inbox");
+  fs::create_directories(folder / "files");
+  sql::Database db = sql::Database::open(folder / "run.db", kRunSchema);
+  db.set_durability(sql::Durability::kFull);
+  sql::Transaction transaction(db);
+  insert_run(db, uid, run, wall_ns());
+  transaction.commit();
+  db.settle();
+  return uid;
+}
+
+void Store::check_known(std::string_view uid) const {
+  if (!fs::exists(run_folder(uid) / "run.db")) {
+    throw Error(fmt::format("there is no run {} in {}", uid, folder_.string()));
+  }
+}
+
+std::unique_ptr<Run> Store::resume(std::string_view uid, const NewRun& run,
+                                   const RunOptions& options) {
+  check_known(uid);
+  try {
+    auto out = make_run(folder_, std::string(uid), run, options, true);
+    mark_changed(folder_, uid);
+    return out;
+  } catch (const Error& error) {
+    if (error.code() != Exit::kUsage) throw;
+    throw Error(fmt::format("run {} is running{}", uid, owner(run_folder(uid))));
+  }
+}
+
+std::optional<std::string> Store::unfinished(std::string_view recipe_hash) const {
+  std::vector<std::string> uids;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder_ / "runs", none))
+    uids.push_back(entry.path().filename());
+  std::sort(uids.rbegin(), uids.rend());  // ULIDs sort by time: newest first
+  for (const std::string& uid : uids) {
+    try {
+      const sql::Database db = sql::Database::read(run_folder(uid) / "run.db", kRunSchema);
+      auto row = db.prepare(
+          "SELECT (SELECT state FROM attempt ORDER BY k DESC LIMIT 1) FROM run WHERE "
+          "recipe_hash=?");
+      row.query(recipe_hash);
+      if (!row.step()) continue;
+      if (row.text_view(0) == "done") return std::nullopt;
+      if (FileLock::try_acquire(run_folder(uid) / "lock")) return uid;
+    } catch (const Error&) {
+      continue;  // a broken run is nobody's to go on with
+    }
+  }
+  return std::nullopt;
+}
+
+void Store::request(std::string_view uid, Request request) {
+  check_known(uid);
+  const fs::path folder = run_folder(uid);
+  send(folder, std::move(request));
+  // Nobody writes the run: the request is taken in here.
+  if (auto lock = FileLock::try_acquire(folder / "lock")) {
+    recover(folder);
+    mark_changed(folder_, uid);
+  }
+}
+
+void Store::tag(std::string_view uid, const std::vector<std::string>& add,
+                const std::vector<std::string>& remove) {
+  Request message;
+  message.action = "tag";
+  message.add = add;
+  message.remove = remove;
+  request(uid, std::move(message));
+}
+
+void Store::note(std::string_view uid, std::string_view text) {
+  Request message;
+  message.action = "note";
+  message.text = std::string(text);
+  request(uid, std::move(message));
+}
+
+void Store::stop(std::string_view uid) {
+  check_known(uid);
+  if (FileLock::try_acquire(run_folder(uid) / "lock")) {
+    throw Error(fmt::format("run {} is not running; there is nothing to stop", uid));
+  }
+  Request message;
+  message.action = "stop";
+  send(run_folder(uid), std::move(message));
+}
+
+void Store::remove(std::string_view uid) {
+  check_known(uid);
+  const fs::path folder = run_folder(uid);
+  const auto lock = FileLock::try_acquire(folder / "lock");
+  if (!lock)
+    throw Error(fmt::format("run {} is running{}; `exp stop {}` ends it", uid, owner(folder), uid));
+  // Out of sight at once, so that nobody meets a half-removed run.
+  const fs::path aside = folder_ / fmt::format("removed-{}", make_ulid());
+  fs::rename(folder, aside);
+  fs::remove_all(aside);
+}
+
+}  // namespace xp::tracker

@@ -1,0 +1,406 @@
+#include "tracker/writer.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include <fmt/format.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "tracker/inbox.h"
+#include "tracker/schema.h"
+
+namespace xp::tracker {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kBatch = 1u << 14;          // points of one transaction
+constexpr int64_t kRetryNs = 1'000'000'000;  // between attempts on a failing disk
+constexpr size_t kMaxCommands = 1u << 16;    // kept while the disk fails
+constexpr int kLastTries = 5;
+
+double thread_cpu_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+}  // namespace
+
+Writer::Writer(fs::path folder, std::string uid, NewRun run, RunOptions options, Start start)
+    : folder_(std::move(folder)),
+      uid_(std::move(uid)),
+      run_(std::move(run)),
+      options_(std::move(options)),
+      start_(start),
+      created_ns_(wall_ns()) {
+  try {
+    open();
+  } catch (const Error& error) {
+    if (error.code() == Exit::kUsage) throw;
+    std::vector<Pending> none;
+    failed(error, none);
+  }
+  const int number = std::max(1, attempt_.load());
+  attempt_ = number;
+  if (lock_) {
+    try {
+      ring_ = Ring::create(folder_ / "ring", number, 0);
+    } catch (const Error& error) {
+      error_ = error.message();
+    }
+  }
+  if (!ring_) ring_ = Ring::anonymous(number, 0);
+  if (session_) session_->rings.push_back(std::make_unique<RingTaker>(ring_.get(), session_->db));
+  next_heartbeat_ns_ = steady_ns() + std::chrono::nanoseconds(options_.heartbeat).count();
+  thread_ = std::thread([this] { loop(); });
+}
+
+Writer::~Writer() {
+  if (thread_.joinable()) close(nullptr);
+}
+
+void Writer::open() {
+  std::string error;
+  try {
+    open_session();
+    return;
+  } catch (const Error& e) {
+    if (!lock_ && e.code() == Exit::kUsage) throw;  // somebody else's run
+    error = e.message();
+  } catch (const fs::filesystem_error& e) {
+    error = fmt::format("{}: {}", e.path1().string(), e.code().message());
+  }
+  session_.reset();
+  next_try_ns_ = steady_ns() + kRetryNs;
+  throw Error(error, Exit::kFailed);
+}
+
+void Writer::open_session() {
+  if (!lock_) {
+    fs::create_directories(folder_ / "inbox");
+    fs::create_directories(folder_ / "files");
+    if (auto lock = FileLock::try_acquire(folder_ / "lock")) lock_.emplace(std::move(*lock));
+    if (!lock_)
+      throw Error(fmt::format("run {} is live: another process writes it", uid_), Exit::kUsage);
+  }
+  if (!begun_ && start_ == Start::kResume) recover(folder_);
+  session_ = std::make_unique<Session>(sql::Database::open(folder_ / "run.db", kRunSchema, true));
+  session_->db.set_durability(sql::Durability::kFull);
+  if (!begun_) {
+    sql::Transaction transaction(session_->db);
+    if (start_ == Start::kCreate) insert_run(session_->db, uid_, run_, created_ns_);
+    const int number = begin_attempt(session_->db, this_process(), run_);
+    transaction.commit();
+    attempt_ = number;
+    begun_ = true;
+  }
+  if (ring_) session_->rings.push_back(std::make_unique<RingTaker>(ring_.get(), session_->db));
+}
+
+void Writer::keep(const RingPoint& point) noexcept {
+  try {
+    const std::lock_guard lock(overflow_mutex_);
+    if (overflow_.size() < options_.memory_points) {
+      overflow_.push_back(point);
+      return;
+    }
+  } catch (const std::exception&) {
+    // No memory: counted below.
+  }
+  count_dropped();
+}
+
+void Writer::wake() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    awake_ = true;
+  }
+  work_.notify_one();
+}
+
+void Writer::post(Command command) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (commands_.size() >= kMaxCommands) {
+      count_dropped();
+      return;
+    }
+    commands_.push_back({std::move(command), nullptr});
+  }
+  wake();
+}
+
+void Writer::call(Command command) {
+  auto waiter = std::make_shared<std::promise<void>>();
+  {
+    const std::lock_guard lock(mutex_);
+    commands_.push_back({std::move(command), waiter});
+  }
+  wake();
+  waiter->get_future().get();
+}
+
+void Writer::flush() {
+  std::unique_lock lock(mutex_);
+  const uint64_t ticket = ++asked_;
+  awake_ = true;
+  work_.notify_one();
+  done_.wait(lock, [&] { return answered_ >= ticket; });
+}
+
+void Writer::loop() {
+  while (!closing_.load()) {
+    {
+      std::unique_lock lock(mutex_);
+      work_.wait_for(lock, options_.flush, [&] { return awake_; });
+      awake_ = false;
+    }
+    cycle();
+    cpu_seconds_ = thread_cpu_seconds();
+  }
+}
+
+void Writer::find_rings() {
+  // What a dead rank left is removed once it is taken in.
+  std::erase_if(session_->rings, [](const auto& taker) {
+    if (taker->file().empty() || !taker->empty() || !taker->abandoned()) return false;
+    std::error_code ignored;
+    fs::remove(taker->file(), ignored);
+    return true;
+  });
+  for (const fs::path& file : ring_files(folder_)) {
+    if (file.filename() == "ring") continue;
+    const bool known = std::any_of(session_->rings.begin(), session_->rings.end(),
+                                   [&](const auto& taker) { return taker->file() == file; });
+    if (known) continue;
+    if (auto ring = Ring::open(file, true)) {
+      session_->rings.push_back(std::make_unique<RingTaker>(std::move(ring), file, session_->db));
+    }
+  }
+}
+
+void Writer::cycle() {
+  std::vector<Pending> commands;
+  uint64_t ticket = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    commands.swap(commands_);
+    ticket = asked_;
+  }
+  const uint64_t end = ring_->head();
+  try {
+    if (!session_ && steady_ns() < next_try_ns_) throw Error(losses().error, Exit::kFailed);
+    if (!session_) open();
+    find_rings();
+    while (transact(commands, end)) {
+    }
+    const std::lock_guard lock(mutex_);
+    error_.clear();
+  } catch (const std::exception& error) {
+    failed(error, commands);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    answered_ = std::max(answered_, ticket);
+  }
+  done_.notify_all();
+}
+
+/// One transaction. True when points that were there at `own_end` are left.
+bool Writer::transact(std::vector<Pending>& commands, uint64_t own_end) {
+  Session& session = *session_;
+  const std::vector<Request> requests = read_inbox(folder_);
+  std::vector<RingPoint> extra;
+  {
+    const std::lock_guard lock(overflow_mutex_);
+    extra.assign(overflow_.begin(),
+                 overflow_.begin() + static_cast<ptrdiff_t>(std::min(kBatch, overflow_.size())));
+  }
+  const bool beat = steady_ns() >= next_heartbeat_ns_;
+  const bool points = std::any_of(session.rings.begin(), session.rings.end(),
+                                  [](const auto& t) { return !t->empty(); });
+  if (!points && !beat && commands.empty() && requests.empty() && extra.empty()) return false;
+
+  sql::Transaction transaction(session.db);
+  run_commands(commands);
+  const bool progress = take_rings();
+  if (!extra.empty()) session.rings.front()->take_extra(session.series, extra);
+  session.series.write();
+  if (apply_requests(session.db, attempt(), requests) && !stop_asked_.exchange(true) &&
+      options_.on_stop) {
+    options_.on_stop();
+  }
+  if (beat || !requests.empty()) {
+    session.db.prepare("UPDATE attempt SET heartbeat_ns=?, dropped=? WHERE k=?")
+        .run(wall_ns(), static_cast<int64_t>(dropped()), attempt());
+    next_heartbeat_ns_ = steady_ns() + std::chrono::nanoseconds(options_.heartbeat).count();
+  }
+  transaction.commit();
+
+  for (const auto& taker : session.rings) taker->committed();
+  position_ = session.rings.front()->position();
+  for (const Request& request : requests) acknowledge(folder_, request);
+  for (const Pending& command : commands) {
+    if (command.waiter) command.waiter->set_value();
+  }
+  commands.clear();
+  size_t rest = 0;
+  {
+    const std::lock_guard lock(overflow_mutex_);
+    overflow_.erase(overflow_.begin(), overflow_.begin() + static_cast<ptrdiff_t>(extra.size()));
+    rest = overflow_.size();
+  }
+  const bool left = rest > 0 || session.rings.front()->position() < own_end;
+  // A thread is between the two halves of its push: it needs a moment.
+  if (left && !progress && extra.empty())
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  return left;
+}
+
+bool Writer::take_rings() {
+  Session& session = *session_;
+  uint64_t took = 0;
+  for (const auto& taker : session.rings) {
+    const uint64_t here = taker->take(session.db, session.series, kBatch, false);
+    took += here;
+    if (here == 0 && !taker->empty() && taker->abandoned())
+      taker->take(session.db, session.series, kBatch, true);
+  }
+  return took > 0;
+}
+
+void Writer::run_commands(std::vector<Pending>& commands) {
+  // A command that fails by itself must neither stop the others nor come again; a failing disk ends
+  // them all.
+  for (size_t i = 0; i < commands.size();) {
+    try {
+      session_->db.exec("SAVEPOINT command");
+      commands[i].run(*session_);
+      session_->db.exec("RELEASE command");
+      ++i;
+      continue;
+    } catch (const sql::SqlError&) {
+      throw;
+    } catch (const std::exception& error) {
+      if (commands[i].waiter) {
+        commands[i].waiter->set_exception(std::current_exception());
+      } else {
+        log::warn("tracking: {}", error.what());
+      }
+    }
+    session_->db.exec("ROLLBACK TO command; RELEASE command");
+    commands.erase(commands.begin() + static_cast<ptrdiff_t>(i));
+  }
+}
+
+void Writer::failed(const std::exception& error, std::vector<Pending>& commands) {
+  session_.reset();
+  next_try_ns_ = steady_ns() + kRetryNs;
+  const std::lock_guard lock(mutex_);
+  const auto* ours = dynamic_cast<const Error*>(&error);
+  const std::string text = ours ? ours->message() : error.what();
+  if (error_ != text)
+    log::warn("tracking: {}; training goes on, its points are kept in memory for now", text);
+  error_ = text;
+  std::vector<Pending> again;
+  for (Pending& command : commands) {
+    if (command.waiter) {
+      command.waiter->set_exception(std::make_exception_ptr(Error(text, Exit::kFailed)));
+    } else {
+      again.push_back(std::move(command));
+    }
+  }
+  commands_.insert(commands_.begin(), std::make_move_iterator(again.begin()),
+                   std::make_move_iterator(again.end()));
+  commands.clear();
+}
+
+bool Writer::backlog() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!commands_.empty()) return true;
+  }
+  {
+    const std::lock_guard lock(overflow_mutex_);
+    if (!overflow_.empty()) return true;
+  }
+  if (!session_) return true;
+  return std::any_of(session_->rings.begin(), session_->rings.end(),
+                     [](const auto& t) { return !t->empty(); });
+}
+
+void Writer::close(const Command& ending) {
+  if (!thread_.joinable()) return;
+  closing_ = true;
+  wake();
+  thread_.join();
+  last_words(ending);
+}
+
+/// On the closing thread, the writer's being gone: what is left, then the end of the attempt.
+void Writer::last_words(const Command& ending) {
+  for (int tries = 0; backlog() && tries < kLastTries; ++tries) {
+    if (tries > 0) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    next_try_ns_ = 0;
+    cycle();
+  }
+  if (session_ && ending) {
+    std::vector<Pending> last;
+    last.push_back({ending, nullptr});
+    try {
+      transact(last, 0);
+    } catch (const std::exception& error) {
+      failed(error, last);
+    }
+  }
+  {
+    // Whoever still waits will not be served any more.
+    const std::lock_guard lock(mutex_);
+    for (const Pending& command : commands_) {
+      if (command.waiter)
+        command.waiter->set_exception(
+            std::make_exception_ptr(Error("the run is closed", Exit::kFailed)));
+    }
+    commands_.clear();
+  }
+  const bool drained = session_ && session_->rings.front()->empty();
+  if (session_) session_->db.settle();
+  session_.reset();
+  if (ring_->in_file() && drained) {
+    std::error_code ignored;
+    fs::remove(folder_ / "ring", ignored);
+  }
+  tell_losses(drained);
+  lock_.reset();
+}
+
+void Writer::tell_losses(bool drained) const {
+  const Losses lost = losses();
+  if (!lost.any()) return;
+  const uint64_t waiting = drained || !ring_->in_file() ? 0 : ring_->head() - position_;
+  const uint64_t gone = lost.dropped + lost.unwritten - waiting;
+  log::error("tracking of run {}: {} points are lost{}{}", uid_, gone,
+             waiting == 0 ? ""
+                          : fmt::format(", {} more wait in {} and are taken in by the next `exp`",
+                                        waiting, (folder_ / "ring").string()),
+             lost.error.empty() ? "" : fmt::format(" ({})", lost.error));
+}
+
+double Writer::cpu_seconds() const { return cpu_seconds_.load(); }
+
+Losses Writer::losses() const {
+  Losses out;
+  out.dropped = dropped();
+  {
+    const std::lock_guard lock(mutex_);
+    out.error = error_;
+  }
+  if (out.error.empty()) return out;
+  out.unwritten = ring_ ? ring_->head() - position_ : 0;
+  const std::lock_guard lock(overflow_mutex_);
+  out.unwritten += overflow_.size();
+  return out;
+}
+
+}  // namespace xp::tracker
