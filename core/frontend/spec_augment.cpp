@@ -1,23 +1,11 @@
 #include "core/frontend/spec_augment.h"
 
-#include <algorithm>
-
 #include <ATen/ATen.h>
 
 #include "core/base/error.h"
-#include "core/base/rng.h"
 
 namespace xp::frontend {
 namespace {
-
-void fill_masks(float* mel, int64_t bins, int64_t frames, const Masks& masks, float fill) {
-  for (int64_t f = 0; f < bins; ++f) {
-    float* row = mel + f * frames;
-    const bool whole = f >= masks.bins.start && f < masks.bins.start + masks.bins.width;
-    const int64_t start = whole ? 0 : masks.frames.start;
-    std::fill_n(row + start, whole ? frames : masks.frames.width, fill);
-  }
-}
 
 /// [B or 1, 1, n]: true within each clip's stretch. `pick` chooses the axis.
 at::Tensor inside(std::span<const Masks> masks, Stretch Masks::*pick, int64_t n,
@@ -47,24 +35,6 @@ void check(std::span<const Masks> masks, int64_t bins, int64_t frames) {
 
 }  // namespace
 
-Stretch mask_stretch(float u1, float u2, int64_t limit, int64_t size) {
-  if (limit < 1) return {};
-  const float value = u1 * static_cast<float>(limit);
-  // A limit beyond the size could make this negative; torchaudio then masks from the front.
-  const float start = std::max(0.0F, u2 * (static_cast<float>(size) - value));
-  Stretch out;
-  out.start = std::min(static_cast<int64_t>(start), size);
-  out.width = std::min(static_cast<int64_t>(value), size - out.start);
-  return out;
-}
-
-Masks draw_masks(int64_t freq_limit, int64_t time_limit, int64_t bins, int64_t frames, Rng& rng) {
-  // 24 bits: the largest uniform float below 1 stays below 1.
-  const auto next = [&rng] { return static_cast<float>(rng() >> 8) * 0x1p-24F; };
-  const float a = next(), b = next(), c = next(), d = next();
-  return {mask_stretch(a, b, freq_limit, bins), mask_stretch(c, d, time_limit, frames)};
-}
-
 void apply_masks(at::Tensor& mel, std::span<const Masks> masks, float fill) {
   if (masks.empty()) return;
   const int64_t batch = mel.size(0), bins = mel.size(1), frames = mel.size(2);
@@ -74,8 +44,8 @@ void apply_masks(at::Tensor& mel, std::span<const Masks> masks, float fill) {
   if (mel.is_cpu() && mel.is_contiguous() && mel.scalar_type() == at::kFloat) {
     auto* data = mel.mutable_data_ptr<float>();
     for (int64_t b = 0; b < batch; ++b) {
-      fill_masks(data + b * bins * frames, bins, frames,
-                 masks[count == 1 ? 0 : static_cast<size_t>(b)], fill);
+      ops::fill_masks(data + b * bins * frames, bins, frames,
+                      masks[count == 1 ? 0 : static_cast<size_t>(b)], fill);
     }
     return;
   }

@@ -61,21 +61,37 @@ XP_INLINE void radix_any(Lanes* x, const FftStage& stage, const float* w, bool t
   for (int64_t s = 0; s < stage.radix; ++s) put(x, s * stage.span, get(sums, s));
 }
 
-/// One pass. Twiddles depend on j alone, so the blocks are the inner loop.
-XP_INLINE void fft_pass(Lanes* x, const FftStage& stage, Lanes* sums) {
+/// One pass over `blocks` transforms. Twiddles depend on j alone, so the blocks are the inner loop.
+XP_INLINE void fft_pass(Lanes* x, const FftStage& stage, int64_t blocks, Lanes* sums) {
   const int64_t step = 2 * stage.radix * stage.span;  // rows of a block
   for (int64_t j = 0; j < stage.span; ++j) {
     const float* w = stage.twiddles + 2 * (stage.radix - 1) * j;
     Lanes* p = x + 2 * j;
     const bool twiddled = j > 0;
     if (stage.radix == 4 && twiddled) {
-      for (int64_t b = 0; b < stage.blocks; ++b) radix4(p + b * step, stage.span, w, true);
+      for (int64_t b = 0; b < blocks; ++b) radix4(p + b * step, stage.span, w, true);
     } else if (stage.radix == 4) {
-      for (int64_t b = 0; b < stage.blocks; ++b) radix4(p + b * step, stage.span, w, false);
+      for (int64_t b = 0; b < blocks; ++b) radix4(p + b * step, stage.span, w, false);
     } else if (stage.radix == 2) {
-      for (int64_t b = 0; b < stage.blocks; ++b) radix2(p + b * step, stage.span, w, twiddled);
+      for (int64_t b = 0; b < blocks; ++b) radix2(p + b * step, stage.span, w, twiddled);
     } else {
-      for (int64_t b = 0; b < stage.blocks; ++b) radix_any(p + b * step, stage, w, twiddled, sums);
+      for (int64_t b = 0; b < blocks; ++b) radix_any(p + b * step, stage, w, twiddled, sums);
+    }
+  }
+}
+
+/// All passes. What does not fit the first-level cache is finished block by block after its first
+/// pass.
+XP_INLINE void fft(const KernelPlan& plan, Lanes* x, Lanes* sums) {
+  constexpr int64_t kCacheBytes = 32 << 10;
+  if (plan.stage_count == 0) return;
+  const int64_t bytes = 2 * plan.half * static_cast<int64_t>(sizeof(Lanes));
+  const int64_t parts = bytes > kCacheBytes ? plan.stages[0].radix : 1;
+  fft_pass(x, plan.stages[0], 1, sums);
+  for (int64_t b = 0; b < parts; ++b) {
+    Lanes* part = x + b * (2 * plan.half / parts);
+    for (int64_t s = 1; s < plan.stage_count; ++s) {
+      fft_pass(part, plan.stages[s], plan.stages[s].blocks / parts, sums);
     }
   }
 }

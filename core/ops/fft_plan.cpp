@@ -37,9 +37,9 @@ std::vector<int64_t> fft_radices(int64_t n) {
     if (p * p > n) p = n;
     for (; n % p == 0; n /= p) odd.push_back(p);
   }
-  odd.insert(odd.end(), twos.begin(), twos.end());
-  odd.insert(odd.end(), fours.begin(), fours.end());
-  return odd;
+  fours.insert(fours.end(), odd.begin(), odd.end());
+  fours.insert(fours.end(), twos.begin(), twos.end());
+  return fours;
 }
 
 FftPlan::FftPlan(int64_t fft_size) {

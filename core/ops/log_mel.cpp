@@ -52,18 +52,6 @@ void check(const LogMelOptions& o) {
           "the log needs a floor or an offset above 0");
 }
 
-double mean_of(const float* x, int64_t n) {
-  double sums[8] = {};
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    for (int64_t j = 0; j < 8; ++j) sums[j] += static_cast<double>(x[i + j]);
-  }
-  for (; i < n; ++i) sums[0] += static_cast<double>(x[i]);
-  double sum = 0;
-  for (double s : sums) sum += s;
-  return sum / static_cast<double>(n);
-}
-
 }  // namespace
 
 /// Tables that with_band shares, the filters, and what the kernel reads of both.
@@ -198,7 +186,10 @@ void LogMel::run(const float* wave, int64_t samples, float* out, int64_t row_str
   job.mean = affine.mean;
   job.scale = affine.scale;
   if (job.frames > 0) {
-    if (plan_->options.remove_clip_mean) job.clip_mean = static_cast<float>(mean_of(wave, samples));
+    if (plan_->options.remove_clip_mean) {
+      job.clip_mean =
+          static_cast<float>(kernel_->sum(wave, samples) / static_cast<double>(samples));
+    }
     job.scratch = scratch_of_thread(kernel_->scratch_floats(plan));
     kernel_->run(plan, job);
   }

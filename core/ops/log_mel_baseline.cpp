@@ -3,6 +3,6 @@
 
 namespace xp::ops {
 
-const Kernel kLogMelBaseline = {kLanes, scratch_floats, run, log_of};
+const Kernel kLogMelBaseline = {kLanes, scratch_floats, run, sum_of, log_of};
 
 }  // namespace xp::ops

@@ -74,6 +74,7 @@ struct Kernel {
   int64_t lanes;
   int64_t (*scratch_floats)(const KernelPlan& plan);
   void (*run)(const KernelPlan& plan, const KernelJob& job);
+  double (*sum)(const float* x, int64_t n);          ///< the same bits in every instruction set
   void (*log)(const float* x, float* y, int64_t n);  ///< natural log of n normal floats (tests)
 };
 

@@ -149,7 +149,7 @@ void run(const KernelPlan& plan, const KernelJob& job) {
       const Lanes halves = sum_of_squares(rows, plan.window, Lanes{});
       write(job, plan.energy_row, t, count, energy_of(plan, halves * 4.0F));
     }
-    for (int64_t s = 0; s < plan.stage_count; ++s) fft_pass(rows, plan.stages[s], sums);
+    fft(plan, rows, sums);
     split_power(plan, rows, spectrum);
     for (int64_t m = 0; m < plan.mel_bins; ++m) {
       const MelFilter& filter = plan.filters[m];
@@ -161,6 +161,26 @@ void run(const KernelPlan& plan, const KernelJob& job) {
       write(job, plan.first_mel_row + m, t, count, mel);
     }
   }
+}
+
+/// Sum in 64 float columns, emptied into double every 64 x 64 values. The columns are the same
+/// whatever the width of a vector.
+double sum_of(const float* x, int64_t n) {
+  constexpr int64_t kColumns = 64;
+  constexpr int64_t kBlock = 64 * kColumns;
+  double total = 0;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t end = n - begin < kBlock ? n : begin + kBlock;
+    Lanes columns[kColumns / kLanes] = {};
+    int64_t i = begin;
+    for (; i + kColumns <= end; i += kColumns) {
+      for (int64_t c = 0; c < kColumns / kLanes; ++c) columns[c] += load(x + i + c * kLanes);
+    }
+    for (int64_t c = 0; c < kColumns; ++c)
+      total += static_cast<double>(columns[c / kLanes][c % kLanes]);
+    for (; i < end; ++i) total += static_cast<double>(x[i]);
+  }
+  return total;
 }
 
 void log_of(const float* x, float* y, int64_t n) {

@@ -23,7 +23,7 @@ struct NormStats {
 class NormStatsSum {
  public:
   enum class Kind { kExact, kAstBatches };
-  explicit NormStatsSum(Kind kind = Kind::kExact, int64_t batch_clips = 100);
+  explicit NormStatsSum(Kind kind = Kind::kExact, int64_t batch_clips = 1000);
 
   /// One clip's values in any order.
   void add(std::span<const float> values);
