@@ -1,0 +1,120 @@
+// OpenMIC-2018 (Humphrey et al. 2018): 20 instruments; a clip is judged on some of them only, so
+// labels come with a mask. The relevance of the aggregated labels is the probability that
+// openmic-2018.npz calls Y_true.
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/schema/dataset.h"
+#include "data/csv.h"
+#include "data/sets/sets.h"
+
+namespace xp::data {
+namespace fs = std::filesystem;
+namespace {
+
+std::vector<ClassInfo> read_class_map(const fs::path& file) {
+  std::map<int64_t, std::string> names;
+  try {
+    const auto map = nlohmann::json::parse(read_file(file));
+    for (const auto& [name, index] : map.items()) names.emplace(index.get<int64_t>(), name);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(Place{file.string()}, fmt::format("broken: {}", error.what()), Exit::kData);
+  }
+  std::vector<ClassInfo> classes;
+  for (const auto& [index, name] : names) {
+    if (index != static_cast<int64_t>(classes.size())) {
+      throw Error(Place{file.string()}, fmt::format("class index {} is missing", classes.size()),
+                  Exit::kData);
+    }
+    classes.push_back({name, name});
+  }
+  return classes;
+}
+
+struct Judged {
+  std::vector<Label> labels;
+  std::vector<int32_t> known;
+};
+
+/// What was judged of each clip, by key.
+std::map<std::string, Judged> read_labels(const fs::path& file,
+                                          const std::vector<ClassInfo>& classes, double above) {
+  const auto number = index_by_id(classes);
+  const std::string text = read_file(file);
+  CsvReader csv(file.string(), text);
+  const auto columns = csv.header({"sample_key", "instrument", "relevance"});
+  std::map<std::string, Judged> judged;
+  CsvRow row;
+  while (csv.next(row)) {
+    const auto found = number.find(csv.at(row, columns[1]));
+    if (found == number.end())
+      csv.fail(row,
+               fmt::format("instrument '{}' is not in class-map.json", row.fields[columns[1]]));
+    const double relevance = csv.number(row, columns[2]);
+    if (!(relevance >= 0 && relevance <= 1))
+      csv.fail(row, fmt::format("relevance {} is not in 0..1", relevance));
+    Judged& one = judged[csv.at(row, columns[0])];
+    one.known.push_back(found->second);
+    if (relevance > above) one.labels.push_back({found->second, 1.0F});
+  }
+  return judged;
+}
+
+/// KEY, KEY.ogg in ROOT/audio/NNN, NNN being the key's first three letters; "" when it is not
+/// there.
+std::string sound_of(const fs::path& root, const std::string& key) {
+  for (const char* extension : {".ogg", ".wav", ".flac", ".mp3"}) {
+    for (const fs::path& folder : {root / "audio" / key.substr(0, 3), root / "audio"}) {
+      const fs::path file = folder / (key + extension);
+      std::error_code ignored;
+      if (fs::exists(file, ignored)) return file.string();
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Listing list_openmic(const schema::DatasetOptions& options) {
+  const fs::path root = require_root(options);
+  Listing listing;
+  listing.masked = true;
+  const fs::path map = require_file(options, root / "class-map.json");
+  const fs::path labels = require_file(options, root / "openmic-2018-aggregated-labels.csv");
+  listing.files = {map.string(), labels.string()};
+  listing.classes = read_class_map(map);
+  const auto judged = read_labels(labels, listing.classes, options.labels_binarise_above);
+  for (const char* split : {"train", "test"}) {
+    const fs::path list =
+        require_file(options, root / "partitions" / fmt::format("split01_{}.csv", split));
+    listing.files.push_back(list.string());
+    const std::string text = read_file(list);
+    CsvReader csv(list.string(), text);
+    CsvRow row;
+    while (csv.next(row)) {
+      Clip clip;
+      clip.id = row.fields[0];
+      clip.split = split_index(listing, split, split);
+      const auto found = judged.find(clip.id);
+      if (found == judged.end())
+        csv.fail(row, fmt::format("'{}' has no labels in {}", clip.id, labels.filename().string()));
+      clip.labels = found->second.labels;
+      clip.known = found->second.known;
+      const std::string file = sound_of(root, clip.id);
+      if (file.empty()) {
+        listing.absent.push_back({clip.id, split, "no sound file"});
+        continue;
+      }
+      clip.source = FileSource{file};
+      listing.clips.push_back(std::move(clip));
+    }
+  }
+  return listing;
+}
+
+}  // namespace xp::data

@@ -1,0 +1,437 @@
+#include <fstream>
+#include <map>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "core/schema/dataset.h"
+#include "data/csv.h"
+#include "data/dataset.h"
+#include "data/hdf5.h"
+#include "data/sets/ast_json.h"
+#include "data/sets/segments.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::data {
+namespace {
+
+namespace fs = std::filesystem;
+using schema::DatasetName;
+using schema::DatasetOptions;
+using xp::testing::TempDir;
+
+fs::path put(const fs::path& file, std::string_view text) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file, std::ios::binary) << text;
+  return file;
+}
+
+DatasetOptions options(DatasetName name, const fs::path& root) {
+  DatasetOptions o = DatasetOptions::of_kind(name);
+  o.root = root.string();
+  return o;
+}
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::kData);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Csv, ReadsFieldsAsTheyAreFoundInTheWild) {
+  struct Case {
+    const char* name;
+    const char* text;
+    std::vector<std::vector<std::string>> want;
+  };
+  const Case cases[] = {
+      {"plain", "a,b\nc,d\n", {{"a", "b"}, {"c", "d"}}},
+      {"no last newline", "a,b\nc,d", {{"a", "b"}, {"c", "d"}}},
+      {"carriage returns", "a,b\r\nc,d\r\n", {{"a", "b"}, {"c", "d"}}},
+      {"byte order mark",
+       "\xEF\xBB\xBF"
+       "a,b\n",
+       {{"a", "b"}}},
+      {"comments and empty lines", "# x\n\na,b\n#y", {{"a", "b"}}},
+      {"quoted comma and quote", "\"a,\"\"b\"\"\",c\n", {{"a,\"b\"", "c"}}},
+      {"quoted line break", "\"a\nb\",c\n", {{"a\nb", "c"}}},
+      {"blank before a quote", "x, \"a,b\"\n", {{"x", "a,b"}}},
+      {"blank after a quote", "\"a\" ,b\n", {{"a", "b"}}},
+      {"empty fields", ",,\n", {{"", "", ""}}},
+      {"quote inside a field", "a\"b,c\n", {{"a\"b", "c"}}},
+      {"nothing", "", {}},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    CsvReader csv("x.csv", c.text);
+    std::vector<std::vector<std::string>> got;
+    CsvRow row;
+    while (csv.next(row)) got.push_back(row.fields);
+    EXPECT_EQ(got, c.want);
+  }
+}
+
+TEST(Csv, NamesFileAndLineOfAFault) {
+  const auto read = [](const char* text) {
+    return message_of([&] {
+      CsvReader csv("x.csv", text);
+      const auto columns = csv.header({"filename", "target"});
+      CsvRow row;
+      while (csv.next(row)) csv.integer(row, columns[1]);
+    });
+  };
+  EXPECT_EQ(read("filename,fold\n"), "x.csv:1: no column 'target'; there are: filename, fold");
+  EXPECT_EQ(read(""), "x.csv: the file is empty; a header was expected");
+  EXPECT_EQ(read("filename,target\na,1\nb,x\n"), "x.csv:3: 'x' is not a whole number");
+  EXPECT_EQ(read("filename,target\na\n"), "x.csv:2: the row has 1 columns, at least 2 are needed");
+  EXPECT_EQ(read("filename,target\na,1\n\"b,2\n"), "x.csv:3: a quote is opened and never closed");
+}
+
+TEST(Segments, AsPublishedAndAsASpreadsheetLeavesThem) {
+  const TempDir folder;
+  const auto published =
+      read_segments(put(folder / "a.csv",
+                        "# Segments csv created Sun Mar  5 10:54:31 2017\n# num_ytids=2\n"
+                        "# YTID, start_seconds, end_seconds, positive_labels\n"
+                        "--PJHxphWEs, 30.000, 40.000, \"/m/09x0r,/t/dd00088\"\n"
+                        "_zzzzzzzzzz, 0.000, 6.300, \"/m/09x0r\"\n"));
+  ASSERT_EQ(published.size(), 2U);
+  EXPECT_EQ(published[0].id, "--PJHxphWEs");
+  EXPECT_EQ(published[0].start_s, 30);
+  EXPECT_EQ(published[0].mids, (std::vector<std::string>{"/m/09x0r", "/t/dd00088"}));
+  EXPECT_EQ(published[1].end_s, 6.3);
+  const auto damaged = read_segments(
+      put(folder / "b.csv",
+          "--4gqARaEJE,0.000,10.000,\"\"\"/m/068hy\",/m/07q6cd_,/m/0bt9lr,\"/m/0jbk\"\"\",,,,\r\n"
+          "--BfvyPmVMo,20.000,30.000,\"\"\"/m/03l9g\"\"\",,,,,,,\r\n"));
+  ASSERT_EQ(damaged.size(), 2U);
+  EXPECT_EQ(damaged[0].mids,
+            (std::vector<std::string>{"/m/068hy", "/m/07q6cd_", "/m/0bt9lr", "/m/0jbk"}));
+  EXPECT_EQ(damaged[1].mids, (std::vector<std::string>{"/m/03l9g"}));
+}
+
+TEST(Segments, Faults) {
+  const TempDir folder;
+  const auto read = [&](const char* text) {
+    put(folder / "x.csv", text);
+    return message_of([&] { read_segments(folder / "x.csv"); });
+  };
+  const std::string file = (folder / "x.csv").string();
+  EXPECT_EQ(read("a, 1, 2\n"), file + ":1: 'a' has no label");
+  EXPECT_EQ(read("a, 1\n"), file + ":1: the row has 2 columns, at least 3 are needed");
+  EXPECT_EQ(read("a, 5, 2, \"/m/x\"\n"), file + ":1: the segment ends at 2 s and begins at 5 s");
+  EXPECT_EQ(read("a, x, 2, \"/m/x\"\n"), file + ":1: 'x' is not a number");
+  EXPECT_EQ(read("a, 1, 2, \"/m/x\"\na, 1, 2, \"/m/x\"\n"), file + ":2: 'a' is in line 1 as well");
+}
+
+TEST(AstJson, ToleratesComments) {
+  const auto entries =
+      parse_ast_json("x.json",
+                     "# made by hand\n{\"data\": [ // a comment\n"
+                     "  {\"wav\": \"/a/Yx.wav\", \"labels\": \"/m/1, /m/2\", \"video_id\": 3, "
+                     "\"more\": {\"wav\": \"no\"}},\n"
+                     "  # {\"wav\": \"/a/z.wav\"},\n"
+                     "  {\"labels\": \"/m/1\", \"wav\": \"/a/#b.wav\"}], \"other\": [\"x\"]}");
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_EQ(entries[0].wav, "/a/Yx.wav");
+  EXPECT_EQ(entries[0].labels, (std::vector<std::string>{"/m/1", "/m/2"}));
+  EXPECT_EQ(entries[1].wav, "/a/#b.wav");
+}
+
+TEST(AstJson, Faults) {
+  const auto read = [](const char* text) {
+    return message_of([&] { parse_ast_json("x.json", text); });
+  };
+  EXPECT_EQ(read("{}"), "x.json: has no array \"data\"");
+  EXPECT_EQ(read("{\"data\": [{\"wav\": \"a\"}]}"), "x.json: entry 1 of \"data\" has no labels");
+  EXPECT_EQ(read("{\"data\": [{\"labels\": \"a\"}]}"), "x.json: entry 1 of \"data\" has no wav");
+  EXPECT_EQ(read("{\"data\": [1]}"), "x.json: an entry of \"data\" is not an object");
+  EXPECT_EQ(read("{\"data\": [[\"a\"]]}"), "x.json: an entry of \"data\" is not an object");
+  const std::string broken = read("{\"data\": [\n{\"wav\": \"a\", }]}");
+  EXPECT_TRUE(broken.starts_with("x.json:2: ")) << broken;
+}
+
+TEST(Dataset, MissingFolderShowsTheLayout) {
+  EXPECT_EQ(message_of([] { list_dataset(options(DatasetName::kEsc50, "/nowhere/esc50")); }),
+            "there is no folder /nowhere/esc50\nexpected layout of esc50:\n"
+            "  ROOT/meta/esc50.csv                      filename,fold,target,category,esc10\n"
+            "  ROOT/audio/FOLD-CLIP-TAKE-TARGET.wav     or .ogg, .flac\n");
+  EXPECT_EQ(message_of([] { list_dataset(options(DatasetName::kFolder, "")); }).substr(0, 50),
+            "dataset.root is not set; folder needs its folder\ne");
+}
+
+TEST(Dataset, EveryNameOfTheSchemaIsThereWithItsLayout) {
+  const auto names = dataset_names();
+  const auto wanted = names_of(DatasetName{});
+  EXPECT_EQ(std::set<std::string_view>(names.begin(), names.end()),
+            std::set<std::string_view>(wanted.begin(), wanted.end()));
+  for (const auto name : names) EXPECT_FALSE(dataset_layout(name).empty()) << name;
+}
+
+TEST(Dataset, Esc50WithoutItsTargetColumn) {
+  const TempDir root;
+  const auto meta =
+      put(root / "meta/esc50.csv", "filename,fold,category,esc10\na.wav,1,dog,True\n");
+  EXPECT_EQ(message_of([&] { list_dataset(options(DatasetName::kEsc50, root.path())); }),
+            meta.string() + ":1: no column 'target'; there are: filename, fold, category, esc10");
+}
+
+TEST(Dataset, Esc10IsRenumberedAndAbsentFilesAreListed) {
+  const TempDir root;
+  put(root / "meta/esc50.csv",
+      "filename,fold,target,category,esc10,src_file,take\n1-1-A-0.wav,1,0,dog,True,1,A\n"
+      "1-2-A-7.wav,1,7,other,False,2,A\n2-3-A-41.wav,2,41,chainsaw,True,3,A\n3-4-A-0.wav,3,0,dog,"
+      "True,4,A\n");
+  put(root / "audio/1-1-A-0.ogg", "x");
+  put(root / "audio/2-3-A-41.wav", "x");
+  DatasetOptions o = options(DatasetName::kEsc50, root.path());
+  o.subset = schema::EscSubset::kEsc10;
+  const Listing listing = list_dataset(o);
+  ASSERT_EQ(listing.clips.size(), 2U);
+  EXPECT_TRUE(listing.folds);
+  EXPECT_EQ(listing.clips[1].labels[0].index, 1);
+  EXPECT_EQ(listing.clips[1].fold, 2);
+  EXPECT_EQ(listing.classes[1].name, "chainsaw");
+  EXPECT_EQ(std::get<FileSource>(listing.clips[0].source).file,
+            (root / "audio/1-1-A-0.ogg").string());
+  ASSERT_EQ(listing.absent.size(), 1U);
+  EXPECT_EQ(listing.absent[0].id, "3-4-A-0");
+  EXPECT_EQ(listing.absent[0].reason, "no file audio/3-4-A-0.wav");
+}
+
+TEST(Dataset, AudiosetFindsFilesUnderTheirManyNames) {
+  const TempDir root;
+  put(root / "class_labels_indices.csv", "index,mid,display_name\n0,/m/a,\"A, a\"\n1,/m/b,\"B\"\n");
+  put(root / "balanced_train_segments.csv",
+      "# a\n# b\n# YTID, start_seconds, end_seconds, positive_labels\n-aaaaaaaaaa, 0.000, 10.000, "
+      "\"/m/b,/m/a\"\n"
+      "Ybbbbbbbbbb, 0.000, 10.000, \"/m/a\"\ncccccccccc_, 1.000, 10.000, \"/m/a\"\ndddddddddd-, "
+      "1.000, 10.000, \"/m/a\"\n"
+      "eeeeeeeeeee, 1.000, 10.000, \"/m/a\"\n");
+  put(root / "audio/balanced_train/-aaaaaaaaaa.wav", "");
+  put(root / "audio/balanced_train/00/Ybbbbbbbbbb.MP3", "");
+  put(root / "audio/balanced_train/Ycccccccccc_.flac", "");
+  put(root / "balanced_train_segments/dddddddddd-_1.000_10.000.ogg", "");
+  put(root / "audio/balanced_train/notes.txt", "");
+  const Listing listing = list_dataset(options(DatasetName::kAudioset, root.path()));
+  ASSERT_EQ(listing.clips.size(), 4U);
+  EXPECT_EQ(listing.clips[0].labels[0].index, 0);  // sorted
+  EXPECT_EQ(std::get<FileSource>(listing.clips[1].source).file,
+            (root / "audio/balanced_train/00/Ybbbbbbbbbb.MP3").string());
+  EXPECT_EQ(std::get<FileSource>(listing.clips[2].source).file,
+            (root / "audio/balanced_train/Ycccccccccc_.flac").string());
+  ASSERT_EQ(listing.absent.size(), 1U);
+  EXPECT_EQ(listing.absent[0].id, "eeeeeeeeeee");
+  EXPECT_EQ(listing.splits[0].group, "train");
+}
+
+TEST(Dataset, AudiosetUnknownLabel) {
+  const TempDir root;
+  put(root / "class_labels_indices.csv", "index,mid,display_name\n0,/m/a,\"A\"\n");
+  const auto list =
+      put(root / "balanced_train_segments.csv", "# a\n# b\n# c\naaaaaaaaaaa, 0, 10, \"/m/x\"\n");
+  EXPECT_EQ(message_of([&] { list_dataset(options(DatasetName::kAudioset, root.path())); }),
+            list.string() + ":4: label '/m/x' is not in the class list");
+}
+
+TEST(Dataset, FolderWithAndWithoutSplits) {
+  const TempDir root;
+  for (int i = 0; i < 100; ++i) put(root / ("a/bird/" + std::to_string(i) + ".wav"), "");
+  put(root / "a/cat/x.flac", "");
+  const Listing plain = list_dataset(options(DatasetName::kFolder, root / "a"));
+  std::map<int, int> counts;
+  for (const Clip& clip : plain.clips) ++counts[clip.split];
+  EXPECT_EQ(plain.clips.size(), 101U);
+  EXPECT_GT(counts[0], 70);
+  EXPECT_GT(counts[1], 2);
+  EXPECT_GT(counts[2], 2);
+  put(root / "b/train/cat/x.wav", "");
+  put(root / "b/test/dog/y.wav", "");
+  const Listing split = list_dataset(options(DatasetName::kFolder, root / "b"));
+  ASSERT_EQ(split.clips.size(), 2U);
+  EXPECT_EQ(split.classes.size(), 2U);
+  EXPECT_EQ(split.splits[static_cast<size_t>(split.clips[0].split)].group, "test");
+}
+
+TEST(Dataset, JsonWithLabelFile) {
+  const TempDir root;
+  put(root / "labels.csv", "index,mid,display_name\n0,/m/a,\"A\"\n1,/m/b,\"B\"\n");
+  put(root / "train.json",
+      "{\"data\": [{\"wav\": \"w/Yaaaaaaaaaaa.wav\", \"labels\": \"/m/b\"}, {\"wav\": "
+      "\"w/gone.wav\", \"labels\": \"/m/a\"}]}");
+  put(root / "w/Yaaaaaaaaaaa.wav", "");
+  DatasetOptions o = DatasetOptions::of_kind(DatasetName::kJson);
+  o.labels = (root / "labels.csv").string();
+  o.json_train = (root / "train.json").string();
+  const Listing listing = list_dataset(o);
+  ASSERT_EQ(listing.clips.size(), 1U);
+  EXPECT_EQ(listing.clips[0].id, "aaaaaaaaaaa");
+  EXPECT_EQ(listing.clips[0].labels[0].index, 1);
+  ASSERT_EQ(listing.absent.size(), 1U);
+  EXPECT_EQ(listing.absent[0].id, "gone");
+}
+
+TEST(Dataset, Fsd50k) {
+  const TempDir root;
+  put(root / "FSD50K.ground_truth/vocabulary.csv", "0,Accelerating,/m/1\n1,\"Bark\",/m/2\n");
+  put(root / "FSD50K.ground_truth/dev.csv",
+      "fname,labels,mids,split\n10,\"Bark,Accelerating\",\"/m/2,/m/1\",train\n11,Bark,/m/2,val\n");
+  put(root / "FSD50K.ground_truth/eval.csv", "fname,labels,mids\n20,Bark,/m/2\n");
+  put(root / "FSD50K.dev_audio/10.wav", "");
+  put(root / "FSD50K.dev_audio/11.wav", "");
+  put(root / "FSD50K.eval_audio/20.wav", "");
+  const Listing listing = list_dataset(options(DatasetName::kFsd50k, root.path()));
+  ASSERT_EQ(listing.clips.size(), 3U);
+  EXPECT_EQ(listing.clips[0].labels.size(), 2U);
+  EXPECT_EQ(listing.splits[static_cast<size_t>(listing.clips[2].split)].name, "eval");
+}
+
+TEST(Dataset, OpenmicMask) {
+  const TempDir root;
+  put(root / "class-map.json", "{\"accordion\": 0, \"banjo\": 1, \"bass\": 2}");
+  put(root / "openmic-2018-aggregated-labels.csv",
+      "sample_key,instrument,relevance,num_responses\n000046_3840,banjo,0.9,3\n000046_3840,bass,0."
+      "2,3\n000100_1,accordion,0.51,3\n");
+  put(root / "partitions/split01_train.csv", "000046_3840\n");
+  put(root / "partitions/split01_test.csv", "000100_1\n");
+  put(root / "audio/000/000046_3840.ogg", "");
+  put(root / "audio/000/000100_1.ogg", "");
+  const Listing listing = list_dataset(options(DatasetName::kOpenmic, root.path()));
+  ASSERT_EQ(listing.clips.size(), 2U);
+  EXPECT_TRUE(listing.masked);
+  EXPECT_EQ(listing.clips[0].labels.size(), 1U);
+  EXPECT_EQ(listing.clips[0].known, (std::vector<int32_t>{1, 2}));
+}
+
+TEST(Dataset, PasstContainer) {
+  const TempDir root;
+  std::string labels = "index,mid,display_name\n";
+  for (int i = 0; i < 10; ++i) labels += std::to_string(i) + ",/m/" + std::to_string(i) + ",x\n";
+  put(root / "class_labels_indices.csv", labels);
+  const std::vector<std::string> names = {"Yaaaaaaaaaaa.mp3", "00/Ybbbbbbbbbbb.mp3"};
+  const fs::path file = root / "balanced_train_segments_mp3.hdf";
+  {
+    h5::File out = h5::File::create(file);
+    out.write_strings("audio_name", names);
+    const hsize_t rows = 2;
+    const hsize_t shape[2] = {2, 2};
+    const h5::Handle space(H5Screate_simple(1, &rows, nullptr));
+    const h5::Handle table(H5Screate_simple(2, shape, nullptr));
+    const h5::Handle bytes(H5Tvlen_create(H5T_STD_U8LE));
+    const h5::Handle mp3(H5Dcreate2(out.id(), "mp3", bytes.get(), space.get(), H5P_DEFAULT,
+                                    H5P_DEFAULT, H5P_DEFAULT));
+    const h5::Handle target(H5Dcreate2(out.id(), "target", H5T_STD_U8LE, table.get(), H5P_DEFAULT,
+                                       H5P_DEFAULT, H5P_DEFAULT));
+    const uint8_t bits[4] = {0x80, 0x40, 0x01, 0x00};  // classes 0 and 9; class 7
+    H5Dwrite(target.get(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits);
+  }
+  const Listing listing = list_dataset(options(DatasetName::kPasstHdf5, root.path()));
+  ASSERT_EQ(listing.clips.size(), 2U);
+  EXPECT_EQ(listing.clips[1].id, "bbbbbbbbbbb");
+  ASSERT_EQ(listing.clips[0].labels.size(), 2U);
+  EXPECT_EQ(listing.clips[0].labels[0].index, 0);
+  EXPECT_EQ(listing.clips[0].labels[1].index, 9);
+  EXPECT_EQ(listing.clips[1].labels[0].index, 7);
+  EXPECT_EQ(std::get<BlobSource>(listing.clips[1].source).row, 1);
+}
+
+TEST(Dataset, SpeechCommandsTwelve) {
+  const TempDir root;
+  for (int i = 0; i < 20; ++i) put(root / ("yes/" + std::to_string(i) + "aa_nohash_0.wav"), "");
+  for (int i = 0; i < 30; ++i) put(root / ("tree/" + std::to_string(i) + "bb_nohash_0.wav"), "");
+  // 16 kHz, 16 bit, mono, 12 s of zeros
+  std::string wav(
+      "RIFF\x24\xDC\x05\x00WAVEfmt "
+      "\x10\0\0\0\x01\0\x01\0\x80\x3E\0\0\0\x7D\0\0\x02\0\x10\0data\x00\xDC\x05\x00",
+      44);
+  wav += std::string(0x5DC00, '\0');
+  put(root / "_background_noise_/hum.wav", wav);
+  put(root / "validation_list.txt", "yes/0aa_nohash_0.wav\nyes/gone_nohash_0.wav\n");
+  put(root / "testing_list.txt", "yes/1aa_nohash_0.wav\r\ntree/1bb_nohash_0.wav\r\n");
+  DatasetOptions o = options(DatasetName::kSpeechcommands, root.path());
+  o.words = schema::CommandWords::kCore12;
+  const Listing listing = list_dataset(o);
+  std::map<std::pair<int, int>, int> counts;  // split, class
+  for (const Clip& clip : listing.clips) ++counts[{clip.split, clip.labels[0].index}];
+  EXPECT_EQ((counts[{0, 0}]), 18);
+  EXPECT_EQ((counts[{0, 10}]), 2);  // a tenth of 18, rounded up
+  EXPECT_EQ((counts[{0, 11}]), 2);
+  EXPECT_EQ((counts[{2, 10}]), 1);
+  EXPECT_EQ((counts[{2, 11}]), 1);
+  ASSERT_EQ(listing.absent.size(), 1U);
+  EXPECT_EQ(listing.absent[0].id, "yes/gone_nohash_0.wav");
+  o.words = schema::CommandWords::kCore10;
+  EXPECT_EQ(list_dataset(o).clips.size(), 20U);
+}
+
+TEST(Dataset, JoinTakesTheUnionOfClasses) {
+  const TempDir root;
+  put(root / "a/train/dog/1.wav", "");
+  put(root / "a/train/cat/1.wav", "");
+  put(root / "b/train/dog/1.wav", "");
+  put(root / "b/train/bee/1.wav", "");
+  DatasetOptions o = options(DatasetName::kFolder, root / "a");
+  o.also.push_back(options(DatasetName::kFolder, root / "b"));
+  const JoinedListing joined = list_joined(o);
+  ASSERT_EQ(joined.classes.size(), 3U);
+  EXPECT_EQ(joined.classes[2].name, "bee");
+  EXPECT_EQ(joined.sets[1].clips[0].labels[0].index, 2);  // bee
+  EXPECT_EQ(joined.sets[1].clips[1].labels[0].index, 1);  // dog
+}
+
+class RealData : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (root_.empty()) GTEST_SKIP() << "EXP_DATA is not set";
+  }
+  std::string root_{xp::testing::env("EXP_DATA")};
+};
+using RealDataIntegration = RealData;
+
+TEST_F(RealDataIntegration, WholeEvaluationListOfAudiosetAsDamaged) {
+  const auto segments = read_segments(root_ + "/audioset_meta/official_eval_segments.ast.csv");
+  EXPECT_EQ(segments.size(), 20371U);
+  std::set<std::string> mids;
+  size_t labels = 0;
+  for (const Segment& segment : segments) {
+    EXPECT_EQ(segment.id.size(), 11U);
+    labels += segment.mids.size();
+    mids.insert(segment.mids.begin(), segment.mids.end());
+  }
+  EXPECT_EQ(labels, 51804U);
+  EXPECT_EQ(mids.size(), 527U);
+}
+
+TEST_F(RealDataIntegration, AudiosetMini) {
+  DatasetOptions o = options(DatasetName::kAudioset, root_ + "/audioset_mini");
+  o.parts = {"balanced_train", "unbalanced_train"};
+  const Listing listing = list_dataset(o);
+  EXPECT_EQ(listing.classes.size(), 527U);
+  EXPECT_EQ(listing.clips.size(), 120U + 479U + 150U);
+  ASSERT_EQ(listing.absent.size(), 1U);
+  EXPECT_EQ(listing.absent[0].id, "6NVjZeHsFQw");
+}
+
+TEST_F(RealDataIntegration, TestFilesOfSpeechCommandsHashToTheTestingSplit) {
+  DatasetOptions o = options(DatasetName::kSpeechcommands, root_ + "/speech_commands");
+  o.split = schema::CommandSplit::kHash;
+  const Listing hashed = list_dataset(o);
+  EXPECT_EQ(hashed.clips.size(), 3045U);
+  for (const Clip& clip : hashed.clips) EXPECT_EQ(clip.split, 2) << clip.id;
+  o.split = schema::CommandSplit::kList;
+  const Listing listed = list_dataset(o);
+  std::map<int, int> counts;
+  for (const Clip& clip : listed.clips) ++counts[clip.split];
+  EXPECT_GT(counts[0], 1000);
+  EXPECT_GT(counts[1], 100);
+  EXPECT_GT(counts[2], 100);
+  EXPECT_TRUE(listed.absent.empty());
+}
+
+}  // namespace
+}  // namespace xp::data
