@@ -49,17 +49,49 @@ struct Stage {
   std::vector<Instance> instances;  ///< at least one
 };
 
-/// [sweep] as written, specs still text. Arrays in `params` are joined to a list spec.
+enum class SweepStrategy { kGrid, kRandom, kSobol, kTpe, kAsha };
+XP_ENUM_NAMES(SweepStrategy, "grid", "random", "sobol", "tpe", "asha")
+
+/// "max:STAGE.METRIC" or "min:STAGE.METRIC", or empty.
+bool accepts_objective(std::string_view text);
+
+/// [sweep] as written, specs still text (core/recipe/sweep_spec.h reads them).
 struct SweepSection {
-  std::vector<std::pair<std::string, std::string>> params;  ///< in the order of the file
+  static constexpr std::string_view kSection = "sweep";
+  static constexpr std::string_view kHelp = "what `exp sweep` varies and looks for";
+
+  std::vector<std::pair<std::string, std::string>>
+      params;  ///< key and spec, in the order of the file
   std::string metric;
   std::vector<std::string> objectives;
-  std::string strategy = "grid";
+  SweepStrategy strategy = SweepStrategy::kGrid;
   int64_t trials = 0;
   int64_t seeds = 1;
   std::vector<std::vector<std::string>> zip;
   std::vector<std::string> exclude;
   int64_t max_failures = 0;
+
+  template <class Visitor>
+  static void describe(Visitor& v) {
+    using O = SweepSection;
+    constexpr std::string_view kGoal = "max:STAGE.METRIC or min:STAGE.METRIC";
+    v.field("metric", &O::metric,
+            {.sweepable = false, .grammar = kGoal, .accepts = &accepts_objective},
+            "what the best trial is best at");
+    v.field("objectives", &O::objectives,
+            {.sweepable = false, .grammar = kGoal, .accepts = &accepts_objective},
+            "axes of the Pareto front");
+    v.field("strategy", &O::strategy, {.sweepable = false}, "how trials are chosen");
+    v.field("trials", &O::trials, {.min = 0, .max = 1e6, .sweepable = false},
+            "trials to make, 0 = all of a grid; the other strategies need a number");
+    v.field("seeds", &O::seeds, {.min = 1, .max = 1000, .sweepable = false},
+            "seeds for each trial: experiment.seed and those after it");
+    v.field("zip", &O::zip, {.sweepable = false}, "groups of parameters that go forward together");
+    v.field("exclude", &O::exclude, {.sweepable = false},
+            "filters: a trial that one of them holds for is left out");
+    v.field("max_failures", &O::max_failures, {.min = 0, .max = 1e6, .sweepable = false},
+            "failed trials after which the sweep stops, 0 = never");
+  }
 };
 
 /// One layer that set a key, for `explain`.

@@ -123,6 +123,12 @@ class View {
   Section keys;       ///< the stage's own keys: checkpoint, split, inputs, also
   std::map<std::string, Section, std::less<>> sections;
 
+  /// For a stage with a checkpoint: the stage or published weights that [model] and [frontend] come
+  /// from; "" when they are the recipe's own.
+  std::string carried_from;
+  bool faulty =
+      false;  ///< a fault was found in what it is made of; only while faults are collected
+
   /// True when a layer set the key (a default does not count).
   bool is_set(std::string_view section, std::string_view key) const;
   /// What a layer set; nullptr for a default.

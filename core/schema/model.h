@@ -34,6 +34,8 @@ inline bool is_transformer(Family family) {
   return family != Family::k_mn && family != Family::k_dymn;
 }
 
+inline bool accepts_arch(std::string_view name) { return find_arch(name).has_value(); }
+
 /// [model].
 struct ModelOptions {
   static constexpr std::string_view kSection = "model";
@@ -65,6 +67,8 @@ struct ModelOptions {
 
   /// The family of an architecture's name; the recipe drops a section's other keys when it changes.
   static std::optional<Family> parse_kind(std::string_view arch);
+  /// Names to suggest for a misspelt one.
+  static const std::vector<std::string>& known_kinds() { return arch_names(); }
   /// SSAST's own aggregator is the mean over patches, and its strides are those of its patches.
   static ModelOptions of_kind(Family family) {
     ModelOptions o;
@@ -80,7 +84,11 @@ struct ModelOptions {
   template <class Visitor>
   static void describe(Visitor& v) {
     using O = ModelOptions;
-    v.kind("arch", &O::arch, {.required = true}, "architecture, see `exp models`");
+    v.kind("arch", &O::arch,
+           {.required = true,
+            .grammar = "an architecture (see `exp models`)",
+            .accepts = &accepts_arch},
+           "architecture, see `exp models`");
     v.field("weights", &O::weights, {.input = true},
             "\"none\", a name that `exp models --weights` lists, a checkpoint file, or a stage of "
             "the recipe");

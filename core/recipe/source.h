@@ -1,0 +1,54 @@
+#pragma once
+
+#include <deque>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/recipe/recipe.h"
+#include "core/recipe/value.h"
+
+namespace xp::recipe {
+
+/// A text that values were read from: a file, or an argument of the command line.
+struct Source {
+  std::string name;              ///< as the user knows it: "recipes/a.toml", "--set"
+  std::filesystem::path folder;  ///< that relative paths are relative to
+  std::filesystem::path file;    ///< "" for an argument
+  std::string text;
+};
+
+/// Every text of a recipe, and the faults found in them.
+class Sources {
+ public:
+  int add(Source source);
+  const Source& at(int index) const { return sources_[static_cast<std::size_t>(index)]; }
+  int size() const { return static_cast<int>(sources_.size()); }
+  /// With the line's text, for the caret. A spot of no source gives an empty place.
+  Place place(const Spot& spot) const;
+
+ private:
+  std::deque<Source> sources_;
+};
+
+/// Faults in the order of their places. The same fault is kept once.
+class Faults {
+ public:
+  explicit Faults(const Sources& sources) : sources_(sources) {}
+  void add(const Spot& spot, std::string message);
+  bool any() const { return !items_.empty(); }
+  /// Sorted by source, line and column.
+  std::vector<RecipeError::Fault> sorted() const;
+
+ private:
+  struct Item {
+    Spot spot;
+    std::string message;
+  };
+  const Sources& sources_;
+  std::vector<Item> items_;
+};
+
+}  // namespace xp::recipe
