@@ -130,9 +130,9 @@ struct DatasetOptions {
     v.field("json_test", &O::json_test, {.only = "json", .sweepable = false, .path = true},
             "AST data JSON of the test clips");
     v.field("subset", &O::subset, {.only = "esc50"}, "esc10 keeps ten classes, renumbered 0..9");
-    v.field("test_fold", &O::test_fold, {.min = 1, .max = 5, .only = "esc50"},
+    v.field("test_fold", &O::test_fold, {.min = 1, .max = 5, .only = "esc50 synthetic"},
             "fold that is the test split");
-    v.field("val_fold", &O::val_fold, {.min = 0, .max = 5, .only = "esc50"},
+    v.field("val_fold", &O::val_fold, {.min = 0, .max = 5, .only = "esc50 synthetic"},
             "fold that is the validation split, 0 = none");
     v.field("version", &O::version, {.min = 1, .max = 2, .only = "speechcommands"},
             "version of Speech Commands: 1 has 30 words, 2 has 35");

@@ -15,6 +15,7 @@ struct ExperimentOptions {
   std::string notes;
   std::vector<std::string> goals;
   bool require_clean = false;
+  std::string without_data;
 
   template <class Visitor>
   static void describe(Visitor& v) {
@@ -30,6 +31,9 @@ struct ExperimentOptions {
             "aggregate, else all");
     v.field("require_clean", &O::require_clean, {.hash = HashClass::kLabel},
             "refuse to run with uncommitted changes in the working tree");
+    v.field("without_data", &O::without_data, {.hash = HashClass::kLabel, .sweepable = false},
+            "variant that `exp run` turns to, saying so loudly, when the data set's folder is not there; empty = an "
+            "error");
   }
 };
 
