@@ -19,7 +19,7 @@ using ops::LogMelOptions;
 using ops::Preemphasis;
 
 /// Elements of the largest intermediate tensor: batches beyond it are done in parts.
-constexpr int64_t kMostElements = int64_t{1} << 26;
+constexpr int64_t kMostElements = int64_t{1} << 25;
 constexpr double kEpsilon = 1.1920928955078125e-07;
 
 at::Tensor table(const std::vector<float>& values, at::IntArrayRef shape, at::Device device) {
@@ -169,8 +169,8 @@ at::Tensor LogMelDevice::Impl::whole(const at::Tensor& waves, std::span<const in
            "waves are [B, N] float32 with one length a row");
   if (batch == 0) return at::empty({0, plan.bins(), frames_out}, waves.options());
   for (int64_t n : samples) XP_CHECK(n >= 0 && n <= waves.size(1), "a clip is longer than its row");
-  const int64_t per_clip =
-      std::max<int64_t>(1, plan.frames(waves.size(1))) * (options.fft_size + 2);
+  const int64_t frames = std::max<int64_t>(1, std::min(plan.frames(waves.size(1)), frames_out));
+  const int64_t per_clip = frames * (options.fft_size + 2);
   const int64_t rows = std::clamp<int64_t>(kMostElements / per_clip, 1, batch);
   std::vector<at::Tensor> parts;
   for (int64_t b = 0; b < batch; b += rows) {
