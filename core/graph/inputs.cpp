@@ -353,6 +353,10 @@ InputDigest InputDigests::list(const fs::path& name, const std::vector<fs::path>
   return finish(scan, memory_, fs::path(), base, progress);
 }
 
+std::string InputDigests::last_known(const fs::path& root) const {
+  return InputTable::open(table_base(memory_, root).string() + ".table").digest();
+}
+
 std::string InputDigests::difference(const fs::path& root, std::string_view from,
                                      std::string_view to) const {
   const nlohmann::json history = read_history(table_base(memory_, root).string() + ".changes");

@@ -42,6 +42,9 @@ class InputDigests {
   InputDigest list(const std::filesystem::path& name,
                    const std::vector<std::filesystem::path>& files, const Progress& progress = {});
 
+  /// The digest of `root` when `tree` last saw it, "" when it never did.
+  std::string last_known(const std::filesystem::path& root) const;
+
   /// What happened between two digests that this memory saw one after the other, for people:
   /// "audio/1-17.wav changed, audio/2-9.wav added and 3 more"; "" when it does not know.
   std::string difference(const std::filesystem::path& root, std::string_view from,

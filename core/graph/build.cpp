@@ -1,0 +1,316 @@
+#include "core/graph/build.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <type_traits>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/files.h"
+#include "core/recipe/options_io.h"
+#include "core/recipe/recipe.h"
+#include "core/schema/stage_options.h"
+
+namespace xp::graph {
+namespace fs = std::filesystem;
+
+MissingInput::MissingInput(Place place, std::string key, fs::path path, std::string dataset)
+    : Error(std::move(place), fmt::format("{}: {} is not there", key, path.string()), Exit::kData),
+      key_(std::move(key)),
+      missing_(std::move(path)),
+      dataset_(std::move(dataset)) {}
+
+namespace {
+
+// A stage's options, built, and what the graph has to know of them.
+struct Built {
+  std::shared_ptr<const void> options;
+  std::string text;
+  std::vector<recipe::InputUse> uses;
+  std::shared_ptr<const schema::PrepareOptions> shards;  // that it reads; null for none
+  std::string dataset;                                   // dataset.name; "" without
+  std::string root;                                      // dataset.root
+};
+
+void resolve_precision(schema::Precision& precision, const Target& target) {
+  if (precision != schema::Precision::kAuto) return;
+  precision = schema::Precision::kFp32;
+  if (target.gpu) {
+    precision = schema::Precision::kFp16;  // the originals'
+  } else if (target.bf16_units) {
+    precision = schema::Precision::kBf16;
+  }
+}
+
+template <class Options>
+Built describe(std::shared_ptr<Options> options) {
+  Built out;
+  out.text = recipe::canonical_text(*options);
+  out.uses = recipe::inputs_of(*options);
+  if constexpr (requires { options->dataset; }) {
+    out.dataset = recipe::enum_name(options->dataset.name);
+    out.root = options->dataset.root;
+    if constexpr (!std::is_same_v<Options, schema::PrepareOptions>) {
+      out.shards = std::make_shared<const schema::PrepareOptions>(
+          schema::PrepareOptions::for_reader(options->dataset, options->frontend));
+    }
+  }
+  out.options = std::move(options);
+  return out;
+}
+
+template <class Options>
+Built build(const recipe::View& view, const Target& target) {
+  auto options = std::make_shared<Options>(Options::configure(view));
+  if constexpr (requires { options->train.precision; })
+    resolve_precision(options->train.precision, target);
+  return describe(std::move(options));
+}
+
+Built build_kind(StageKind kind, const recipe::View& view, const Target& target) {
+  switch (kind) {
+#define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help) \
+  case StageKind::k_##kind:                                                        \
+    return build<schema::Options>(view, target);
+#include "core/graph/stages.inc"
+#undef XP_STAGE
+  }
+  XP_CHECK(false, "a stage kind that is not in the table");
+  return {};
+}
+
+// "checkpoint", "logits", "stats", ...: what the run half asks for.
+std::string role_of(const std::string& key) {
+  static const std::map<std::string, std::string> roles = {
+      {"frontend.norm", "stats"},   {"kd.logits", "logits"},   {"kd.index", "index"},
+      {"model.weights", "weights"}, {"augment.ir_root", "ir"}, {"train.start_from", "start_from"},
+  };
+  const auto found = roles.find(key);
+  return found == roles.end() ? key : found->second;
+}
+
+bool is_list_file(const std::string& key) {
+  return key.find("dataset.") == 0 && key.find("json_") != std::string::npos;
+}
+
+// The "wav" of every entry of an AST data JSON. A file that is not JSON lists nothing: reading the
+// set says why.
+std::vector<fs::path> listed_files(const fs::path& file, const std::string& root) {
+  std::vector<fs::path> out;
+  const fs::path base = root.empty() ? file.parent_path() : fs::path(root);
+  bool is_wav = false;
+  const auto callback = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+    if (event == nlohmann::json::parse_event_t::key) is_wav = value == "wav";
+    if (event == nlohmann::json::parse_event_t::value && is_wav && value.is_string()) {
+      const fs::path wav = value.get<std::string>();
+      out.push_back(wav.is_absolute() ? wav : base / wav);
+    }
+    return true;
+  };
+  const nlohmann::json whole = nlohmann::json::parse(read_file(file), callback, false, true);
+  if (whole.is_discarded()) out.clear();
+  return out;
+}
+
+class Builder {
+ public:
+  Builder(const recipe::Recipe& recipe, const Target& target, InputDigests& inputs,
+          const InputDigests::Progress& progress, std::vector<std::string>& notes)
+      : recipe_(recipe), target_(target), inputs_(inputs), progress_(progress), notes_(notes) {}
+
+  Graph build_all() {
+    // A written prepare stage is the one that readers of the same set and rate use.
+    for (const bool prepares : {true, false}) {
+      for (const recipe::Stage& stage : recipe_.stages()) {
+        if ((stage.kind == "prepare") != prepares) continue;
+        for (const recipe::Instance& instance : stage.instances) visit(stage, instance);
+      }
+    }
+    for (const std::string& goal : recipe_.goals()) {
+      for (const recipe::Instance& instance : recipe_.find_stage(goal)->instances) {
+        graph_.goals.push_back(place_.at(&instance));
+      }
+    }
+    name_prepares();
+    return std::move(graph_);
+  }
+
+ private:
+  size_t visit(const recipe::Stage& stage, const recipe::Instance& instance) {
+    if (const auto found = place_.find(&instance); found != place_.end()) return found->second;
+    const StageKindInfo* info = find_stage_kind(stage.kind);
+    XP_CHECK(info != nullptr,
+             "the recipe knows a stage kind that the graph does not: " + stage.kind);
+    Built built = build_kind(info->kind, instance.view, target_);
+    Node node;
+    node.stage = stage.name;
+    node.name = instance_name(stage, instance);
+    for (const auto& [key, value] : instance.each) {
+      if (const auto* whole = value.get<int64_t>())
+        node.each.push_back(static_cast<double>(*whole));
+      if (const auto* real = value.get<double>()) node.each.push_back(*real);
+    }
+    if (built.shards) node.inputs.push_back(shards_edge(*built.shards));
+    for (const recipe::InputUse& use : built.uses) {
+      // What a set is made of is in the key of its shards.
+      if (built.shards && use.key.starts_with("dataset.")) continue;
+      add_edges(node, use, built, instance);
+    }
+    const std::string id = info->kind == StageKind::k_prepare ? shards_id(built) : "";
+    const size_t place = add(std::move(node), *info, std::move(built));
+    place_[&instance] = place;
+    if (!id.empty() && prepares_.emplace(id, place).second) written_.insert(place);
+    return place;
+  }
+
+  static std::string instance_name(const recipe::Stage& stage, const recipe::Instance& instance) {
+    std::string out = stage.name;
+    for (size_t i = 0; i < instance.each.size(); ++i) {
+      const recipe::Value& value = instance.each[i].second;
+      const auto* text = value.get<std::string>();
+      out += (i == 0 ? "@" : ",") + (text != nullptr ? *text : recipe::to_toml(value));
+    }
+    return out;
+  }
+
+  size_t add(Node node, const StageKindInfo& info, Built built) {
+    node.kind = info.name;
+    node.version = info.version;
+    node.resume = info.resume;
+    node.options = std::move(built.text);
+    node.built = std::move(built.options);
+    node.key = stage_key(node.kind, node.version, node.options, input_records(graph_, node));
+    graph_.nodes.push_back(std::move(node));
+    return graph_.nodes.size() - 1;
+  }
+
+  // One `prepare` for each set and rate, however many stages read it.
+  Edge shards_edge(const schema::PrepareOptions& shards) {
+    Built built = describe(std::make_shared<schema::PrepareOptions>(shards));
+    const std::string id = shards_id(built);
+    Edge edge;
+    edge.role = "data";
+    const auto [found, is_new] = prepares_.emplace(id, graph_.nodes.size());
+    if (is_new) {
+      Node node;
+      for (const recipe::InputUse& use : built.uses) add_file(node, use, built);
+      const std::string rate = std::to_string(shards.rate_hz);
+      node.stage = "prepare";
+      node.name = "prepare@" + built.dataset + "," + rate;
+      found->second = add(std::move(node), stage_kind(StageKind::k_prepare), std::move(built));
+    }
+    edge.node = found->second;
+    return edge;
+  }
+
+  static std::string shards_id(const Built& built) {
+    std::string out = built.text;
+    for (const recipe::InputUse& use : built.uses) out += use.key + "\n" + use.text + "\n";
+    return out;
+  }
+
+  void add_edges(Node& node, const recipe::InputUse& use, const Built& built,
+                 const recipe::Instance& from) {
+    if (use.path) add_file(node, use, built);
+    if (!use.reference) return;
+    const recipe::Stage* stage = recipe_.find_stage(use.reference->stage);
+    for (const recipe::Instance* instance : recipe_.resolve(*use.reference, from)) {
+      Edge edge;
+      edge.role = role_of(use.key);
+      edge.part = use.reference->attribute;
+      edge.node = visit(*stage, *instance);
+      node.inputs.push_back(std::move(edge));
+    }
+  }
+
+  void add_file(Node& node, const recipe::InputUse& use, const Built& built) {
+    if (!use.path) return;
+    Edge edge;
+    edge.role = role_of(use.key);
+    edge.path = use.text;
+    edge.digest = digest_of(use, built);
+    node.inputs.push_back(edge);
+    if (!is_list_file(use.key) || !fs::exists(edge.path)) return;
+    Edge listed = edge;
+    listed.role += ".files";
+    listed.digest = inputs_.list(edge.path, listed_files(edge.path, built.root), progress_).digest;
+    node.inputs.push_back(std::move(listed));
+  }
+
+  std::string digest_of(const recipe::InputUse& use, const Built& built) {
+    const fs::path path = use.text;
+    const auto known = digests_.find(path.string());
+    if (known != digests_.end()) return known->second;
+    std::string digest;
+    std::error_code error;
+    const bool of_dataset = use.key.starts_with("dataset.");
+    if (fs::exists(path, error)) {
+      digest = inputs_.tree(path, progress_).digest;
+    } else if (of_dataset && !(digest = inputs_.last_known(path)).empty()) {
+      notes_.push_back(
+          fmt::format("{}: {} is not there any more; stages are looked up by its last content",
+                      use.key, path.string()));
+    } else {
+      throw MissingInput(place_of(use.key), use.key, path, of_dataset ? built.dataset : "");
+    }
+    digests_[path.string()] = digest;
+    return digest;
+  }
+
+  // Where the recipe set the key; nowhere for a key of a stage.
+  Place place_of(const std::string& key) const {
+    try {
+      const std::vector<recipe::Setting> settings = recipe_.explain(key);
+      if (!settings.empty()) return settings.back().place;
+    } catch (const Error&) {
+      // a key of a stage or of a further set: the message names it, that must do
+    }
+    return {};
+  }
+
+  // "prepare" where there is one, "prepare@32000" where the rate says it all.
+  void name_prepares() {
+    std::set<std::string> taken;
+    for (const recipe::Stage& stage : recipe_.stages()) taken.insert(stage.name);
+    std::vector<size_t> added;
+    for (const auto& [id, place] : prepares_) {
+      if (written_.count(place) == 0) added.push_back(place);
+    }
+    std::sort(added.begin(), added.end());
+    std::map<std::string, int> rates, used;
+    for (const size_t place : added) ++rates[rate_part(graph_.nodes[place].name)];
+    for (const size_t place : added) {
+      Node& node = graph_.nodes[place];
+      const std::string rate = rate_part(node.name);
+      if (rates[rate] == 1) node.name = added.size() == 1 ? "prepare" : "prepare@" + rate;
+      if (taken.count(node.name) != 0) node.name += "@" + rate;
+      if (const int again = used[node.name]++; again > 0)
+        node.name += fmt::format(",{}", again + 1);
+    }
+  }
+
+  static std::string rate_part(const std::string& name) { return name.substr(name.rfind(',') + 1); }
+
+  const recipe::Recipe& recipe_;
+  const Target& target_;
+  InputDigests& inputs_;
+  const InputDigests::Progress& progress_;
+  std::vector<std::string>& notes_;
+  Graph graph_;
+  std::map<const recipe::Instance*, size_t> place_;
+  std::map<std::string, size_t> prepares_;
+  std::set<size_t> written_;  // prepare stages that stand in the recipe
+  std::map<std::string, std::string> digests_;
+};
+
+}  // namespace
+
+Graph build_graph(const recipe::Recipe& recipe, const Target& target, InputDigests& inputs,
+                  const InputDigests::Progress& progress, std::vector<std::string>& notes) {
+  return Builder(recipe, target, inputs, progress, notes).build_all();
+}
+
+}  // namespace xp::graph
