@@ -1,0 +1,104 @@
+#include "core/cli/plan_run.h"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "core/base/cpu.h"
+#include "core/base/error.h"
+#include "core/base/progress.h"
+#include "core/base/stop.h"
+#include "core/cli/command.h"
+#include "core/graph/build.h"
+#include "core/schema/load.h"
+
+namespace xp::cli {
+namespace fs = std::filesystem;
+
+namespace {
+
+recipe::LoadOptions load_options(const RunArguments& arguments) {
+  recipe::LoadOptions out;
+  out.variants = arguments.variants;
+  for (const std::string& text : arguments.set) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw Error(fmt::format("--set {}: expected KEY=VALUE, as in --set train.epochs=3", text));
+    }
+    recipe::Override change;
+    change.key = text.substr(0, equals);
+    change.text = text.substr(equals + 1);
+    out.overrides.push_back(std::move(change));
+  }
+  return out;
+}
+
+fs::path recipe_file(const RunArguments& arguments, const Workspace& workspace) {
+  if (!arguments.recipe.empty()) return arguments.recipe;
+  if (!workspace.default_recipe.empty()) return workspace.default_recipe;
+  throw Error("which recipe? `exp run RECIPE.toml`, or set default_recipe in exp.toml");
+}
+
+bool uses_gpu(const std::vector<std::string>& devices) {
+  if (devices.empty()) return gpu_count() > 0;
+  return devices.front().starts_with("gpu");
+}
+
+}  // namespace
+
+void declare_plan_options(CLI::App& app, RunArguments& arguments) {
+  app.add_option("recipe", arguments.recipe, "recipe file (default: default_recipe of exp.toml)");
+  app.add_option("--set", arguments.set, "KEY=VALUE on top of the recipe; may be repeated")
+      ->take_all();
+  app.add_option("--variant", arguments.variants,
+                 "a [variants.NAME] of the recipe; may be repeated")
+      ->take_all();
+  app.add_option("--from", arguments.request.from,
+                 "start at this stage: what comes before must be cached");
+  app.add_option("--until", arguments.request.until, "end with this stage");
+  app.add_option("--force", arguments.request.force, "make this stage anew, and all that need it")
+      ->take_all();
+  app.add_option("--devices", arguments.devices, "N, gpu:0,2, cpu or cpu:4");
+}
+
+PlannedRun plan_run(const RunArguments& arguments, const Session& session) {
+  Workspace workspace = load_workspace(session);
+  if (!arguments.devices.empty()) workspace.resources.devices = parse_devices(arguments.devices);
+  recipe::Recipe recipe =
+      schema::load_recipe(recipe_file(arguments, workspace), load_options(arguments));
+
+  const graph::Cache cache(workspace.cache);
+  graph::InputDigests inputs(workspace.cache / "inputs");
+  std::unique_ptr<Progress> bar;
+  uint64_t shown = 0;
+  const auto progress = [&](uint64_t done, uint64_t total) {
+    throw_if_stopped();
+    if (!bar || done < shown) {
+      bar = std::make_unique<Progress>("digests of the input files", static_cast<int64_t>(total),
+                                       "files");
+      shown = 0;
+    }
+    bar->add(static_cast<int64_t>(done - shown));
+    shown = done;
+  };
+  graph::Target target;
+  target.gpu = uses_gpu(workspace.resources.devices);
+  target.bf16_units = has_bf16_units();
+  std::vector<std::string> notes;
+  graph::Graph graph = graph::build_graph(recipe, target, inputs, progress, notes);
+  bar.reset();
+  graph::Plan plan = graph::make_plan(std::move(graph), cache, &inputs, arguments.request);
+  return {std::move(workspace), std::move(recipe), cache, std::move(plan), std::move(notes)};
+}
+
+void print_plan(const PlannedRun& run, const Session& session) {
+  if (session.json) {
+    fmt::print("{}", graph::plan_json(run.plan, run.cache));
+    return;
+  }
+  for (const std::string& note : run.notes) fmt::print("note: {}\n", note);
+  fmt::print("{}", graph::plan_text(run.plan));
+}
+
+}  // namespace xp::cli

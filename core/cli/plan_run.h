@@ -1,0 +1,52 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/cli/workspace.h"
+#include "core/graph/cache.h"
+#include "core/graph/plan.h"
+#include "core/recipe/recipe.h"
+
+namespace CLI {
+class App;
+}
+
+namespace xp::cli {
+
+struct Session;
+
+/// What `exp run` and `exp recipe plan` take.
+struct RunArguments {
+  std::string recipe;            ///< empty = the workspace's default
+  std::vector<std::string> set;  ///< "key=value"
+  std::vector<std::string> variants;
+  graph::PlanRequest request;  ///< --from, --until, --force
+  std::string devices;
+  bool fresh = false;  ///< --new
+  bool check = false;
+  int64_t overfit = 0;
+  bool queue = false;
+  bool dry_run = false;
+  std::string run;  ///< --run ULID: go on with this one (exp queue)
+};
+
+/// Adds RECIPE, --set, --variant, --from, --until, --force and --devices.
+void declare_plan_options(CLI::App& app, RunArguments& arguments);
+
+/// A recipe, planned against the workspace's cache.
+struct PlannedRun {
+  Workspace workspace;
+  recipe::Recipe recipe;
+  graph::Cache cache;
+  graph::Plan plan;
+  std::vector<std::string> notes;  ///< lines that a person should see first
+};
+
+/// Loads, plans; shows progress while files have to be read. Throws Error for the user's mistakes.
+PlannedRun plan_run(const RunArguments& arguments, const Session& session);
+
+/// The plan, its notes first, as text or (session.json) JSON on stdout.
+void print_plan(const PlannedRun& run, const Session& session);
+
+}  // namespace xp::cli
