@@ -69,6 +69,12 @@ class Work {
   }
 
   Execution run() {
+    std::optional<FileLock> alive;  // tells gc that the scratch folder is in use
+    if (options_.depth != Depth::kFull) {
+      fs::create_directories(scratch_.root());
+      if (auto lock = FileLock::try_acquire(scratch_.root() / "lock"))
+        alive.emplace(std::move(*lock));
+    }
     take_cached();
     for (size_t i = 0; i < phase_.size(); ++i) {
       if (plan_.steps[i].state != State::kCached && plan_.steps[i].state != State::kNotNeeded)

@@ -1,0 +1,63 @@
+#include "core/cli/run.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/cli/run_record.h"
+#include "core/graph/build.h"
+#include "core/graph/uses.h"
+#include "tracker/store.h"
+
+namespace xp::cli {
+namespace {
+
+int queue_run(const PlannedRun& planned, const Session& session) {
+  tracker::Store store(planned.workspace.exp_folder());
+  const std::string uid = store.queue(new_run(planned, session));
+  graph::record_uses(planned.plan.graph, store.run_folder(uid), planned.cache);
+  fmt::print("queued as {}; `exp queue` works it off\n", uid);
+  return 0;
+}
+
+}  // namespace
+
+void RunCommand::declare(CLI::App& app) {
+  declare_plan_options(app, arguments_);
+  app.add_flag("--new", arguments_.fresh,
+               "a run of its own, also where an unfinished one could go on");
+  auto* check =
+      app.add_flag("--check", arguments_.check, "one step of each stage: shapes, tokens per layer");
+  app.add_option("--overfit", arguments_.overfit,
+                 "train on this many clips only, to see that it can learn them")
+      ->check(CLI::PositiveNumber)
+      ->excludes(check);
+  app.add_flag("--queue", arguments_.queue, "store it for `exp queue`");
+  app.add_flag("--dry-run", arguments_.dry_run, "print what would run, and why");
+  app.add_option("--run", arguments_.run, "go on with this run")->group("");
+  app.footer(
+      "Examples:\n"
+      "  exp run recipes/esc50/quickstart.toml\n"
+      "  exp run recipes/audioset/kd.toml --variant tiny --set kd.lambda=0.25\n"
+      "  exp run recipes/audioset/kd.toml --dry-run\n");
+}
+
+int RunCommand::run(Session& session) {
+  try {
+    const PlannedRun planned = plan_run(arguments_, session);
+    if (arguments_.queue) return queue_run(planned, session);
+    if (arguments_.dry_run) {
+      print_plan(planned, session);
+      return 0;
+    }
+    if (!session.json) print_plan(planned, session);
+  } catch (const graph::MissingInput& missing) {
+    // The compute half knows what the folder of a data set looks like, and says so.
+    if (missing.dataset().empty()) throw;
+  }
+  return kContinue;
+}
+
+std::unique_ptr<Command> make_run() { return std::make_unique<RunCommand>(); }
+
+}  // namespace xp::cli

@@ -1,0 +1,115 @@
+#include "core/cli/run_execute.h"
+
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "core/base/log.h"
+#include "core/cli/command.h"
+#include "core/cli/run_record.h"
+#include "core/cli/run_summary.h"
+#include "core/graph/uses.h"
+
+namespace xp::cli {
+namespace {
+
+// The run that this command goes on with: the one asked for, or the newest unfinished one of the
+// same recipe.
+std::unique_ptr<tracker::Run> open_run(const RunArguments& arguments, const PlannedRun& planned,
+                                       const Session& session, tracker::Store& store,
+                                       const std::vector<std::string>& versions) {
+  const tracker::NewRun fresh = new_run(planned, session);
+  tracker::RunOptions options;
+  options.versions = versions;
+  std::optional<std::string> uid;
+  if (!arguments.run.empty()) {
+    uid = arguments.run;
+  } else if (!arguments.fresh) {
+    uid = store.unfinished(fresh.recipe_hash);
+  }
+  if (uid) {
+    try {
+      auto run = store.resume(*uid, fresh, options);
+      log::info("goes on with run {} (attempt {}); --new starts another", run->uid(),
+                run->attempt());
+      return run;
+    } catch (const Error& error) {
+      // Somebody took it up in between: two runs of one recipe share their stages anyway.
+      if (!arguments.run.empty()) throw;
+      log::debug("{}", error.what());
+    }
+  }
+  auto run = store.create(fresh, options);
+  log::info("run {}", run->uid());
+  return run;
+}
+
+graph::ExecuteOptions execute_options(const RunArguments& arguments, const PlannedRun& planned,
+                                      const tracker::Run* run) {
+  graph::ExecuteOptions out;
+  out.resources = planned.workspace.resources;
+  out.at_once = planned.workspace.stages_at_once;
+  if (arguments.check) out.depth = graph::Depth::kCheck;
+  if (arguments.overfit > 0) {
+    out.depth = graph::Depth::kOverfit;
+    out.overfit_clips = arguments.overfit;
+  }
+  if (run != nullptr) out.run = run->uid();
+  out.stop_requested = [run] {
+    const StopReason reason = stop_requested();
+    if (reason == StopReason::kNone && run != nullptr && run->stop_requested())
+      return StopReason::kRequested;
+    return reason;
+  };
+  return out;
+}
+
+tracker::Outcome outcome_of(const graph::Execution& done) {
+  if (done.code() == Exit::kOk) return tracker::Outcome::kDone;
+  if (done.code() == Exit::kPreempted) return tracker::Outcome::kPreempted;
+  if (done.code() == Exit::kInterrupted) return tracker::Outcome::kInterrupted;
+  return tracker::Outcome::kFailed;
+}
+
+void finish(tracker::Run& run, const graph::Execution& done) {
+  std::string message, where;
+  for (const graph::NodeResult& node : done.nodes) {
+    if (!node.error.empty() && message.empty()) {
+      message = node.error;
+      where = node.where;
+    }
+  }
+  run.finish(outcome_of(done), message, where, static_cast<int>(done.code()));
+}
+
+}  // namespace
+
+int execute_run(const RunArguments& arguments, PlannedRun planned, const Session& session,
+                graph::Runner& runner, const std::vector<std::string>& versions) {
+  const bool rehearsal = arguments.check || arguments.overfit > 0;
+  tracker::Store store(planned.workspace.exp_folder());
+  std::unique_ptr<tracker::Run> run;
+  if (!rehearsal) {
+    run = open_run(arguments, planned, session, store, versions);
+    graph::record_uses(planned.plan.graph, run->folder(), planned.cache);
+  }
+  RunRecorder recorder(run.get());
+  graph::Execution done;
+  try {
+    done = graph::execute(planned.plan, planned.cache, runner, recorder,
+                          execute_options(arguments, planned, run.get()));
+  } catch (const std::exception& error) {
+    if (run)
+      run->finish(tracker::Outcome::kFailed, error.what(), "exp run",
+                  static_cast<int>(Exit::kInternal));
+    throw;
+  }
+  const std::string uid = run ? run->uid() : "";
+  if (run) finish(*run, done);
+  fmt::print("{}", session.json ? summary_json(planned.plan, done, uid)
+                                : summary_text(planned.plan, done, uid));
+  return static_cast<int>(done.code());
+}
+
+}  // namespace xp::cli

@@ -1,0 +1,187 @@
+#include "core/cli/run_record.h"
+
+#include <cmath>
+#include <mutex>
+#include <set>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/log.h"
+#include "core/base/progress.h"
+#include "core/cli/command.h"
+#include "core/recipe/options_io.h"
+#include "core/schema/sections.h"
+
+namespace xp::cli {
+namespace {
+
+nlohmann::json to_json(const recipe::Value& value) {
+  if (const auto* array = value.get<recipe::Array>()) {
+    nlohmann::json out = nlohmann::json::array();
+    for (const recipe::Value& item : *array) out.push_back(to_json(item));
+    return out;
+  }
+  if (const auto* table = value.get<recipe::Table>()) {
+    nlohmann::json out = nlohmann::json::object();
+    for (const auto& [key, item] : *table) out[key] = to_json(item);
+    return out;
+  }
+  if (const auto* text = value.get<std::string>()) return *text;
+  if (const auto* number = value.get<int64_t>()) return *number;
+  if (const auto* real = value.get<double>()) return *real;
+  return *value.get<bool>();
+}
+
+tracker::Value to_value(const recipe::Value& value) {
+  if (const auto* text = value.get<std::string>()) return *text;
+  if (const auto* number = value.get<int64_t>()) return *number;
+  if (const auto* real = value.get<double>()) return *real;
+  if (const auto* flag = value.get<bool>()) return *flag;
+  return tracker::Json{
+      to_json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)};
+}
+
+// Every key of a view with its value, defaults included.
+std::map<std::string, recipe::Value> resolved_keys(const recipe::View& view,
+                                                   const std::set<std::string>& sections) {
+  std::map<std::string, recipe::Value> out;
+  const auto add = [&](const auto& options) {
+    const std::string section(std::decay_t<decltype(options)>::kSection);
+    if (sections.count(section) == 0) return;
+    recipe::detail::walk(options,
+                         [&](const std::string& key, recipe::Value value, const recipe::Spec&) {
+                           out[section + "." + key] = std::move(value);
+                         });
+  };
+  add(view.build<schema::ExperimentOptions>());
+  add(view.build<schema::DatasetOptions>());
+  add(view.build<schema::FrontendOptions>());
+  add(view.build<schema::AugmentOptions>());
+  add(view.build<schema::SamplerOptions>());
+  add(view.build<schema::ModelOptions>());
+  add(view.build<schema::TomeOptions>());
+  add(view.build<schema::PatchoutOptions>());
+  add(view.build<schema::KdOptions>());
+  add(view.build<schema::PretrainOptions>());
+  add(view.build<schema::TrainOptions>());
+  add(view.build<schema::OptimiserOptions>());
+  add(view.build<schema::ScheduleOptions>());
+  add(view.build<schema::AveragingOptions>());
+  add(view.build<schema::EvalOptions>());
+  return out;
+}
+
+// Sections that the recipe's kinds of stage read, by the table of kinds.
+std::set<std::string> sections_read(const recipe::Recipe& recipe) {
+  std::set<std::string> out;
+  for (const recipe::Stage& stage : recipe.stages()) {
+    const graph::StageKindInfo* info = graph::find_stage_kind(stage.kind);
+    std::istringstream words(info == nullptr ? "" : info->sections);
+    for (std::string word; words >> word;) out.insert(word.substr(0, word.find('.')));
+  }
+  return out;
+}
+
+std::string source_of(const recipe::Recipe& recipe, const std::string& key) {
+  try {
+    const std::vector<recipe::Setting> settings = recipe.explain(key);
+    for (auto it = settings.rbegin(); it != settings.rend(); ++it) {
+      if (it->dropped) continue;
+      if (it->place.file.empty()) return it->layer;
+      return it->place.line == 0
+                 ? it->place.file
+                 : fmt::format("{}:{}:{}", it->place.file, it->place.line, it->place.column);
+    }
+  } catch (const Error&) {
+    // a key that a stage computes: no layer set it
+  }
+  return "default";
+}
+
+std::vector<tracker::Param> params_of(const recipe::Recipe& recipe) {
+  const std::set<std::string> sections = sections_read(recipe);
+  const auto base = resolved_keys(recipe.base(), sections);
+  std::vector<tracker::Param> out;
+  for (const auto& [key, value] : base)
+    out.push_back({key, to_value(value), source_of(recipe, key)});
+  for (const recipe::Stage& stage : recipe.stages()) {
+    for (const auto& [key, value] : resolved_keys(stage.instances.front().view, sections)) {
+      const auto common = base.find(key);
+      if (common != base.end() && common->second == value) continue;
+      const std::string pinned = fmt::format("stages.{}.with.{}", stage.name, key);
+      out.push_back({pinned, to_value(value), source_of(recipe, pinned)});
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+tracker::NewRun new_run(const PlannedRun& planned, const Session& session) {
+  const recipe::Recipe& recipe = planned.recipe;
+  const auto experiment = recipe.base().build<schema::ExperimentOptions>();
+  tracker::NewRun out;
+  out.name = recipe.name();
+  out.recipe_path = recipe.path().string();
+  out.recipe_hash = recipe.hash();
+  out.recipe_toml = recipe.show();
+  out.params = params_of(recipe);
+  out.tags = experiment.tags;
+  out.notes = experiment.notes;
+  out.argv.push_back("exp");
+  out.argv.insert(out.argv.end(), session.arguments.begin(), session.arguments.end());
+  return out;
+}
+
+// One stage's progress line. The stage tells `done` in units of its own; a bar counts thousandths.
+struct RunRecorder::Bar {
+  std::unique_ptr<Progress> progress;
+  std::string what;
+  int64_t shown = 0;
+};
+
+RunRecorder::RunRecorder(tracker::Run* run) : run_(run) {}
+RunRecorder::~RunRecorder() = default;
+
+std::unique_ptr<tracker::RunSink> RunRecorder::begin(const graph::Node& node,
+                                                     const std::filesystem::path& folder) {
+  if (run_ == nullptr) return std::make_unique<tracker::MemorySink>();
+  return run_->begin_stage(node.name, node.kind, node.key, folder);
+}
+
+void RunRecorder::publish(const graph::Node& node, const std::filesystem::path& folder) {
+  bars_.erase(node.name);
+  if (run_ != nullptr) run_->publish_stage(node.name, folder);
+}
+
+void RunRecorder::attach(const graph::Node& node, const std::filesystem::path& folder,
+                         bool made_now) {
+  bars_.erase(node.name);
+  log::info("{}: {}", node.name, made_now ? "done" : "cached");
+  if (run_ != nullptr && !made_now) run_->attach_stage(node.name, node.kind, node.key, folder);
+}
+
+void RunRecorder::say(const graph::Node& node, std::string_view line) {
+  log::info("{}: {}", node.name, line);
+  if (run_ != nullptr) run_->event(tracker::Level::kInfo, fmt::format("{}: {}", node.name, line));
+}
+
+void RunRecorder::progress(const graph::Node& node, std::string_view what, double done,
+                           double total) {
+  std::unique_ptr<Bar>& bar = bars_[node.name];
+  if (!bar || bar->what != what || done < static_cast<double>(bar->shown)) {
+    bar = std::make_unique<Bar>();
+    bar->what = std::string(what);
+    bar->progress = std::make_unique<Progress>(fmt::format("{} {}", node.name, what),
+                                               static_cast<int64_t>(std::llround(total)), "");
+    bar->shown = static_cast<int64_t>(done);
+    bar->progress->start_from(bar->shown);
+  }
+  const auto now = static_cast<int64_t>(done);
+  bar->progress->add(now - bar->shown);
+  bar->shown = now;
+}
+
+}  // namespace xp::cli

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/cli/plan_run.h"
+#include "core/graph/execute.h"
+#include "tracker/store.h"
+
+namespace xp {
+class Progress;
+}
+
+namespace xp::cli {
+
+struct Session;
+
+/// What the tracker keeps of a planned run: every resolved key with the place that set it, the
+/// recipe that reproduces it by itself, the command line.
+tracker::NewRun new_run(const PlannedRun& planned, const Session& session);
+
+/// Hands an execution to the tracker and to the terminal. Without a run (--check, --overfit) to the
+/// terminal alone.
+class RunRecorder final : public graph::Recorder {
+ public:
+  explicit RunRecorder(tracker::Run* run);
+  ~RunRecorder() override;
+
+  std::unique_ptr<tracker::RunSink> begin(const graph::Node& node,
+                                          const std::filesystem::path& folder) override;
+  void publish(const graph::Node& node, const std::filesystem::path& folder) override;
+  void attach(const graph::Node& node, const std::filesystem::path& folder, bool made_now) override;
+  void say(const graph::Node& node, std::string_view line) override;
+  void progress(const graph::Node& node, std::string_view what, double done, double total) override;
+
+ private:
+  struct Bar;
+  tracker::Run* run_;
+  std::map<std::string, std::unique_ptr<Bar>> bars_;
+};
+
+}  // namespace xp::cli

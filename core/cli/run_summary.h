@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "core/graph/execute.h"
+
+namespace xp::cli {
+
+/// The table at the end of a run: stage, what happened, time, final metrics with their intervals;
+/// the baseline's value beside an evaluation's; what was not started and why; the command that
+/// looks further. `run` is a ULID,
+/// "" without a run.
+std::string summary_text(const graph::Plan& plan, const graph::Execution& done,
+                         const std::string& run);
+
+/// The same as JSON: {run, code, stages: [{name, kind, result, seconds, key, metrics, error}]}.
+std::string summary_json(const graph::Plan& plan, const graph::Execution& done,
+                         const std::string& run);
+
+}  // namespace xp::cli
