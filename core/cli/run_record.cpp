@@ -50,10 +50,7 @@ std::map<std::string, recipe::Value> resolved_keys(const recipe::View& view,
   const auto add = [&](const auto& options) {
     const std::string section(std::decay_t<decltype(options)>::kSection);
     if (sections.count(section) == 0) return;
-    recipe::detail::walk(options,
-                         [&](const std::string& key, recipe::Value value, const recipe::Spec&) {
-                           out[section + "." + key] = std::move(value);
-                         });
+    for (auto& [key, value] : recipe::detail::to_section(options)) out[section + "." + key] = value;
   };
   add(view.build<schema::ExperimentOptions>());
   add(view.build<schema::DatasetOptions>());
