@@ -174,14 +174,23 @@ std::optional<Holder> Cache::holder(std::string_view kind, std::string_view key)
   return out;
 }
 
-// Folders of dead holders: under the lock nobody alive can own one.
+// What dead holders were writing: under the lock nobody alive can own it. The names are
+// AtomicFile's, beside the output and inside of it, and those of kAtomic outputs.
 void Cache::remove_stale(const Wanted& wanted) const {
+  const auto is_temporary = [](const fs::path& path) {
+    return path.filename().string().find(".tmp-") != std::string::npos;
+  };
   std::error_code error;
-  const std::string start = wanted.key + ".tmp-";
   std::vector<fs::path> stale;
   for (fs::directory_iterator it(root_ / wanted.kind, error), end; !error && it != end;
        it.increment(error)) {
-    if (it->path().filename().string().starts_with(start)) stale.push_back(it->path());
+    const bool ours = it->path().filename().string().starts_with(wanted.key + ".");
+    if (ours && is_temporary(it->path())) stale.push_back(it->path());
+  }
+  const fs::path partial = beside(wanted.kind, wanted.key, ".partial");
+  for (fs::recursive_directory_iterator it(partial, error), end; !error && it != end;
+       it.increment(error)) {
+    if (is_temporary(it->path())) stale.push_back(it->path());
   }
   for (const fs::path& path : stale) fs::remove_all(path, error);
 }

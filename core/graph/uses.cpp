@@ -86,8 +86,8 @@ std::vector<Entry> entries(const Cache& cache) {
 }
 
 bool is_left_behind(const Entry& entry) {
-  for (const char* start : {"tmp-", "corrupt-", "old-", "trash-"}) {
-    if (entry.ending.starts_with(start)) return true;
+  for (const char* part : {"tmp-", "corrupt-", "old-", "trash-"}) {
+    if (entry.ending.find(part) != std::string::npos) return true;
   }
   return false;
 }
