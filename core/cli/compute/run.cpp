@@ -1,0 +1,126 @@
+// exp-compute run: binds each kind of stage to its run half and carries the plan out.
+#include "core/cli/run.h"
+
+#include <vector>
+
+#include <fmt/format.h>
+#include <torch/version.h>
+
+#include "core/base/error.h"
+#include "core/cli/run_execute.h"
+#include "core/graph/build.h"
+#include "core/schema/stage_options.h"
+#include "data/dataset.h"
+#include "data/prepare.h"
+#if __has_include("data/stats.h")
+#include "data/stats.h"
+#endif
+#if __has_include("core/train/run.h")
+#include "core/train/run.h"
+#endif
+
+namespace xp::train {}
+
+namespace xp::cli {
+namespace {
+
+using namespace xp::data;   // run_prepare, run_stats
+using namespace xp::train;  // the others
+
+// A kind whose run half this build lacks is said when a recipe asks for it.
+#define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help)           \
+  template <class O>                                                                         \
+  void call_##kind(const O& options, graph::StageContext& context) {                         \
+    if constexpr (requires { run_##kind(options, context); }) {                              \
+      run_##kind(options, context);                                                          \
+    } else {                                                                                 \
+      throw Error("this build of exp-compute has no stages of kind " #kind, Exit::kFailed);  \
+    }                                                                                        \
+  }                                                                                          \
+  template <class O>                                                                         \
+  constexpr bool many_##kind() {                                                             \
+    return requires(std::span<const O* const> options,                                       \
+                    std::span<graph::StageContext* const> contexts) {                        \
+      run_##kind##_many(options, contexts);                                                  \
+    };                                                                                       \
+  }                                                                                          \
+  template <class O>                                                                         \
+  void call_many_##kind(std::span<const graph::Node* const> nodes,                           \
+                        std::span<graph::StageContext* const> contexts) {                    \
+    if constexpr (many_##kind<O>()) {                                                        \
+      std::vector<const O*> options;                                                         \
+      for (const graph::Node* node : nodes) options.push_back(&graph::options_of<O>(*node)); \
+      run_##kind##_many(std::span<const O* const>(options), contexts);                       \
+    }                                                                                        \
+  }
+#include "core/graph/stages.inc"
+#undef XP_STAGE
+
+class StageRunner final : public graph::Runner {
+ public:
+  void run(const graph::Node& node, graph::StageContext& context) override {
+    switch (kind_of(node.kind)) {
+#define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help) \
+  case graph::StageKind::k_##kind:                                                 \
+    return call_##kind(graph::options_of<schema::Options>(node), context);
+#include "core/graph/stages.inc"
+#undef XP_STAGE
+    }
+  }
+
+  bool runs_many(std::string_view kind) const override {
+    switch (kind_of(kind)) {
+#define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help) \
+  case graph::StageKind::k_##kind:                                                 \
+    return many_##kind<schema::Options>();
+#include "core/graph/stages.inc"
+#undef XP_STAGE
+    }
+    return false;
+  }
+
+  void run_many(std::span<const graph::Node* const> nodes,
+                std::span<graph::StageContext* const> contexts) override {
+    switch (kind_of(nodes.front()->kind)) {
+#define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help) \
+  case graph::StageKind::k_##kind:                                                 \
+    return call_many_##kind<schema::Options>(nodes, contexts);
+#include "core/graph/stages.inc"
+#undef XP_STAGE
+    }
+  }
+
+ private:
+  static graph::StageKind kind_of(std::string_view name) {
+    const graph::StageKindInfo* info = graph::find_stage_kind(name);
+    XP_CHECK(info != nullptr, "a node of an unknown kind: " + std::string(name));
+    return info->kind;
+  }
+};
+
+// What was looked for and what it should look like; the tiny variant needs no large data.
+[[noreturn]] void explain_missing(const graph::MissingInput& missing,
+                                  const RunArguments& arguments) {
+  std::string text = fmt::format("{}\n{} has to look like this:\n{}", missing.message(),
+                                 missing.dataset(), dataset_layout(missing.dataset()));
+  if (!text.ends_with('\n')) text += '\n';
+  text +=
+      fmt::format("to try the recipe on little data: exp run {} --variant tiny", arguments.recipe);
+  throw Error(missing.place(), text, Exit::kData);
+}
+
+}  // namespace
+
+int compute_run(Command& command, Session& session) {
+  const RunArguments& arguments = dynamic_cast<RunCommand&>(command).arguments();
+  try {
+    PlannedRun planned = plan_run(arguments, session);
+    StageRunner runner;
+    return execute_run(arguments, std::move(planned), session, runner, {"libtorch=" TORCH_VERSION});
+  } catch (const graph::MissingInput& missing) {
+    if (missing.dataset().empty()) throw;
+    explain_missing(missing, arguments);
+  }
+}
+
+}  // namespace xp::cli
