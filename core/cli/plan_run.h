@@ -28,6 +28,7 @@ struct RunArguments {
   int64_t overfit = 0;
   bool queue = false;
   bool dry_run = false;
+  int threads = 0;  ///< 0 = the workspace's
   std::string run;  ///< --run ULID: go on with this one (exp queue)
 };
 

@@ -2,8 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/files.h"
 #include "core/cli/run_record.h"
 #include "core/graph/build.h"
 #include "core/graph/uses.h"
@@ -12,10 +14,29 @@
 namespace xp::cli {
 namespace {
 
-int queue_run(const PlannedRun& planned, const Session& session) {
+// The flags that are not in the recipe: `exp queue` gives them again.
+nlohmann::json kept_flags(const RunArguments& arguments) {
+  nlohmann::json out = nlohmann::json::array();
+  const auto add = [&out](const char* flag, const std::string& value) {
+    if (value.empty()) return;
+    out.push_back(flag);
+    out.push_back(value);
+  };
+  add("--from", arguments.request.from);
+  add("--until", arguments.request.until);
+  for (const std::string& stage : arguments.request.force) add("--force", stage);
+  add("--devices", arguments.devices);
+  return out;
+}
+
+// The recipe is kept as it is now: what is queued does not change when its file does.
+int queue_run(const RunArguments& arguments, const PlannedRun& planned, const Session& session) {
   tracker::Store store(planned.workspace.exp_folder());
   const std::string uid = store.queue(new_run(planned, session));
-  graph::record_uses(planned.plan.graph, store.run_folder(uid), planned.cache);
+  const std::filesystem::path folder = store.run_folder(uid);
+  graph::record_uses(planned.plan.graph, folder, planned.cache);
+  write_file_atomic(folder / "queued.toml", planned.recipe.show());
+  write_file_atomic(folder / "queue.json", nlohmann::json({{"flags", kept_flags(arguments)}}).dump() + "\n");
   fmt::print("queued as {}; `exp queue` works it off\n", uid);
   return 0;
 }
@@ -34,6 +55,8 @@ void RunCommand::declare(CLI::App& app) {
       ->excludes(check);
   app.add_flag("--queue", arguments_.queue, "store it for `exp queue`");
   app.add_flag("--dry-run", arguments_.dry_run, "print what would run, and why");
+  app.add_option("--threads", arguments_.threads, "CPU threads of the run (default: all that it may use)")
+      ->check(CLI::PositiveNumber);
   app.add_option("--run", arguments_.run, "go on with this run")->group("");
   app.footer(
       "Examples:\n"
@@ -45,7 +68,7 @@ void RunCommand::declare(CLI::App& app) {
 int RunCommand::run(Session& session) {
   try {
     const PlannedRun planned = plan_run(arguments_, session);
-    if (arguments_.queue) return queue_run(planned, session);
+    if (arguments_.queue) return queue_run(arguments_, planned, session);
     if (arguments_.dry_run) {
       print_plan(planned, session);
       return 0;

@@ -1,0 +1,52 @@
+#include "core/base/process.h"
+
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp {
+namespace {
+
+int wait_for(pid_t child) {
+  while (true) {
+    if (const auto code = poll_process(child)) return *code;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+TEST(Process, ExitCodesAndSignals) {
+  EXPECT_EQ(wait_for(start_process({"true"}, {})), 0);
+  EXPECT_EQ(wait_for(start_process({"sh", "-c", "exit 75"}, {})), 75);
+  const pid_t sleeper = start_process({"sleep", "60"}, {});
+  EXPECT_FALSE(poll_process(sleeper));
+  ::kill(sleeper, SIGKILL);
+  EXPECT_EQ(wait_for(sleeper), 128 + SIGKILL);
+}
+
+TEST(Process, FolderOutputAndEnvironment) {
+  const testing::TempDir dir;
+  ProcessOptions options;
+  options.folder = dir.path();
+  options.output = dir / "out";
+  options.environment = {{"XP_WORD", "hello"}};
+  EXPECT_EQ(wait_for(start_process({"sh", "-c", "pwd; echo $XP_WORD >&2"}, options)), 0);
+  EXPECT_EQ(read_file(dir / "out"), dir.path().string() + "\nhello\n");
+}
+
+TEST(Process, WhatCannotBeStartedIsNamed) {
+  try {
+    start_process({"no-such-program"}, {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), "cannot start no-such-program: No such file or directory");
+  }
+}
+
+}  // namespace
+}  // namespace xp
