@@ -18,8 +18,8 @@ namespace xp {
 namespace {
 
 // In the child, after fork: system calls only. What fails is told through the pipe.
-[[noreturn]] void become(char* const* argv, char* const* environment, const char* folder, const char* output,
-                         pid_t parent, int tell) {
+[[noreturn]] void become(char* const* argv, char* const* environment, const char* folder,
+                         const char* output, pid_t parent, int tell) {
   const auto give_up = [tell] {
     const int error = errno;
     if (::write(tell, &error, sizeof(error)) < 0) ::_exit(126);
@@ -74,7 +74,8 @@ pid_t start_process(const std::vector<std::string>& argv, const ProcessOptions& 
   const pid_t child = ::fork();
   if (child == 0) {
     ::close(pipe_ends[0]);
-    become(word_pointers.data(), environment_pointers.data(), folder.c_str(), output.c_str(), parent, pipe_ends[1]);
+    become(word_pointers.data(), environment_pointers.data(), folder.c_str(), output.c_str(),
+           parent, pipe_ends[1]);
   }
   ::close(pipe_ends[1]);
   int error = child < 0 ? errno : 0;

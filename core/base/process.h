@@ -17,12 +17,12 @@ struct ProcessOptions {
   std::vector<std::pair<std::string, std::string>> environment;  ///< on top of ours
 };
 
-/// Starts `argv[0]` (a path, or a name looked up in PATH). The child gets SIGTERM when this process dies. Throws
-/// Error (kFailed) when it cannot be started.
+/// Starts `argv[0]` (a path, or a name looked up in PATH). The child gets SIGTERM when this process
+/// dies. Throws Error (kFailed) when it cannot be started.
 pid_t start_process(const std::vector<std::string>& argv, const ProcessOptions& options);
 
-/// The exit code of an ended child, 128 + N where signal N ended it; nullopt while it runs. A pid may be asked
-/// for until its code was returned.
+/// The exit code of an ended child, 128 + N where signal N ended it; nullopt while it runs. A pid
+/// may be asked for until its code was returned.
 std::optional<int> poll_process(pid_t child);
 
 }  // namespace xp

@@ -1,5 +1,5 @@
-// exp queue: works off queued runs, oldest first. Each is a process of its own, `exp run` on the recipe as it was
-// when it was queued.
+// exp queue: works off queued runs, oldest first. Each is a process of its own, `exp run` on the
+// recipe as it was when it was queued.
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -48,7 +48,8 @@ std::vector<Item> queued(const Workspace& workspace) {
   return out;
 }
 
-std::vector<std::string> command_of(const Item& item, const Session& session, const std::vector<std::string>& extra) {
+std::vector<std::string> command_of(const Item& item, const Session& session,
+                                    const std::vector<std::string>& extra) {
   const fs::path file = item.folder / "queue.json";
   const nlohmann::json in = nlohmann::json::parse(read_file(file), nullptr, false);
   if (!in.is_object() || !in.contains("flags") || !in["flags"].is_array()) {
@@ -88,7 +89,8 @@ class Queue final : public Command {
     if (done == 0) {
       fmt::print("the queue is empty\n");
     } else {
-      fmt::print("{} run{} worked off, {} failed; see `exp runs`\n", done, done == 1 ? "" : "s", failed_);
+      fmt::print("{} run{} worked off, {} failed; see `exp runs`\n", done, done == 1 ? "" : "s",
+                 failed_);
     }
     return failed_ == 0 ? 0 : static_cast<int>(Exit::kFailed);
   }
@@ -111,14 +113,15 @@ class Queue final : public Command {
       if (*code != 0 && *code != static_cast<int>(Exit::kInterrupted) &&
           *code != static_cast<int>(Exit::kPreempted)) {
         ++failed_;
-        log::error("run {} ({}) ended with exit code {}; see `exp show {}`", (*it)->item.uid, (*it)->item.name, *code,
-                   (*it)->item.uid);
+        log::error("run {} ({}) ended with exit code {}; see `exp show {}`", (*it)->item.uid,
+                   (*it)->item.name, *code, (*it)->item.uid);
       }
       it = working_.erase(it);
     }
   }
 
-  // Starts the oldest queued run that nobody works on, in a free slot. Returns how many were started.
+  // Starts the oldest queued run that nobody works on, in a free slot. Returns how many were
+  // started.
   int start_next(const Workspace& workspace, const Session& session) {
     int started = 0;
     while (static_cast<int>(working_.size()) < jobs_) {
@@ -147,7 +150,8 @@ class Queue final : public Command {
 
   int free_slot() const {
     for (int slot = 0;; ++slot) {
-      if (std::none_of(working_.begin(), working_.end(), [slot](const auto& w) { return w->slot == slot; })) {
+      if (std::none_of(working_.begin(), working_.end(),
+                       [slot](const auto& w) { return w->slot == slot; })) {
         return slot;
       }
     }
@@ -156,7 +160,8 @@ class Queue final : public Command {
   // What one of several runs at a time may use.
   std::vector<std::string> share(const Workspace& workspace, int slot) const {
     if (jobs_ == 1) return {};
-    std::vector<std::string> out = {"--threads", std::to_string(std::max(1, workspace.resources.threads / jobs_))};
+    std::vector<std::string> out = {
+        "--threads", std::to_string(std::max(1, workspace.resources.threads / jobs_))};
     const int gpus = gpu_count();
     if (gpus > 0) {
       out.emplace_back("--devices");

@@ -36,7 +36,8 @@ int queue_run(const RunArguments& arguments, const PlannedRun& planned, const Se
   const std::filesystem::path folder = store.run_folder(uid);
   graph::record_uses(planned.plan.graph, folder, planned.cache);
   write_file_atomic(folder / "queued.toml", planned.recipe.show());
-  write_file_atomic(folder / "queue.json", nlohmann::json({{"flags", kept_flags(arguments)}}).dump() + "\n");
+  write_file_atomic(folder / "queue.json",
+                    nlohmann::json({{"flags", kept_flags(arguments)}}).dump() + "\n");
   fmt::print("queued as {}; `exp queue` works it off\n", uid);
   return 0;
 }
@@ -55,7 +56,8 @@ void RunCommand::declare(CLI::App& app) {
       ->excludes(check);
   app.add_flag("--queue", arguments_.queue, "store it for `exp queue`");
   app.add_flag("--dry-run", arguments_.dry_run, "print what would run, and why");
-  app.add_option("--threads", arguments_.threads, "CPU threads of the run (default: all that it may use)")
+  app.add_option("--threads", arguments_.threads,
+                 "CPU threads of the run (default: all that it may use)")
       ->check(CLI::PositiveNumber);
   app.add_option("--run", arguments_.run, "go on with this run")->group("");
   app.footer(
