@@ -1,5 +1,6 @@
 #include "core/cli/plan_run.h"
 
+#include <algorithm>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -7,10 +8,12 @@
 
 #include "core/base/cpu.h"
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
 #include "core/cli/command.h"
 #include "core/graph/build.h"
+#include "core/schema/experiment.h"
 #include "core/schema/load.h"
 
 namespace xp::cli {
@@ -62,12 +65,10 @@ void declare_plan_options(CLI::App& app, RunArguments& arguments) {
   app.add_option("--devices", arguments.devices, "N, gpu:0,2, cpu or cpu:4");
 }
 
-PlannedRun plan_run(const RunArguments& arguments, const Session& session) {
-  Workspace workspace = load_workspace(session);
-  if (!arguments.devices.empty()) workspace.resources.devices = parse_devices(arguments.devices);
-  recipe::Recipe recipe =
-      schema::load_recipe(recipe_file(arguments, workspace), load_options(arguments));
+namespace {
 
+PlannedRun plan_loaded(const RunArguments& arguments, const Workspace& workspace,
+                       recipe::Recipe recipe, std::vector<std::string> notes) {
   const graph::Cache cache(workspace.cache);
   graph::InputDigests inputs(workspace.cache / "inputs");
   std::unique_ptr<Progress> bar;
@@ -85,19 +86,43 @@ PlannedRun plan_run(const RunArguments& arguments, const Session& session) {
   graph::Target target;
   target.gpu = uses_gpu(workspace.resources.devices);
   target.bf16_units = has_bf16_units();
-  std::vector<std::string> notes;
   graph::Graph graph = graph::build_graph(recipe, target, inputs, progress, notes);
   bar.reset();
   graph::Plan plan = graph::make_plan(std::move(graph), cache, &inputs, arguments.request);
-  return {std::move(workspace), std::move(recipe), cache, std::move(plan), std::move(notes)};
+  return {workspace, std::move(recipe), cache, std::move(plan), std::move(notes)};
+}
+
+}  // namespace
+
+PlannedRun plan_run(const RunArguments& arguments, const Session& session) {
+  Workspace workspace = load_workspace(session);
+  if (!arguments.devices.empty()) workspace.resources.devices = parse_devices(arguments.devices);
+  if (arguments.threads > 0) workspace.resources.threads = arguments.threads;
+  const fs::path file = recipe_file(arguments, workspace);
+  recipe::LoadOptions options = load_options(arguments);
+  recipe::Recipe recipe = schema::load_recipe(file, options);
+  const std::string fallback = recipe.base().build<schema::ExperimentOptions>().without_data;
+  const bool applied = std::find(options.variants.begin(), options.variants.end(), fallback) !=
+                       options.variants.end();
+  if (fallback.empty() || applied) return plan_loaded(arguments, workspace, std::move(recipe), {});
+  try {
+    return plan_loaded(arguments, workspace, std::move(recipe), {});
+  } catch (const graph::MissingInput& missing) {
+    if (missing.dataset().empty()) throw;
+    options.variants.push_back(fallback);
+    const std::string note = fmt::format(
+        "{}; this run takes variant {} of the recipe in its place (experiment.without_data)",
+        missing.message(), fallback);
+    return plan_loaded(arguments, workspace, schema::load_recipe(file, options), {note});
+  }
 }
 
 void print_plan(const PlannedRun& run, const Session& session) {
+  for (const std::string& note : run.notes) log::warn("{}", note);
   if (session.json) {
     fmt::print("{}", graph::plan_json(run.plan, run.cache));
     return;
   }
-  for (const std::string& note : run.notes) fmt::print("note: {}\n", note);
   fmt::print("{}", graph::plan_text(run.plan));
 }
 

@@ -93,6 +93,7 @@ int execute_run(const RunArguments& arguments, PlannedRun planned, const Session
   if (!rehearsal) {
     run = open_run(arguments, planned, session, store, versions);
     graph::record_uses(planned.plan.graph, run->folder(), planned.cache);
+    for (const std::string& note : planned.notes) run->event(tracker::Level::kWarning, note);
   }
   RunRecorder recorder(run.get());
   graph::Execution done;

@@ -93,7 +93,7 @@ TEST(CommandLine, InitMakesAWorkspaceOnce) {
 TEST(CommandLine, ProgramIsTorchFree) {
   const Shell result = testing::shell(fmt::format("readelf -d {}/exp", XP_BIN_DIR));
   EXPECT_NE(result.text.find("NEEDED"), std::string::npos);
-  for (const char* library : {"torch", "c10", "hdf5"}) {
+  for (const char* library : {"libtorch", "libc10", "libhdf5"}) {
     EXPECT_EQ(result.text.find(library), std::string::npos) << library;
   }
 }
