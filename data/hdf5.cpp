@@ -47,6 +47,13 @@ Handle group_maker() {
   return properties;
 }
 
+/// Without times, so that the same content is the same bytes.
+Handle timeless() {
+  Handle properties(H5Pcreate(H5P_DATASET_CREATE));
+  H5Pset_obj_track_times(properties.get(), false);
+  return properties;
+}
+
 uint64_t elements(const std::vector<uint64_t>& shape) {
   uint64_t count = 1;
   for (const uint64_t n : shape) {
@@ -156,7 +163,7 @@ void File::write(const std::string& name, std::span<const T> values) {
   const Handle space(H5Screate_simple(1, &count, nullptr));
   const Handle links = group_maker();
   const Handle dataset(H5Dcreate2(id(), name.c_str(), file_type<T>(), space.get(), links.get(),
-                                  H5P_DEFAULT, H5P_DEFAULT));
+                                  timeless().get(), H5P_DEFAULT));
   if (!dataset) fail("cannot write", name);
   if (count > 0 &&
       H5Dwrite(dataset.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) {
@@ -226,7 +233,7 @@ void File::write_strings(const std::string& name, std::span<const std::string> v
   const Handle space(H5Screate_simple(1, &count, nullptr));
   const Handle links = group_maker();
   const Handle dataset(H5Dcreate2(id(), name.c_str(), type.get(), space.get(), links.get(),
-                                  H5P_DEFAULT, H5P_DEFAULT));
+                                  timeless().get(), H5P_DEFAULT));
   if (!dataset) fail("cannot write", name);
   if (count > 0 &&
       H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()) < 0) {
@@ -286,7 +293,7 @@ uint64_t File::reserve(const std::string& name, hid_t type, uint64_t count) {
   const Quiet quiet;
   const hsize_t size = count;
   const Handle space(H5Screate_simple(1, &size, nullptr));
-  const Handle properties(H5Pcreate(H5P_DATASET_CREATE));
+  const Handle properties = timeless();
   H5Pset_layout(properties.get(), H5D_CONTIGUOUS);
   H5Pset_alloc_time(properties.get(), H5D_ALLOC_TIME_EARLY);
   H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER);

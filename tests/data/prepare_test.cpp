@@ -1,0 +1,353 @@
+#include "data/prepare.h"
+
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "core/base/digest.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "data/csv.h"
+#include "data/journal.h"
+#include "tests/data/prepared.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::data {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::prepare_to;
+using testing::synthetic;
+using xp::testing::TempDir;
+
+/// A set that makes several shards.
+schema::PrepareOptions several_shards(int64_t clips = 120) {
+  schema::PrepareOptions options;
+  options.dataset = synthetic(clips, 1.0);
+  options.dataset.shard_mb = 1;  // 31 clips of one second
+  return options;
+}
+
+PrepareJob job_in(const fs::path& folder, int threads = 2) {
+  fs::create_directories(folder);
+  PrepareJob job;
+  job.output = folder;
+  job.threads = threads;
+  return job;
+}
+
+/// File name -> digest of everything in a folder.
+std::map<std::string, std::string> content(const fs::path& folder) {
+  std::map<std::string, std::string> out;
+  for (const auto& entry : fs::directory_iterator(folder))
+    out[entry.path().filename().string()] = sha256_file(entry.path());
+  return out;
+}
+
+std::string message_of(const std::function<void()>& call, Exit code = Exit::kData) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Prepare, SameBytesWhateverTheThreads) {
+  const TempDir folder;
+  prepare(several_shards(), job_in(folder / "a", 1));
+  prepare(several_shards(), job_in(folder / "b", 4));
+  const auto a = content(folder / "a");
+  EXPECT_EQ(a, content(folder / "b"));
+  EXPECT_EQ(a.size(), 4U + 2U);  // shards, index, report
+}
+
+TEST(Prepare, StopsOnRequestAndGoesOn) {
+  const TempDir folder;
+  prepare(several_shards(), job_in(folder / "whole"));
+  PrepareJob job = job_in(folder / "parts");
+  int stops = 0;
+  PrepareResult result;
+  do {
+    int asked = 0;
+    job.stop_requested = [&] { return ++asked > 25; };
+    result = prepare(several_shards(), job);
+    ++stops;
+  } while (result.stopped && stops < 20);
+  EXPECT_FALSE(result.stopped);
+  EXPECT_GT(stops, 3);
+  EXPECT_GT(result.reused, 90);
+  EXPECT_EQ(content(folder / "whole"), content(folder / "parts"));
+}
+
+TEST(Prepare, OtherOptionsStartOver) {
+  const TempDir folder;
+  PrepareJob job = job_in(folder / "x");
+  int asked = 0;
+  job.stop_requested = [&] { return ++asked > 40; };
+  EXPECT_TRUE(prepare(several_shards(), job).stopped);
+  job.stop_requested = [] { return false; };
+  const auto options = several_shards(70);
+  EXPECT_EQ(prepare(options, job).reused, 0);
+  prepare(options, job_in(folder / "y"));
+  EXPECT_EQ(content(folder / "x"), content(folder / "y"));
+}
+
+TEST(Prepare, FlacHoldsTheSameSamples) {
+  const TempDir folder;
+  auto options = synthetic(20, 0.5);
+  const auto pcm = prepare_to(folder / "pcm", options);
+  options.store = schema::Store::kFlac;
+  const auto flac = prepare_to(folder / "flac", options);
+  for (int64_t row = 0; row < pcm->clips(); ++row) {
+    std::vector<int16_t> a(static_cast<size_t>(pcm->samples(row)));
+    std::vector<int16_t> b(a.size());
+    pcm->read_pcm(row, a);
+    flac->read_pcm(row, b);
+    EXPECT_EQ(a, b);
+  }
+  EXPECT_LT(fs::file_size(folder / "flac/shard-00000.h5"),
+            fs::file_size(folder / "pcm/shard-00000.h5"));
+}
+
+/// A folder set of `good` clips of half a second and some files that are no sound.
+fs::path mixed_folder(const TempDir& folder, int good, int bad) {
+  const fs::path root = folder / "set";
+  for (const char* name : {"train/a", "test/a"}) fs::create_directories(root / name);
+  std::string wav(
+      "RIFF\xA4\x3E\0\0WAVEfmt "
+      "\x10\0\0\0\x01\0\x01\0\x80\x3E\0\0\0\x7D\0\0\x02\0\x10\0data\x80\x3E\0\0",
+      44);
+  wav += std::string(0x3E80, '\x01');
+  for (int i = 0; i < good; ++i)
+    std::ofstream(root / "train/a" / (std::to_string(i) + ".wav"), std::ios::binary) << wav;
+  for (int i = 0; i < bad; ++i)
+    std::ofstream(root / "test/a" / ("bad,\"" + std::to_string(i) + "\".wav")) << "no sound";
+  std::ofstream(root / "test/a/good.wav", std::ios::binary) << wav;
+  return root;
+}
+
+TEST(Prepare, BadClipsAreReportedAndLimited) {
+  const TempDir folder;
+  schema::PrepareOptions options;
+  options.dataset = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+  options.dataset.root = mixed_folder(folder, 17, 2).string();
+  const std::string report_file = (folder / "out/report.csv").string();
+  EXPECT_EQ(
+      message_of([&] { prepare(options, job_in(folder / "out")); }),
+      "1 of 20 clips cannot be used (0 absent, 1 bad), more than dataset.max_bad_p = 0.01 allows:\n"
+      "  a/bad,\"0\".wav: cannot be decoded: Format not recognised.\nall of them are named in " +
+          report_file);
+  options.dataset.max_bad_p = 0.1;
+  const PrepareResult result = prepare(options, job_in(folder / "out"));
+  EXPECT_EQ(result.clips, 18);
+  EXPECT_EQ(result.bad, 2);
+  const std::string text = read_file(report_file);
+  CsvReader report(report_file, text);
+  const auto columns = report.header({"set", "id", "split", "source", "reason"});
+  CsvRow row;
+  int rows = 0;
+  while (report.next(row)) {
+    EXPECT_EQ(report.at(row, columns[1]), "a/bad,\"" + std::to_string(rows) + "\".wav");
+    EXPECT_EQ(report.at(row, columns[2]), "test");
+    EXPECT_EQ(report.at(row, columns[4]), "cannot be decoded: Format not recognised.");
+    ++rows;
+  }
+  EXPECT_EQ(rows, 2);
+  options.dataset.on_bad_clip = schema::OnBadClip::kError;
+  EXPECT_EQ(message_of([&] { prepare(options, job_in(folder / "strict")); }),
+            "clip 'a/bad,\"0\".wav' (" + options.dataset.root +
+                "/test/a/bad,\"0\".wav): cannot be decoded: Format not recognised.\nwith "
+                "dataset.on_bad_clip = \"skip\" it would be left out");
+}
+
+TEST(Prepare, NothingButBadClips) {
+  const TempDir folder;
+  schema::PrepareOptions options;
+  options.dataset = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+  options.dataset.root = (folder / "set").string();
+  options.dataset.max_bad_p = 1;
+  fs::create_directories(folder / "set/train/a");
+  std::ofstream(folder / "set/train/a/x.wav") << "no sound";
+  EXPECT_EQ(
+      message_of([&] { prepare(options, job_in(folder / "out")); }),
+      "not one of 1 clips could be decoded:\n  a/x.wav: cannot be decoded: Format not recognised.");
+}
+
+TEST(Prepare, JoinedSetsKeepTheirOwnSplits) {
+  const TempDir folder;
+  auto options = synthetic(50, 0.2);
+  auto also = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+  also.root = mixed_folder(folder, 3, 0).string();
+  options.also.push_back(also);
+  const auto shards = prepare_to(folder / "out", options);
+  EXPECT_EQ(shards->clips(), 54);
+  EXPECT_EQ(shards->sets(), 2);
+  EXPECT_EQ(shards->classes().size(), 11U);
+  EXPECT_EQ(rows_of_split(*shards, options, "train").size(), 30U + 3U);
+  EXPECT_EQ(rows_of_split(*shards, options, "test").size(), 10U + 1U);
+  options.also[0].train = "none";
+  EXPECT_EQ(rows_of_split(*shards, options, "train").size(), 30U);
+  options.also[0].train = "balanced";
+  EXPECT_EQ(message_of([&] { rows_of_split(*shards, options, "train"); }, Exit::kUsage),
+            "dataset.train = \"balanced\": the data set has no such split; it has: test, train");
+}
+
+TEST(Prepare, JournalKeepsTheLongestGoodPrefix) {
+  const TempDir folder;
+  const fs::path base = folder / "shard-00000";
+  const std::string sound(1000, 'x');
+  const auto bytes = std::as_bytes(std::span(sound));
+  const ClipRecord good{500, 1000, checksum64(bytes), 0.5, ""};
+  {
+    ShardJournal journal(base);
+    journal.append(good, bytes);
+    journal.append({0, 0, 0, 0, "no\nsound"}, {});
+    journal.append(good, bytes);
+  }
+  const std::string lines = read_file(base.string() + ".journal");
+  struct Case {
+    const char* name;
+    std::function<void()> damage;
+    size_t kept;
+  };
+  const auto restore = [&] {
+    std::ofstream(base.string() + ".journal", std::ios::binary) << lines;
+    std::ofstream(base.string() + ".sound", std::ios::binary) << sound << sound;
+  };
+  const Case cases[] = {
+      {"nothing", [] {}, 3},
+      {"torn line", [&] { fs::resize_file(base.string() + ".journal", lines.size() - 5); }, 2},
+      {"sound without its line",
+       [&] { std::ofstream(base.string() + ".sound", std::ios::app) << "rest"; }, 3},
+      {"line without its sound", [&] { fs::resize_file(base.string() + ".sound", 1500); }, 2},
+      {"damaged first clip",
+       [&] {
+         std::fstream out(base.string() + ".sound", std::ios::in | std::ios::out);
+         out.seekp(10);
+         out.put('y');
+       },
+       0},
+      {"damaged line",
+       [&] {
+         std::string text = lines;
+         text[7] = text[7] == '1' ? '2' : '1';
+         std::ofstream(base.string() + ".journal", std::ios::binary) << text;
+       },
+       0},
+      {"no sound at all", [&] { fs::remove(base.string() + ".sound"); }, 0},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    restore();
+    c.damage();
+    const ShardJournal journal(base);
+    ASSERT_EQ(journal.records().size(), c.kept);
+    if (c.kept > 1) {
+      EXPECT_EQ(journal.records()[1].problem, "no sound");
+    }
+    uint64_t stored = 0;
+    for (const ClipRecord& record : journal.records()) stored += record.bytes;
+    EXPECT_EQ(fs::file_size(base.string() + ".sound"), stored);
+  }
+}
+
+/// Runs `prepare` in a child process that is killed after a while, until one gets through.
+int kill_until_done(const schema::PrepareOptions& options, const fs::path& folder, int kills,
+                    unsigned seed) {
+  fs::create_directories(folder);
+  int killed = 0;
+  while (true) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      try {
+        prepare(options, job_in(folder));
+      } catch (...) {
+        ::_exit(1);
+      }
+      ::_exit(0);
+    }
+    if (killed < kills) {
+      seed = seed * 1664525U + 1013904223U;
+      std::this_thread::sleep_for(std::chrono::microseconds(2000 + (seed >> 8U) % 60000));
+      ::kill(child, SIGKILL);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (WIFEXITED(status)) {
+      EXPECT_EQ(WEXITSTATUS(status), 0);
+      return killed;
+    }
+    ++killed;
+  }
+}
+
+void expect_kills_change_nothing(int kills, unsigned seed, int64_t clips) {
+  const TempDir folder;
+  prepare(several_shards(clips), job_in(folder / "whole"));
+  const int killed = kill_until_done(several_shards(clips), folder / "killed", kills, seed);
+  std::printf("killed %d times\n", killed);
+  EXPECT_GT(killed, 0);
+  EXPECT_EQ(content(folder / "whole"), content(folder / "killed"));
+}
+
+TEST(PrepareIntegration, KilledAnywhereItGoesOn) { expect_kills_change_nothing(8, 1, 200); }
+
+TEST(PrepareStress, FiftyKills) {
+  for (unsigned seed = 1; seed <= 3; ++seed) expect_kills_change_nothing(50, seed, 2000);
+}
+
+TEST(PrepareIntegration, DiskFullIsSaidAndNothingIsLost) {
+  const TempDir folder;
+  const fs::path disk = folder / "disk";
+  fs::create_directories(disk);
+  if (::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=3m") != 0)
+    GTEST_SKIP() << "cannot mount a tmpfs here";
+  const std::string message =
+      message_of([&] { prepare(several_shards(), job_in(disk / "out")); }, Exit::kFailed);
+  EXPECT_NE(message.find("No space left on device"), std::string::npos) << message;
+  EXPECT_NE(message.find("free some space and run the same command again"), std::string::npos)
+      << message;
+  ::mount("tmpfs", disk.c_str(), "tmpfs", MS_REMOUNT, "size=40m");
+  const PrepareResult result = prepare(several_shards(), job_in(disk / "out"));
+  EXPECT_GT(result.reused, 30);
+  prepare(several_shards(), job_in(folder / "whole"));
+  EXPECT_EQ(content(folder / "whole"), content(disk / "out"));
+  ::umount2(disk.c_str(), MNT_DETACH);
+}
+
+TEST(PrepareIntegration, AudiosetMiniWithItsAwkwardCases) {
+  const auto root = xp::testing::env("EXP_DATA");
+  if (root.empty()) GTEST_SKIP() << "EXP_DATA is not set";
+  const TempDir folder;
+  auto dataset = schema::DatasetOptions::of_kind(schema::DatasetName::kAudioset);
+  dataset.root = std::string(root) + "/audioset_mini";
+  dataset.parts = {"balanced_train", "unbalanced_train"};
+  const auto shards = prepare_to(folder.path(), dataset);
+  EXPECT_EQ(shards->clips(), 749);
+  std::map<std::string, int64_t> row_of;
+  for (int64_t row = 0; row < shards->clips(); ++row) row_of[std::string(shards->id(row))] = row;
+  EXPECT_EQ(shards->samples(row_of.at("0ZK3IHXsS6w")), 100800);  // 6.3 s
+  EXPECT_EQ(shards->samples(row_of.at("pH_S5FSG88Y")), 160000);  // stereo at 44.1 kHz
+  EXPECT_EQ(row_of.count("6NVjZeHsFQw"), 0U);
+  const std::string report = read_file(folder / "report.csv");
+  EXPECT_NE(report.find("audioset,6NVjZeHsFQw,unbalanced_train,,no sound file"), std::string::npos)
+      << report;
+  EXPECT_EQ(rows_of_split(*shards, dataset, "train").size(), 120U + 479U);
+  EXPECT_EQ(rows_of_split(*shards, dataset, "test").size(), 150U);
+  dataset.train = "balanced_train";
+  EXPECT_EQ(rows_of_split(*shards, dataset, "train").size(), 120U);
+  EXPECT_EQ(shards->labels().of(row_of.at("0ZK3IHXsS6w")).size(), 2U);
+}
+
+}  // namespace
+}  // namespace xp::data
