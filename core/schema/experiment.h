@@ -32,7 +32,8 @@ struct ExperimentOptions {
     v.field("require_clean", &O::require_clean, {.hash = HashClass::kLabel},
             "refuse to run with uncommitted changes in the working tree");
     v.field("without_data", &O::without_data, {.hash = HashClass::kLabel, .sweepable = false},
-            "variant that `exp run` turns to, saying so loudly, when the data set's folder is not there; empty = an "
+            "variant that `exp run` turns to, saying so loudly, when the data set's folder is not "
+            "there; empty = an "
             "error");
   }
 };

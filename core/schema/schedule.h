@@ -54,13 +54,13 @@ struct ScheduleOptions {
             "lr is multiplied by this at each step down");
     v.field("warmup_epochs", &O::warmup_epochs,
             {.min = 0, .max = 1e6, .unit = "epochs", .only = "exp_linear cosine"},
-            "length of the rise, exp(-5 (1 - epoch / this)^2) in exp_linear and linear in cosine");
+            "length of the rise exp(-5 (1 - epoch / this)^2)");
     v.field("down_from_epoch", &O::down_from_epoch,
             {.min = 0, .max = 1e6, .unit = "epochs", .only = "exp_linear cosine"},
             "completed epochs at which the fall begins");
     v.field("down_epochs", &O::down_epochs,
-            {.min = 1, .max = 1e6, .unit = "epochs", .only = "exp_linear cosine"},
-            "length of the fall");
+            {.min = 0, .max = 1e6, .unit = "epochs", .only = "exp_linear cosine"},
+            "length of the fall; cosine: 0 = cycles of warmup_epochs until down_from_epoch");
     v.field("last_factor", &O::last_factor, {.min = 0, .max = 1, .only = "exp_linear cosine"},
             "multiple of lr that stays after the fall");
     v.field("patience", &O::patience, {.min = 0, .max = 1e6, .unit = "epochs", .only = "plateau"},
