@@ -46,15 +46,18 @@ at::Tensor noise_roll_device(const at::Tensor& mel, const std::vector<NoiseRoll>
   const int64_t batch = mel.size(0), bins = mel.size(1), frames = mel.size(2);
   at::Tensor noise = at::zeros({batch, bins, frames}, at::kFloat);
   at::Tensor source = at::empty({batch, 1, frames}, at::kLong);
-  auto* value = noise.mutable_data_ptr<float>();
-  auto* from = source.mutable_data_ptr<int64_t>();
-  for (const NoiseRoll& draw : draws) {
-    if (draw.amplitude > 0) ops::uniform_noise(draw.noise_key, value, bins * frames);
-    for (int64_t i = 0; i < bins * frames; ++i) value[i] *= draw.amplitude;
-    for (int64_t t = 0; t < frames; ++t) from[t] = (((t - draw.shift) % frames) + frames) % frames;
-    value += bins * frames;
-    from += frames;
-  }
+  auto* values = noise.mutable_data_ptr<float>();
+  auto* sources = source.mutable_data_ptr<int64_t>();
+  at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const NoiseRoll& draw = draws[static_cast<size_t>(b)];
+      float* value = values + b * bins * frames;
+      if (draw.amplitude > 0) ops::uniform_noise(draw.noise_key, value, bins * frames);
+      for (int64_t i = 0; i < bins * frames; ++i) value[i] *= draw.amplitude;
+      for (int64_t t = 0; t < frames; ++t)
+        sources[b * frames + t] = (((t - draw.shift) % frames) + frames) % frames;
+    }
+  });
   const at::Tensor noisy = mel + noise.to(mel.device(), /*non_blocking=*/true);
   return noisy.gather(2,
                       source.to(mel.device(), /*non_blocking=*/true).expand({batch, bins, frames}));
@@ -87,7 +90,10 @@ struct Frontend::Impl {
   /// Frames of a clip of n samples after padding to clip_s.
   int64_t valid_frames(int64_t n) const { return plan.frames(clip > 0 ? clip : n); }
 
+  int64_t frames(int64_t n) const { return options.frames > 0 ? options.frames : valid_frames(n); }
+
   float fill() const { return (0 - affine.mean) * affine.scale; }
+  at::Tensor forward(const at::Tensor& waves, Lengths lengths, const Draws* draws, bool simd) const;
   at::Tensor on_cpu(const at::Tensor& waves, Lengths lengths, int64_t frames,
                     const Draws* draws) const;
   at::Tensor on_device(const at::Tensor& waves, Lengths lengths, int64_t frames,
@@ -155,18 +161,8 @@ at::Tensor Frontend::Impl::on_device(const at::Tensor& given, Lengths lengths, i
   return mel;
 }
 
-Frontend::Frontend(const schema::FrontendOptions& options, const schema::AugmentOptions& augment)
-    : impl_(std::make_unique<Impl>(options, augment)) {}
-Frontend::~Frontend() = default;
-Frontend::Frontend(Frontend&&) noexcept = default;
-
-int64_t Frontend::bins() const { return impl_->plan.bins(); }
-
-int64_t Frontend::frames(int64_t samples) const {
-  return impl_->options.frames > 0 ? impl_->options.frames : impl_->valid_frames(samples);
-}
-
-at::Tensor Frontend::forward(const at::Tensor& waves, Lengths lengths, const Draws* draws) const {
+at::Tensor Frontend::Impl::forward(const at::Tensor& waves, Lengths lengths, const Draws* draws,
+                                   bool simd) const {
   const at::NoGradGuard no_grad;
   XP_CHECK(waves.dim() == 2 && waves.scalar_type() == at::kFloat, "waves are [B, N] float32");
   const auto batch = static_cast<size_t>(waves.size(0));
@@ -180,12 +176,30 @@ at::Tensor Frontend::forward(const at::Tensor& waves, Lengths lengths, const Dra
   if (frames_out < 1) {
     throw Error("clips of " + std::to_string(waves.size(1)) +
                     " samples are too short for one frame of " +
-                    std::to_string(impl_->options.window_samples) + " samples",
+                    std::to_string(options.window_samples) + " samples",
                 Exit::kData);
   }
-  at::Tensor mel = waves.is_cpu() ? impl_->on_cpu(waves, lengths, frames_out, draws)
-                                  : impl_->on_device(waves, lengths, frames_out, draws);
+  at::Tensor mel = simd ? on_cpu(waves, lengths, frames_out, draws)
+                        : on_device(waves, lengths, frames_out, draws);
   return draws && draws->mix ? mix_rows(mel, *draws->mix) : mel;
+}
+
+Frontend::Frontend(const schema::FrontendOptions& options, const schema::AugmentOptions& augment)
+    : impl_(std::make_unique<Impl>(options, augment)) {}
+Frontend::~Frontend() = default;
+Frontend::Frontend(Frontend&&) noexcept = default;
+
+int64_t Frontend::bins() const { return impl_->plan.bins(); }
+
+int64_t Frontend::frames(int64_t samples) const { return impl_->frames(samples); }
+
+at::Tensor Frontend::forward(const at::Tensor& waves, Lengths lengths, const Draws* draws) const {
+  return impl_->forward(waves, lengths, draws, waves.is_cpu());
+}
+
+at::Tensor Frontend::forward_with_aten(const at::Tensor& waves, Lengths lengths,
+                                       const Draws* draws) const {
+  return impl_->forward(waves, lengths, draws, false);
 }
 
 std::vector<int64_t> Frontend::frame_lengths(int64_t batch, int64_t samples,

@@ -46,6 +46,10 @@ class Frontend {
   /// draws alone.
   at::Tensor forward(const at::Tensor& waves, Lengths lengths, const Draws* draws = nullptr) const;
 
+  /// `forward` by the operations that it uses on GPUs, on any device: tests compare the two.
+  at::Tensor forward_with_aten(const at::Tensor& waves, Lengths lengths,
+                               const Draws* draws = nullptr) const;
+
   /// Valid frames of each of B clips in what `forward` returns, [B]: the rest is padding.
   std::vector<int64_t> frame_lengths(int64_t batch, int64_t samples, Lengths lengths) const;
 

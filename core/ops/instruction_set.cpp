@@ -1,6 +1,8 @@
 #include "core/ops/instruction_set.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <string>
 
 #include "core/base/error.h"
@@ -9,10 +11,7 @@
 namespace xp::ops {
 namespace {
 
-struct Choice {
-  std::string_view name;
-  const Kernel* kernel;
-};
+constexpr std::string_view kNames[] = {"baseline", "avx2", "avx512"};  // worst to best
 
 bool has_avx2() {
 #if defined(__x86_64__)
@@ -31,25 +30,6 @@ bool has_avx512() {
 #endif
 }
 
-Choice choose() {
-  const char* set = std::getenv("EXP_CPU");
-  const std::string wish = set ? set : "";
-  if (!wish.empty() && wish != "baseline" && wish != "avx2" && wish != "avx512") {
-    throw Error("EXP_CPU is '" + wish + "': it can be baseline, avx2 or avx512");
-  }
-  for (std::string_view name : {"avx512", "avx2"}) {
-    if (name == "avx512" && !wish.empty() && wish != "avx512") continue;
-    if (name == "avx2" && wish == "baseline") continue;
-    if (const Kernel* kernel = kernel_named(name)) return {name, kernel};
-  }
-  return {"baseline", &kLogMelBaseline};
-}
-
-const Choice& chosen() {
-  static const Choice choice = choose();
-  return choice;
-}
-
 }  // namespace
 
 const Kernel* kernel_named(std::string_view name) {
@@ -60,8 +40,27 @@ const Kernel* kernel_named(std::string_view name) {
   return name == "baseline" ? &kLogMelBaseline : nullptr;
 }
 
-const Kernel& best_kernel() { return *chosen().kernel; }
+std::string_view best_set(std::string_view limit) {
+  if (!limit.empty() &&
+      std::find(std::begin(kNames), std::end(kNames), limit) == std::end(kNames)) {
+    throw Error("EXP_CPU is '" + std::string(limit) + "': it can be baseline, avx2 or avx512");
+  }
+  std::string_view best = kNames[0];
+  for (std::string_view name : kNames) {
+    if (kernel_named(name)) best = name;
+    if (name == limit) break;
+  }
+  return best;
+}
 
-std::string_view instruction_set() { return chosen().name; }
+std::string_view instruction_set() {
+  static const std::string_view chosen = [] {
+    const char* limit = std::getenv("EXP_CPU");
+    return best_set(limit ? limit : "");
+  }();
+  return chosen;
+}
+
+const Kernel& best_kernel() { return *kernel_named(instruction_set()); }
 
 }  // namespace xp::ops

@@ -6,11 +6,15 @@
 
 namespace xp::ops {
 
-/// The kernel of the best instruction set that this machine has, at most the one that EXP_CPU
-/// names. Throws Error when EXP_CPU is none of baseline, avx2, avx512.
-const Kernel& best_kernel();
-
-/// The kernel of that name, or null when it was not built or the machine lacks its instructions.
+/// The kernel of that name ("baseline", "avx2", "avx512"), or null when it was not built or this
+/// machine lacks its instructions.
 const Kernel* kernel_named(std::string_view name);
+
+/// The best of them that this machine has, at most `limit` ("" = no limit). Throws Error when
+/// `limit` is no name.
+std::string_view best_set(std::string_view limit);
+
+/// kernel_named(instruction_set()).
+const Kernel& best_kernel();
 
 }  // namespace xp::ops

@@ -54,13 +54,13 @@ XP_INLINE void prepare(const KernelPlan& plan, const KernelJob& job, int64_t sta
     stretch[i] = signal_at(plan, job, mirrored(start + i, n, plan.reflect_edge_twice));
   }
   const int64_t inside = n - start < count ? n - start : count;
-  const float* x = job.wave + start;
+  const float* x = job.wave;
   const float mean = job.clip_mean;
   if (plan.clip_preemphasis) {
     const float c = plan.preemphasis;
-    for (; i < inside; ++i) stretch[i] = (x[i + 1] - mean) - c * (x[i] - mean);
+    for (; i < inside; ++i) stretch[i] = (x[start + i + 1] - mean) - c * (x[start + i] - mean);
   } else {
-    for (; i < inside; ++i) stretch[i] = x[i] - mean;
+    for (; i < inside; ++i) stretch[i] = x[start + i] - mean;
   }
   for (; i < count; ++i) {
     stretch[i] = signal_at(plan, job, mirrored(start + i, n, plan.reflect_edge_twice));

@@ -218,6 +218,21 @@ TEST(FrontendDraws, AreAFunctionOfTheirKey) {
             eight.noise_roll[0].noise_key);
 }
 
+TEST(FrontendDraws, AreAppliedAlikeByBothVersions) {
+  const std::vector<int64_t> lengths = {64000, 30000, 5000};
+  const at::Tensor waves = sounds(lengths, 64000);
+  for (const auto kind : kKinds) {
+    for (const double clip_s : {0.0, 3.0}) {
+      const Frontend frontend(options_of(kind, 0, clip_s), everything());
+      const Draws draws = frontend.draw({3, 1, 2, 12}, 3, 64000);
+      const at::Tensor a = frontend.forward(waves, lengths, &draws),
+                       b = frontend.forward_with_aten(waves, lengths, &draws);
+      ASSERT_EQ(a.sizes(), b.sizes());
+      EXPECT_LT(worst(a, b), 5e-4);
+    }
+  }
+}
+
 TEST(FrontendDraws, NothingIsDrawnUnlessAsked) {
   const Draws draws =
       Frontend(options_of(FrontendKind::kKaldi, 128), {}).draw({1, 0, 0, 0}, 4, 16000);

@@ -222,6 +222,19 @@ TEST(LogMel, SaysWhatIsWrong) {
   EXPECT_EQ(message([](auto& o) { o.mel_bins = 0; }), "mel_bins has to be at least 1");
 }
 
+TEST(InstructionSet, EnvironmentLowersIt) {
+  EXPECT_EQ(best_set("baseline"), "baseline");
+  EXPECT_EQ(best_set(""), sets().back());
+  EXPECT_EQ(best_set("avx512"), sets().back());
+  EXPECT_EQ(best_set("avx2"), sets().size() > 1 ? "avx2" : "baseline");
+  try {
+    best_set("avx");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), "EXP_CPU is 'avx': it can be baseline, avx2 or avx512");
+  }
+}
+
 /// Distance in units of the last place of the true value.
 double ulps(float got, double want) {
   const float near = static_cast<float>(want);
