@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/model/layers.h"
+#include "core/model/tokens.h"
+#include "core/model/tome.h"
+
+namespace xp::model {
+
+/// The reducer between attention and MLP of one block; r = 0: none.
+struct Reduction {
+  int64_t r = 0;
+  const TomeSettings* settings = nullptr;
+};
+
+/// Pre-norm transformer block: x += attention(norm1(x)); reducer; x += mlp(norm2(x)), with exact
+/// GELU.
+class Block : public Module {
+ public:
+  Block(int64_t dim, int64_t heads, int64_t hidden, double norm_eps, const Init& init);
+
+  /// Probabilities and the place of this block in the drawing order.
+  struct Drop {
+    double dropout = 0;
+    double path = 0;
+    int64_t block = 0;
+    const Noise* noise = nullptr;
+  };
+  /// x: [B, N, D] -> the attention branch [B, N, D] without the residual; `metric`, if not null,
+  /// gets the keys summed over the heads [B, N, d] (detached), what token merging compares.
+  at::Tensor attend(const at::Tensor& x, const at::Tensor& key_bias, const Drop& drop,
+                    at::Tensor* metric) const;
+  /// The MLP branch without the residual.
+  at::Tensor feed_forward(const at::Tensor& x, const Drop& drop) const;
+
+  /// Runs the block on `tokens` in place.
+  void run(Tokens& tokens, const at::Tensor& key_bias, const Drop& drop,
+           const Reduction& reduction) const;
+
+ protected:
+  void members(Members& list) override;
+
+ private:
+  /// Names: attn.qkv, attn.proj.
+  class Attention : public Module {
+   public:
+    Linear qkv, proj;
+
+   protected:
+    void members(Members& list) override;
+  };
+  /// Names: mlp.fc1, mlp.fc2.
+  class Mlp : public Module {
+   public:
+    Linear fc1, fc2;
+
+   protected:
+    void members(Members& list) override;
+  };
+
+  int64_t heads_;
+  Norm norm1_, norm2_;
+  Attention attn_;
+  Mlp mlp_;
+};
+
+}  // namespace xp::model
