@@ -5,12 +5,15 @@
 #include "core/base/clock.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
+#include "tracker/capture.h"
 #include "tracker/inbox.h"
 #include "tracker/make_run.h"
 #include "tracker/objects.h"
+#include "tracker/provenance.h"
 #include "tracker/run_db.h"
 #include "tracker/schema.h"
 #include "tracker/store.h"
+#include "tracker/system.h"
 #include "tracker/writer.h"
 
 namespace xp::tracker {
@@ -74,9 +77,24 @@ class RunImpl final : public Run {
       : workspace_(std::move(workspace)),
         uid_(std::move(uid)),
         folder_(workspace_ / "runs" / uid_),
-        writer_(folder_, uid_, run, options, start) {}
+        created_ns_(wall_ns()),
+        writer_(folder_, uid_, run, options, start) {
+    if (options.capture) {
+      try {
+        capture_ = std::make_unique<Capture>(folder_ / "files", 0);
+      } catch (const Error& error) {
+        complain(error);
+      }
+    }
+    if (options.provenance) record_provenance(options);
+    if (options.system.count() > 0)
+      system_ = std::make_unique<SystemSampler>(*this, created_ns_, options.system);
+  }
 
-  ~RunImpl() override { writer_.close(nullptr); }
+  ~RunImpl() override {
+    system_.reset();
+    writer_.close(nullptr);
+  }
 
   using RunSink::metric;
   MetricId metric(std::string_view name, Unit unit, Grain grain) override {
@@ -141,6 +159,7 @@ class RunImpl final : public Run {
  private:
   static constexpr uint64_t kWakeMask = Ring::kCapacity / 8 - 1;
 
+  void record_provenance(const RunOptions& options);
   std::string relative(const fs::path& folder) const {
     if (folder.empty()) return "";
     const fs::path at = fs::absolute(folder).lexically_normal();
@@ -151,9 +170,12 @@ class RunImpl final : public Run {
   const fs::path workspace_;
   const std::string uid_;
   const fs::path folder_;
+  const int64_t created_ns_;
   Names names_;
   std::atomic<bool> closed_{false};
   Writer writer_;
+  std::unique_ptr<Capture> capture_;
+  std::unique_ptr<SystemSampler> system_;
 };
 
 MetricId StageSink::metric(std::string_view name, Unit unit, Grain grain) {
@@ -169,6 +191,22 @@ void StageSink::artifact(Kind kind, const fs::path& file, int64_t step) {
 void StageSink::event(Level level, std::string_view text) noexcept { run_.event(level, text); }
 void StageSink::finished(Outcome outcome, std::string_view reason) {
   run_.end_stage(stage_, outcome, reason);
+}
+
+void RunImpl::record_provenance(const RunOptions& options) {
+  try {
+    Provenance facts =
+        collect_provenance(options.source.empty() ? fs::current_path() : options.source);
+    add_versions(facts, options.versions);
+    if (writer_.losses().error.empty())
+      save_source_state(facts.source, folder_ / "files" / "source");
+    writer_.post([all = std::move(facts.facts)](Session& s) {
+      for (const auto& [key, value] : all) set_fact(s.db, key, value);
+    });
+  } catch (const std::exception& error) {
+    event(Level::kWarning,
+          fmt::format("the state of the source was not recorded: {}", error.what()));
+  }
 }
 
 void set_cut(Session& session, int attempt, const std::string& stage, int64_t step, int64_t epoch) {
@@ -288,6 +326,7 @@ void RunImpl::attach_stage(std::string_view name, std::string_view kind, std::st
 void RunImpl::finish(Outcome outcome, std::string_view message, std::string_view where,
                      int exit_code) {
   if (closed_.exchange(true)) return;
+  system_.reset();
   writer_.close([&](Session& s) {
     set_fact(s.db, "tracker.writer_cpu_s", fmt::format("{:.6f}", writer_.cpu_seconds()));
     end_attempt(s.db, attempt(), text(outcome), message, where, exit_code, writer_.dropped());

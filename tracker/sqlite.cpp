@@ -132,6 +132,20 @@ bool SqlError::busy() const {
   return code == SQLITE_BUSY || code == SQLITE_LOCKED;
 }
 
+bool SqlError::of_the_disk() const {
+  switch (sqlite_code_ & 0xFF) {
+    case SQLITE_ERROR:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_MISUSE:
+    case SQLITE_RANGE:
+    case SQLITE_TOOBIG:
+      return false;
+    default:
+      return true;
+  }
+}
+
 Statement::Statement(sqlite3* database, std::string_view sql) : database_(database) {
   const int code =
       sqlite3_prepare_v2(database, sql.data(), static_cast<int>(sql.size()), &statement_, nullptr);

@@ -23,6 +23,7 @@ class SqlError : public Error {
   int sqlite_code() const { return sqlite_code_; }
   bool corrupt() const;  ///< the file is not a database or its pages are broken
   bool busy() const;
+  bool of_the_disk() const;  ///< not of the statement: full, read-only, broken, locked, gone
 
  private:
   int sqlite_code_;

@@ -42,8 +42,9 @@ struct RunOptions {
   std::chrono::milliseconds flush{200};  ///< points are in run.db after this, synced
   std::chrono::milliseconds heartbeat{10000};
   std::chrono::milliseconds system{5000};  ///< between samples of CPU, memory, GPU; 0 = none
-  bool provenance = true;                  ///< host, environment, source state; false in tests
-  std::filesystem::path source;            ///< a folder of the source tree; empty = the current one
+  bool capture = false;          ///< keep stdout and stderr of this process: files/output.0.log
+  bool provenance = true;        ///< host, environment, source state; false in tests
+  std::filesystem::path source;  ///< a folder of the source tree; empty = the current one
   std::vector<std::string> versions;  ///< "libtorch=2.11.0", "nccl=2.27": the caller knows them
   std::function<void()> on_stop;      ///< called once, on the writer's thread, when `exp stop` asks
   size_t memory_points =

@@ -19,6 +19,9 @@ constexpr int64_t kRetryNs = 1'000'000'000;  // between attempts on a failing di
 constexpr size_t kMaxCommands = 1u << 16;    // kept while the disk fails
 constexpr int kLastTries = 5;
 
+/// A command failed by itself and is taken out: the transaction begins again without it.
+struct AgainWithout {};
+
 double thread_cpu_seconds() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -191,9 +194,15 @@ void Writer::cycle() {
   const uint64_t end = ring_->head();
   try {
     if (!session_ && steady_ns() < next_try_ns_) throw Error(losses().error, Exit::kFailed);
-    if (!session_) open();
-    find_rings();
-    while (transact(commands, end)) {
+    bool left = true;
+    while (left) {
+      if (!session_) open();
+      find_rings();
+      try {
+        left = transact(commands, end);
+      } catch (const AgainWithout&) {
+        session_.reset();
+      }
     }
     const std::lock_guard lock(mutex_);
     error_.clear();
@@ -275,22 +284,20 @@ void Writer::run_commands(std::vector<Pending>& commands) {
   // them all.
   for (size_t i = 0; i < commands.size();) {
     try {
-      session_->db.exec("SAVEPOINT command");
       commands[i].run(*session_);
-      session_->db.exec("RELEASE command");
       ++i;
       continue;
-    } catch (const sql::SqlError&) {
-      throw;
     } catch (const std::exception& error) {
+      const auto* sql = dynamic_cast<const sql::SqlError*>(&error);
+      if (sql && sql->of_the_disk()) throw;
       if (commands[i].waiter) {
         commands[i].waiter->set_exception(std::current_exception());
       } else {
         log::warn("tracking: {}", error.what());
       }
     }
-    session_->db.exec("ROLLBACK TO command; RELEASE command");
     commands.erase(commands.begin() + static_cast<ptrdiff_t>(i));
+    throw AgainWithout();
   }
 }
 
@@ -350,6 +357,8 @@ void Writer::last_words(const Command& ending) {
     last.push_back({ending, nullptr});
     try {
       transact(last, 0);
+    } catch (const AgainWithout&) {
+      session_.reset();
     } catch (const std::exception& error) {
       failed(error, last);
     }
