@@ -51,7 +51,8 @@ bool open_channel(int stream, Channel& channel) {
   return true;
 }
 
-// What follows runs in the forked process (`put` here too): nothing but system calls and memory of its own.
+// What follows runs in the forked process (`put` here too): nothing but system calls and memory of
+// its own.
 
 void put(int fd, const char* bytes, size_t size) {
   while (size > 0) {
@@ -117,7 +118,8 @@ class Line {
       lines[i].feed(file, block.data(), static_cast<size_t>(got));
     }
     if (waiting[2].revents != 0) {
-      // A byte: the run takes its streams back. The end without one: it died, its children may still speak.
+      // A byte: the run takes its streams back. The end without one: it died, its children may
+      // still speak.
       char byte = 0;
       ending = ::read(stop, &byte, 1) == 1;
       stop = -1;

@@ -487,6 +487,12 @@ std::vector<Difference> Query::differing(const std::vector<std::string>& uids) {
   });
 }
 
+sql::Database Query::index_copy() {
+  sql::Database copy = sql::Database::memory(kIndexSchema);
+  copy.load(impl_->index.db());
+  return copy;
+}
+
 std::vector<std::string> Query::keys() {
   std::vector<std::string> out = impl_->guarded([&] { return impl_->all_keys(); });
   out.insert(out.end(), filter_fields().begin(), filter_fields().end());

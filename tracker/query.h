@@ -15,6 +15,10 @@
 
 namespace xp::tracker {
 
+namespace sql {
+class Database;
+}
+
 /// The state of a run as a reader derives it now: RUNNING and LOST are never stored.
 enum class Status : uint8_t {
   kQueued,
@@ -164,6 +168,9 @@ class Query {
 
   /// Parameters that are not equal in all of `uids` (empty = all runs), sorted by key.
   std::vector<Difference> differing(const std::vector<std::string>& uids);
+
+  /// A copy of index.db in memory, for `exp sql`.
+  sql::Database index_copy();
 
   /// Every key that a filter may name: fields, params and metrics.
   std::vector<std::string> keys();

@@ -307,10 +307,15 @@ void RunImpl::attach_stage(std::string_view name, std::string_view kind, std::st
                            const fs::path& folder) {
   writer_.post([this, stage = std::string(name), kind = std::string(kind), key = std::string(key),
                 folder, now = wall_ns()](Session& s) {
-    auto had =
-        s.db.prepare("SELECT 1 FROM stage WHERE name=? AND key=? AND reused=0 AND state='done'");
-    if (had.query(stage, key).step())
-      return;  // an earlier attempt of this run computed it: the curves are here
+    auto had = s.db.prepare(
+        "SELECT 1 FROM stage WHERE name=? AND key=? AND reused=0 AND state='done'");
+    if (had.query(stage, key).step()) {
+      // This run computed it, now or in an earlier attempt: its curves are here; only its place is
+      // news.
+      had.reset();
+      s.db.prepare("UPDATE stage SET folder=? WHERE name=?").run(relative(folder), stage);
+      return;
+    }
     s.db.prepare(
             "INSERT INTO stage(name, kind, key, folder, reused, attempt, state, started_ns, "
             "ended_ns) "

@@ -334,8 +334,8 @@ Database Database::read(const fs::path& file, const Schema& schema) {
 
 Database Database::memory(const Schema& schema) {
   sqlite3* handle = nullptr;
-  const int code =
-      sqlite3_open_v2(":memory:", &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(
+      ":memory:", &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, nullptr);
   Database database(handle, ":memory:");
   if (code != SQLITE_OK) raise(handle, code);
   migrate(database, schema);
