@@ -249,6 +249,8 @@ void Query::refresh() {
   impl_->guarded([&] { impl_->index.refresh(); });
 }
 
+void Query::rebuild() { impl_->index.rebuild(""); }
+
 std::vector<RunInfo> Query::runs(const Selection& selection) {
   return impl_->guarded([&] { return impl_->runs(selection); });
 }

@@ -145,6 +145,9 @@ class Query {
   /// Looks again at what changed since.
   void refresh();
 
+  /// Makes index.db again from nothing.
+  void rebuild();
+
   /// Throws Error with its place in the filter for a key that no run has ("did you mean
   /// 'eval.mAP'?").
   std::vector<RunInfo> runs(const Selection& selection);

@@ -307,8 +307,8 @@ void RunImpl::attach_stage(std::string_view name, std::string_view kind, std::st
                            const fs::path& folder) {
   writer_.post([this, stage = std::string(name), kind = std::string(kind), key = std::string(key),
                 folder, now = wall_ns()](Session& s) {
-    auto had = s.db.prepare(
-        "SELECT 1 FROM stage WHERE name=? AND key=? AND reused=0 AND state='done'");
+    auto had =
+        s.db.prepare("SELECT 1 FROM stage WHERE name=? AND key=? AND reused=0 AND state='done'");
     if (had.query(stage, key).step()) {
       // This run computed it, now or in an earlier attempt: its curves are here; only its place is
       // news.
