@@ -63,6 +63,19 @@ uint64_t elements(const std::vector<uint64_t>& shape) {
   return count;
 }
 
+/// A damaged header must not ask for more memory than the file can fill: what is stored plainly is
+/// stored whole, and compression gains no more than a factor of a thousand.
+bool plausible(const Handle& dataset, uint64_t count, uint64_t width) {
+  if (count == 0) return true;
+  if (count > kMostElements || width == 0 || count > kMostElements / width) return false;
+  hsize_t file_bytes = 0;
+  const Handle file(H5Iget_file_id(dataset.get()));
+  if (H5Fget_filesize(file.get(), &file_bytes) < 0) return false;
+  const Handle properties(H5Dget_create_plist(dataset.get()));
+  const uint64_t gain = H5Pget_layout(properties.get()) == H5D_CHUNKED ? 1000 : 1;
+  return count * width / gain <= file_bytes && H5Dget_storage_size(dataset.get()) > 0;
+}
+
 }  // namespace
 
 Handle::~Handle() { reset(); }
@@ -84,6 +97,9 @@ void Handle::reset() {
 }
 
 Quiet::Quiet() {
+  // Every handle is closed by its owner; HDF5's own clean-up at exit loops over what a damaged file
+  // left.
+  [[maybe_unused]] static const herr_t once = H5dont_atexit();
   H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
@@ -144,10 +160,7 @@ std::vector<T> File::read(const std::string& name) const {
   const Handle type(H5Dget_type(dataset.get()));
   const H5T_class_t kind = H5Tget_class(type.get());
   if (kind != H5T_INTEGER && kind != H5T_FLOAT) fail("no numbers in", name);
-  // What a file stores for a contiguous array cannot be less than the array.
-  if (count > kMostElements || (count > 0 && H5Dget_storage_size(dataset.get()) == 0)) {
-    fail("implausible size of", name);
-  }
+  if (!plausible(dataset, count, H5Tget_size(type.get()))) fail("implausible size of", name);
   std::vector<T> values(count);
   if (count > 0 &&
       H5Dread(dataset.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) {
@@ -192,8 +205,7 @@ std::vector<std::string> File::read_strings(const std::string& name) const {
   const Handle type(H5Dget_type(dataset.get()));
   if (H5Tget_class(type.get()) != H5T_STRING) fail("no strings in", name);
   const uint64_t width = H5Tget_size(type.get());
-  if (count > kMostElements || width == 0 || count > kMostElements / width)
-    fail("implausible size of", name);
+  if (!plausible(dataset, count, width)) fail("implausible size of", name);
   std::vector<std::string> out;
   out.reserve(count);
   if (H5Tis_variable_str(type.get()) > 0) {

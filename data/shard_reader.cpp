@@ -17,6 +17,7 @@
 #include "data/decode.h"
 #include "data/hdf5.h"
 #include "data/shard.h"
+#include "data/shard_tables.h"
 #include "data/shard_writer.h"
 
 namespace xp::data {
@@ -71,9 +72,9 @@ struct ShardReader::Impl {
   }
 
   void open(const PreparedIndex::Shard& entry);
-  void read_tables(const h5::File& file, const Shard& shard);
-  void read_csr(const h5::File& file, const Shard& shard, const char* start_name,
-                const char* index_name, std::vector<uint64_t>& start,
+  void take_tables(const ShardTables& tables, const Shard& shard);
+  void take_csr(const Shard& shard, const char* name, const std::vector<uint64_t>& starts,
+                const std::vector<int32_t>& indices, std::vector<uint64_t>& start,
                 std::vector<int32_t>& values) const;
   const Shard& shard_of(int64_t row) const;
   std::string name(const Shard& shard, int64_t row) const;
@@ -93,14 +94,6 @@ namespace {
       Exit::kData);
 }
 
-template <class T>
-std::vector<T> column(const h5::File& file, const Shard& shard, const char* name) {
-  std::vector<T> values = file.read<T>(name);
-  if (values.size() != static_cast<size_t>(shard.clips))
-    broken(shard, fmt::format("{} has {} rows, not {}", name, values.size(), shard.clips));
-  return values;
-}
-
 void check_starts(const Shard& shard, const std::vector<uint64_t>& start, size_t rows,
                   const char* name) {
   const bool good =
@@ -110,59 +103,57 @@ void check_starts(const Shard& shard, const std::vector<uint64_t>& start, size_t
 
 }  // namespace
 
-void ShardReader::Impl::read_csr(const h5::File& file, const Shard& shard, const char* start_name,
-                                 const char* index_name, std::vector<uint64_t>& start,
+void ShardReader::Impl::take_csr(const Shard& shard, const char* name,
+                                 const std::vector<uint64_t>& starts,
+                                 const std::vector<int32_t>& indices, std::vector<uint64_t>& start,
                                  std::vector<int32_t>& values) const {
-  const auto starts = file.read<uint64_t>(start_name);
-  const auto indices = file.read<int32_t>(index_name);
-  check_starts(shard, starts, static_cast<size_t>(shard.clips), start_name);
+  check_starts(shard, starts, static_cast<size_t>(shard.clips), name);
   if (starts.back() != indices.size())
-    broken(shard, fmt::format("{} does not fit {}", index_name, start_name));
+    broken(shard, fmt::format("the indices of {} do not fit", name));
   const auto classes = static_cast<int32_t>(index.classes.size());
   for (const int32_t k : indices) {
-    if (k < 0 || k >= classes) broken(shard, fmt::format("class {} in {}", k, index_name));
+    if (k < 0 || k >= classes) broken(shard, fmt::format("class {} in {}", k, name));
   }
   const uint64_t base = values.size();
   for (size_t i = 1; i < starts.size(); ++i) start.push_back(base + starts[i]);
   values.insert(values.end(), indices.begin(), indices.end());
 }
 
-void ShardReader::Impl::read_tables(const h5::File& file, const Shard& shard) {
-  const auto names = file.read_strings("clip/id");
-  if (names.size() != static_cast<size_t>(shard.clips))
-    broken(shard, "clip/id has another number of rows");
-  for (const std::string& one : names) {
-    ids += one;
+/// Checks one shard's tables and appends them to those of all.
+void ShardReader::Impl::take_tables(const ShardTables& t, const Shard& shard) {
+  const auto clips = static_cast<size_t>(shard.clips);
+  for (const size_t rows : {t.id.size(), t.samples.size(), t.checksum.size(), t.source_s.size(),
+                            t.set.size(), t.split.size(), t.fold.size()}) {
+    if (rows != clips) broken(shard, fmt::format("a table has {} rows, not {}", rows, clips));
+  }
+  check_starts(shard, t.sound_start, clips, "sound/start");
+  const bool pcm = index.store == ShardStore::kPcm16;
+  for (size_t i = 0; i < clips; ++i) {
+    ids += t.id[i];
     id_start.push_back(ids.size());
+    if (t.samples[i] == 0 || t.samples[i] > (uint64_t{1} << 31U))
+      broken(shard, fmt::format("a clip of {} samples", t.samples[i]));
+    if (pcm && t.sound_start[i + 1] - t.sound_start[i] != t.samples[i])
+      broken(shard, "sound/start does not fit clip/samples");
+    samples.push_back(static_cast<uint32_t>(t.samples[i]));
+    checksum.push_back(t.checksum[i]);
+    source_s.push_back(t.source_s[i]);
+    if (t.set[i] < 0 || t.set[i] >= static_cast<int32_t>(index.sets.size()))
+      broken(shard, fmt::format("set {}", t.set[i]));
+    set.push_back(static_cast<int8_t>(t.set[i]));
+    const auto splits =
+        static_cast<int32_t>(index.sets[static_cast<size_t>(t.set[i])].splits.size());
+    if (t.split[i] < -1 || t.split[i] >= splits) broken(shard, fmt::format("split {}", t.split[i]));
+    split.push_back(static_cast<int8_t>(t.split[i]));
+    if (t.fold[i] < 0 || t.fold[i] > 1000) broken(shard, fmt::format("fold {}", t.fold[i]));
+    fold.push_back(static_cast<int16_t>(t.fold[i]));
   }
-  for (const uint64_t n : column<uint64_t>(file, shard, "clip/samples")) {
-    if (n == 0 || n > (uint64_t{1} << 31U)) broken(shard, fmt::format("a clip of {} samples", n));
-    samples.push_back(static_cast<uint32_t>(n));
-  }
-  for (const uint64_t sum : column<uint64_t>(file, shard, "clip/checksum")) checksum.push_back(sum);
-  for (const float s : column<float>(file, shard, "clip/source_s")) source_s.push_back(s);
-  for (const int32_t k : column<int32_t>(file, shard, "clip/set")) {
-    if (k < 0 || k >= static_cast<int32_t>(index.sets.size()))
-      broken(shard, fmt::format("set {}", k));
-    set.push_back(static_cast<int8_t>(k));
-  }
-  const auto splits = column<int32_t>(file, shard, "clip/split");
-  for (size_t i = 0; i < splits.size(); ++i) {
-    const auto of = static_cast<size_t>(set[static_cast<size_t>(shard.first_row) + i]);
-    if (splits[i] < -1 || splits[i] >= static_cast<int32_t>(index.sets[of].splits.size()))
-      broken(shard, fmt::format("split {}", splits[i]));
-    split.push_back(static_cast<int8_t>(splits[i]));
-  }
-  for (const int32_t k : column<int32_t>(file, shard, "clip/fold")) {
-    if (k < 0 || k > 1000) broken(shard, fmt::format("fold {}", k));
-    fold.push_back(static_cast<int16_t>(k));
-  }
-  read_csr(file, shard, "label/start", "label/index", label_start, label_index);
-  const auto values = file.read<float>("label/value");
-  label_value.insert(label_value.end(), values.begin(), values.end());
+  take_csr(shard, "label/start", t.label_start, t.label_index, label_start, label_index);
+  label_value.insert(label_value.end(), t.label_value.begin(), t.label_value.end());
   if (label_value.size() != label_index.size())
     broken(shard, "label/value does not fit label/index");
-  if (index.masked) read_csr(file, shard, "known/start", "known/index", known_start, known_index);
+  if (index.masked)
+    take_csr(shard, "known/start", t.known_start, t.known_index, known_start, known_index);
 }
 
 void ShardReader::Impl::open(const PreparedIndex::Shard& entry) {
@@ -197,23 +188,19 @@ void ShardReader::Impl::open(const PreparedIndex::Shard& entry) {
       file.read_attribute("classes") != static_cast<int64_t>(index.classes.size())) {
     broken(shard, "rate, store or classes are not those of the index");
   }
-  read_tables(file, shard);
-  shard.start = file.read<uint64_t>("sound/start");
-  check_starts(shard, shard.start, static_cast<size_t>(shard.clips), "sound/start");
+  ShardTables tables = read_tables(file, index.masked);
+  if (file.read_attribute("tables") != static_cast<int64_t>(tables.sum())) {
+    broken(shard, "its tables do not match their checksum");
+  }
+  take_tables(tables, shard);
+  shard.start = std::move(tables.sound_start);
   const auto extent = file.extent("sound/data");
-  const bool pcm = index.store == ShardStore::kPcm16;
+  const uint64_t width = index.store == ShardStore::kPcm16 ? 2 : 1;
   shard.data_offset = extent.offset;
   const auto size = static_cast<uint64_t>(info.st_size);
   if (extent.bytes > size || extent.offset > size - extent.bytes ||
-      shard.start.back() * (pcm ? 2 : 1) != extent.bytes) {
+      shard.start.back() * width != extent.bytes) {
     broken(shard, "sound/data lies outside of the file");
-  }
-  for (int64_t i = 0; pcm && i < shard.clips; ++i) {
-    const auto at = static_cast<size_t>(i);
-    if (shard.start[at + 1] - shard.start[at] !=
-        samples[static_cast<size_t>(shard.first_row) + at]) {
-      broken(shard, "sound/start does not fit clip/samples");
-    }
   }
 }
 

@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "data/hdf5.h"
+#include "data/shard_tables.h"
 
 namespace xp::data {
 namespace fs = std::filesystem;
@@ -59,76 +60,55 @@ void copy_into(const fs::path& from, const fs::path& to, uint64_t offset, uint64
   }
 }
 
-template <class T, class Get>
-void write_column(h5::File& file, const char* name, std::span<const ShardRow> rows, Get get) {
-  std::vector<T> values;
-  values.reserve(rows.size());
-  for (const ShardRow& row : rows) values.push_back(static_cast<T>(get(row)));
-  file.write<T>(name, values);
-}
-
-void write_labels(h5::File& file, std::span<const ShardRow> rows, bool masked) {
-  std::vector<uint64_t> start = {0};
-  std::vector<int32_t> index;
-  std::vector<float> value;
-  std::vector<uint64_t> known_start = {0};
-  std::vector<int32_t> known;
+ShardTables tables_of(std::span<const ShardRow> rows, ShardStore store, bool masked) {
+  ShardTables t;
+  t.label_start = t.sound_start = {0};
+  if (masked) t.known_start = {0};
   for (const ShardRow& row : rows) {
+    t.id.push_back(row.id);
+    t.samples.push_back(row.samples);
+    t.checksum.push_back(row.checksum);
+    t.source_s.push_back(static_cast<float>(row.source_s));
+    t.set.push_back(row.set);
+    t.split.push_back(row.split);
+    t.fold.push_back(row.fold);
     for (const Label& label : row.labels) {
-      index.push_back(label.index);
-      value.push_back(label.value);
+      t.label_index.push_back(label.index);
+      t.label_value.push_back(label.value);
     }
-    start.push_back(index.size());
-    known.insert(known.end(), row.known.begin(), row.known.end());
-    known_start.push_back(known.size());
+    t.label_start.push_back(t.label_index.size());
+    if (masked) {
+      t.known_index.insert(t.known_index.end(), row.known.begin(), row.known.end());
+      t.known_start.push_back(t.known_index.size());
+    }
+    t.sound_start.push_back(t.sound_start.back() +
+                            (store == ShardStore::kPcm16 ? row.samples : row.bytes));
   }
-  file.write<uint64_t>("label/start", start);
-  file.write<int32_t>("label/index", index);
-  file.write<float>("label/value", value);
-  if (masked) {
-    file.write<uint64_t>("known/start", known_start);
-    file.write<int32_t>("known/index", known);
-  }
+  return t;
 }
 
 }  // namespace
 
 void write_shard(const fs::path& path, const ShardHeader& header, std::span<const ShardRow> rows,
                  const fs::path& sound) {
+  const ShardTables tables = tables_of(rows, header.store, header.masked);
+  const bool pcm = header.store == ShardStore::kPcm16;
   uint64_t bytes = 0;
-  uint64_t samples = 0;
-  std::vector<uint64_t> start = {0};
-  for (const ShardRow& row : rows) {
-    bytes += row.bytes;
-    samples += row.samples;
-    start.push_back(header.store == ShardStore::kPcm16 ? samples : bytes);
-  }
-  XP_CHECK(header.store != ShardStore::kPcm16 || bytes == 2 * samples,
-           "PCM rows disagree with their bytes");
+  for (const ShardRow& row : rows) bytes += row.bytes;
+  XP_CHECK(!pcm || bytes == 2 * tables.sound_start.back(), "PCM rows disagree with their bytes");
 
   AtomicFile out(path);
   h5::File file = h5::File::create(out.path());
   file.write_attribute("format", "exp-shard");
   file.write_attribute("version", kShardFormatVersion);
   file.write_attribute("rate_hz", header.rate_hz);
-  file.write_attribute("store", header.store == ShardStore::kPcm16 ? "pcm16" : "flac");
+  file.write_attribute("store", pcm ? "pcm16" : "flac");
   file.write_attribute("number", header.number);
   file.write_attribute("classes", header.classes);
   file.write_attribute("masked", int64_t{header.masked});
-  std::vector<std::string> ids;
-  for (const ShardRow& row : rows) ids.push_back(row.id);
-  file.write_strings("clip/id", ids);
-  write_column<uint64_t>(file, "clip/samples", rows, [](const ShardRow& r) { return r.samples; });
-  write_column<uint64_t>(file, "clip/checksum", rows, [](const ShardRow& r) { return r.checksum; });
-  write_column<float>(file, "clip/source_s", rows, [](const ShardRow& r) { return r.source_s; });
-  write_column<int32_t>(file, "clip/set", rows, [](const ShardRow& r) { return r.set; });
-  write_column<int32_t>(file, "clip/split", rows, [](const ShardRow& r) { return r.split; });
-  write_column<int32_t>(file, "clip/fold", rows, [](const ShardRow& r) { return r.fold; });
-  write_labels(file, rows, header.masked);
-  file.write<uint64_t>("sound/start", start);
-  const bool pcm = header.store == ShardStore::kPcm16;
+  write_tables(file, tables, header.masked);
   const uint64_t offset =
-      file.reserve("sound/data", pcm ? H5T_STD_I16LE : H5T_STD_U8LE, pcm ? samples : bytes);
+      file.reserve("sound/data", pcm ? H5T_STD_I16LE : H5T_STD_U8LE, tables.sound_start.back());
   file.flush_and_close();
   copy_into(sound, out.path(), offset, bytes);
   out.commit();

@@ -1,0 +1,238 @@
+#include "data/shard.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "core/base/digest.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "data/shard_writer.h"
+#include "tests/data/prepared.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::data {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::prepare_to;
+using testing::synthetic;
+using xp::testing::TempDir;
+
+/// What tests/fixtures/prepared_v1 was written from: three clips, two splits, a mask, a class
+/// without clips.
+void write_golden(const fs::path& folder) {
+  fs::create_directories(folder);
+  std::vector<ShardRow> rows(3);
+  std::vector<int16_t> pcm;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    ShardRow& row = rows[i];
+    row.id = i == 0 ? "-dash" : i == 1 ? "caf\xC3\xA9" : "third";
+    row.samples = 10 * (i + 1);
+    row.bytes = 2 * row.samples;
+    row.labels = i == 1 ? std::vector<Label>{{0, 0.25F}, {2, 1.0F}}
+                        : std::vector<Label>{{static_cast<int32_t>(i), 1.0F}};
+    row.known = {0, 2};
+    row.split = i == 2 ? 1 : 0;
+    row.fold = static_cast<int32_t>(i) + 1;
+    row.source_s = 0.5 * static_cast<double>(i + 1);
+    std::vector<int16_t> own;
+    for (size_t s = 0; s < row.samples; ++s)
+      own.push_back(static_cast<int16_t>(1000 * static_cast<int>(i) - 7 * static_cast<int>(s)));
+    row.checksum = checksum64(std::as_bytes(std::span(own)));
+    pcm.insert(pcm.end(), own.begin(), own.end());
+  }
+  const fs::path sound = folder / "sound";
+  std::ofstream(sound, std::ios::binary)
+      .write(reinterpret_cast<const char*>(pcm.data()),
+             static_cast<std::streamsize>(2 * pcm.size()));
+  write_shard(folder / "shard-00000.h5", {0, 8000, ShardStore::kPcm16, 4, true}, rows, sound);
+  fs::remove(sound);
+  PreparedIndex index;
+  index.rate_hz = 8000;
+  index.masked = true;
+  index.classes = {{"/m/a", "A, first"}, {"/m/b", "B"}, {"/m/c", "C"}, {"/m/d", "never"}};
+  index.sets.push_back({"openmic", {{"train", "train"}, {"test", "test"}}, false});
+  index.shards.push_back(
+      {"shard-00000.h5", 3, static_cast<int64_t>(fs::file_size(folder / "shard-00000.h5"))});
+  write_index(folder, index);
+}
+
+fs::path golden() { return xp::testing::source_dir() / "tests/fixtures/prepared_v1"; }
+
+TEST(ShardFormat, WritesTheGoldenFile) {
+  const TempDir folder;
+  write_golden(folder.path());
+  if (!xp::testing::env("EXP_UPDATE_GOLDEN").empty()) write_golden(golden());
+  for (const char* name : {"index.json", "shard-00000.h5"}) {
+    EXPECT_EQ(read_file(folder / name), read_file(golden() / name))
+        << name << ": the format changed; a new version needs a new golden file";
+  }
+}
+
+TEST(ShardFormat, ReadsTheGoldenFile) {
+  const ShardReader shards(golden());
+  ASSERT_EQ(shards.clips(), 3);
+  EXPECT_EQ(shards.rate_hz(), 8000);
+  EXPECT_EQ(shards.dataset(), "openmic");
+  EXPECT_EQ(shards.classes()[0].name, "A, first");
+  EXPECT_EQ(shards.id(0), "-dash");
+  EXPECT_EQ(shards.id(1), "caf\xC3\xA9");
+  EXPECT_EQ(shards.samples(2), 30);
+  EXPECT_EQ(shards.fold(2), 3);
+  EXPECT_EQ(shards.split(2), 1);
+  EXPECT_DOUBLE_EQ(shards.source_seconds(1), 1.0);
+  const LabelTable labels = shards.labels();
+  ASSERT_EQ(labels.of(1).size(), 2U);
+  EXPECT_EQ(labels.of(1)[1], 2);
+  EXPECT_EQ(labels.values_of(1)[0], 0.25F);
+  std::vector<float> known(4);
+  shards.known(0, known);
+  EXPECT_EQ(known, (std::vector<float>{1, 0, 1, 0}));
+  std::vector<int16_t> pcm(20);
+  shards.read_pcm(1, pcm);
+  EXPECT_EQ(pcm[0], 1000);
+  EXPECT_EQ(pcm[19], 1000 - 7 * 19);
+}
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::kData);
+    return error.what();
+  }
+  return "no error";
+}
+
+class DamagedShard : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    fs::copy(golden(), folder_.path(),
+             fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  }
+  std::string open() {
+    return message_of([&] { const ShardReader reader(folder_.path()); });
+  }
+  void replace_in_index(const std::string& from, const std::string& to) {
+    std::string text = read_file(folder_ / "index.json");
+    text.replace(text.find(from), from.size(), to);
+    std::ofstream(folder_ / "index.json") << text;
+  }
+  TempDir folder_;
+};
+
+TEST_F(DamagedShard, IsSaidWhenOpened) {
+  const std::string shard = (folder_ / "shard-00000.h5").string();
+  const auto size = fs::file_size(folder_ / "shard-00000.h5");
+  fs::resize_file(shard, size - 10);
+  EXPECT_EQ(open(), shard + ": broken shard: " + std::to_string(size - 10) +
+                        " bytes, the index says " + std::to_string(size) +
+                        "; prepare the data set again");
+  fs::remove(shard);
+  EXPECT_EQ(open(), "cannot open " + shard + ": No such file or directory");
+  std::ofstream(shard) << std::string(size, 'x');
+  EXPECT_EQ(open(), shard + ": not a readable HDF5 file");
+}
+
+TEST_F(DamagedShard, IndexFaults) {
+  const std::string index = (folder_ / "index.json").string();
+  replace_in_index("\"version\": 1", "\"version\": 2");
+  EXPECT_EQ(open(), index + ": format version 2 is newer than this exp reads (1)");
+  replace_in_index("\"version\": 2", "\"version\": 1");
+  replace_in_index("\"rate_hz\": 8000", "\"rate_hz\": 16000");
+  EXPECT_EQ(open(), (folder_ / "shard-00000.h5").string() +
+                        ": broken shard: rate, store or classes are not those of the index; "
+                        "prepare the data set again");
+  std::ofstream(index) << "{";
+  EXPECT_TRUE(open().starts_with(index + ": broken: "));
+  fs::remove(index);
+  EXPECT_EQ(open(), folder_.path().string() + " is not a prepared data set: it has no index.json");
+}
+
+/// All that a reader says of a clip, besides its sound.
+std::string told(const ShardReader& reader, int64_t row) {
+  std::string text = std::string(reader.id(row)) + ' ' + std::to_string(reader.split(row)) + ' ' +
+                     std::to_string(reader.fold(row));
+  for (const int32_t k : reader.labels().of(row)) text += ' ' + std::to_string(k);
+  for (const float v : reader.labels().values_of(row)) text += ' ' + std::to_string(v);
+  std::vector<float> known(reader.classes().size());
+  reader.known(row, known);
+  for (const float k : known) text += ' ' + std::to_string(k);
+  return text;
+}
+
+/// Every other byte of the file flipped in turn: an error or the very same clips, never another
+/// sound or label.
+TEST(ShardFuzzIntegration, NoSilentlyWrongClip) {
+  const TempDir folder;
+  fs::copy(golden(), folder.path(),
+           fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  const fs::path shard = folder / "shard-00000.h5";
+  const std::string good = read_file(shard);
+  std::vector<std::vector<int16_t>> sound;
+  std::vector<std::string> facts;
+  {
+    const ShardReader reader(folder.path());
+    for (int64_t row = 0; row < reader.clips(); ++row) {
+      sound.emplace_back(static_cast<size_t>(reader.samples(row)));
+      reader.read_pcm(row, sound.back());
+      facts.push_back(told(reader, row));
+    }
+  }
+  int refused = 0;
+  for (size_t at = 0; at < good.size(); at += 2) {
+    std::string bytes = good;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x55);
+    std::ofstream(shard, std::ios::binary) << bytes;
+    try {
+      const ShardReader reader(folder.path());
+      for (int64_t row = 0; row < reader.clips(); ++row) {
+        std::vector<int16_t> pcm(static_cast<size_t>(reader.samples(row)));
+        reader.read_pcm(row, pcm);
+        ASSERT_EQ(pcm, sound[static_cast<size_t>(row)]) << "byte " << at;
+        ASSERT_EQ(told(reader, row), facts[static_cast<size_t>(row)]) << "byte " << at;
+      }
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 50);
+}
+
+TEST(ShardReaderIntegration, OpensInH5pyAsDocumented) {
+  const std::string script = (xp::testing::source_dir() / "tests/data/shard_h5py_test.py").string();
+  if (std::system("python3 -c 'import h5py' 2>/dev/null") != 0) GTEST_SKIP() << "no h5py here";
+  EXPECT_EQ(std::system(("python3 " + script + " " + golden().string()).c_str()), 0);
+}
+
+TEST(ShardReader, ManyThreadsAtOnce) {
+  const TempDir folder;
+  const auto shards = prepare_to(folder.path(), synthetic(40, 0.3));
+  std::vector<std::vector<float>> want;
+  for (int64_t row = 0; row < 40; ++row) {
+    want.emplace_back(static_cast<size_t>(shards->samples(row)));
+    shards->read(row, want.back());
+  }
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      std::vector<float> got(want[0].size());
+      for (int i = 0; i < 200; ++i) {
+        const int64_t row = (i * 7 + t * 13) % 40;
+        shards->read(row, got);
+        wrong += got != want[static_cast<size_t>(row)];
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
+}  // namespace xp::data
