@@ -1,0 +1,50 @@
+#include "core/checkpoint/mapped_file.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/error.h"
+
+namespace xp::checkpoint {
+
+MappedFile MappedFile::open(const std::filesystem::path& file) {
+  const auto fail = [&] [[noreturn]] () {
+    throw Error(Place{file.string()}, std::string("cannot be read: ") + std::strerror(errno),
+                Exit::kData);
+  };
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) fail();
+  struct stat status {};
+  const bool known = ::fstat(descriptor, &status) == 0;
+  if (!known || !S_ISREG(status.st_mode)) {
+    if (known) errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    const int reason = errno;
+    ::close(descriptor);
+    errno = reason;
+    fail();
+  }
+  const auto size = static_cast<size_t>(status.st_size);
+  if (size == 0) {
+    ::close(descriptor);
+    return {};
+  }
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  const int reason = errno;
+  ::close(descriptor);
+  if (address == MAP_FAILED) {
+    errno = reason;
+    fail();
+  }
+  MappedFile mapped;
+  mapped.bytes = {static_cast<const std::byte*>(address), size};
+  mapped.owner = std::shared_ptr<const void>(
+      address, [size](const void* p) { ::munmap(const_cast<void*>(p), size); });
+  return mapped;
+}
+
+}  // namespace xp::checkpoint
