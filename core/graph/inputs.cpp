@@ -59,7 +59,7 @@ struct Scan {
     }
     const bool same = known != nullptr && known->stat == stat && known->unsure == 0;
     bytes += stat.size;
-    if (same && in_order) {
+    if (same && in_order && first_kept == SIZE_MAX) {
       ++count;  // the usual case: nothing to keep, the table has it
       return;
     }

@@ -1,6 +1,7 @@
 #include "core/graph/inputs.h"
 
 #include <fstream>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -200,7 +201,37 @@ TEST_F(Inputs, UnchangedIsNotReadAgainIntegration) {
   EXPECT_EQ(digest().hashed, 21U) << "hashed within a tick of their last change";
   EXPECT_EQ(digest().hashed, 0U);
   write(root_ / "audio/clip7.wav", "1234567");
-  EXPECT_EQ(digest().hashed, 1U);
+  const InputDigest after = digest();
+  EXPECT_EQ(after.hashed, 1U);
+  EXPECT_EQ(after.files, 21U);
+  EXPECT_EQ(after.digest, InputDigests(dir_ / "fresh").tree(root_).digest)
+      << "what was not read again is still in it";
+}
+
+// Whatever happens to the files, memory or not gives the same digest. The files are made older than
+// a tick, so that most are taken from the memory.
+TEST_F(Inputs, MemoryAgreesWithFreshReadingIntegration) {
+  std::mt19937 random(7);
+  const auto pick = [&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(random); };
+  digest();
+  ::sleep(3);
+  digest();
+  uint64_t hashed = 0;
+  for (int round = 0; round < 40; ++round) {
+    for (int i = pick(3); i >= 0; --i) {
+      const fs::path file = root_ / "audio" / ("clip" + std::to_string(pick(40)) + ".wav");
+      if (pick(3) == 0) {
+        fs::remove(file);
+      } else {
+        write(file, std::to_string(pick(1000)));
+      }
+    }
+    const InputDigest now = digest();
+    hashed += now.hashed;
+    EXPECT_EQ(now.digest,
+              InputDigests(dir_ / ("fresh" + std::to_string(round))).tree(root_).digest);
+  }
+  EXPECT_LT(hashed, 40U * 20U) << "nothing was taken from the memory";
 }
 
 TEST_F(Inputs, ProgressMayStop) {
