@@ -7,6 +7,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 
 #include "core/base/error.h"
 #include "core/base/rng.h"
@@ -163,7 +164,7 @@ at::Tensor Frontend::Impl::on_device(const at::Tensor& given, Lengths lengths, i
 
 at::Tensor Frontend::Impl::forward(const at::Tensor& waves, Lengths lengths, const Draws* draws,
                                    bool simd) const {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   XP_CHECK(waves.dim() == 2 && waves.scalar_type() == at::kFloat, "waves are [B, N] float32");
   const auto batch = static_cast<size_t>(waves.size(0));
   XP_CHECK(lengths.empty() || lengths.size() == batch, "one length a clip");
@@ -228,7 +229,8 @@ Draws Frontend::draw(const DrawKey& key, int64_t batch, int64_t samples) const {
     Band band;
     band.low_hz = plan.low_hz + (low ? static_cast<double>(rng.below(low)) : 0);
     band.high_hz = plan.high_hz;
-    if (high) band.high_hz += static_cast<double>(high / 2) - static_cast<double>(rng.below(high));
+    if (high)
+      band.high_hz += std::floor(o.high_jitter_hz / 2) - static_cast<double>(rng.below(high));
     band.high_hz = std::min(band.high_hz, plan.rate_hz / 2);
     draws.band = band;
   }

@@ -1,12 +1,13 @@
 #include "core/frontend/log_mel_device.h"
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 #include <mutex>
 #include <vector>
 
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
+#include <c10/core/GradMode.h>
 
 #include "core/base/error.h"
 
@@ -160,7 +161,7 @@ at::Tensor LogMelDevice::Impl::part(const at::Tensor& waves, std::span<const int
 at::Tensor LogMelDevice::Impl::whole(const at::Tensor& waves, std::span<const int64_t> samples,
                                      int64_t frames_out, ops::Affine affine, float pad,
                                      const Tables& t) const {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const at::NoTF32Guard no_tf32;
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   const int64_t batch = waves.size(0);

@@ -4,7 +4,7 @@
 #include "core/ops/simd_lanes.h"
 
 namespace xp::ops {
-namespace {
+namespace {  // NOLINT(google-build-namespaces): see log_mel_kernel.h
 
 /// In-place decimation in frequency. Point p lies in rows 2p (real) and 2p + 1 (imaginary). A pass
 /// of radix r turns x[q], q = 0..r-1, `span` apart, into y[s] = w^(j s) sum_q x[q] exp(-2 pi i q s

@@ -20,7 +20,8 @@ LogMelOptions log_mel_options(const schema::FrontendOptions& options) {
   out.high_hz = options.high_hz;
   if (!kaldi && options.high_hz == 0) {
     // In whole Hz, as the originals have it: sr // 2 - fmax_aug_range // 2.
-    out.high_hz = static_cast<double>(options.rate_hz / 2) - std::floor(options.high_jitter_hz / 2);
+    out.high_hz = std::floor(static_cast<double>(options.rate_hz) / 2) -
+                  std::floor(options.high_jitter_hz / 2);
   }
   return out;
 }

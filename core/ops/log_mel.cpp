@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <new>
 #include <string>
 
 #include "core/base/error.h"
@@ -13,24 +12,16 @@
 namespace xp::ops {
 namespace {
 
-/// Scratch of this thread, grown to the largest plan it has run.
+/// 64-byte aligned scratch of this thread, grown to the largest plan it has run.
 float* scratch_of_thread(int64_t floats) {
-  struct Buffer {
-    float* data = nullptr;
-    int64_t size = 0;
-    void release() { ::operator delete[](data, std::align_val_t{64}); }
-    ~Buffer() { release(); }
-  };
-  thread_local Buffer buffer;
-  if (buffer.size < floats) {
-    buffer.release();
-    buffer.data = nullptr;
-    buffer.size = 0;
-    buffer.data = static_cast<float*>(
-        ::operator new[](static_cast<size_t>(floats) * sizeof(float), std::align_val_t{64}));
-    buffer.size = floats;
-  }
-  return buffer.data;
+  constexpr size_t kAlign = 64;
+  thread_local std::vector<float> buffer;
+  const size_t wanted = static_cast<size_t>(floats) + kAlign / sizeof(float);
+  if (buffer.size() < wanted) buffer.resize(wanted);
+  void* start = buffer.data();
+  size_t space = buffer.size() * sizeof(float);
+  return static_cast<float*>(
+      std::align(kAlign, static_cast<size_t>(floats) * sizeof(float), start, space));
 }
 
 void require(bool condition, const std::string& message) {

@@ -89,7 +89,7 @@ struct Affine {
 /// The choice is made at run time (`instruction_set`). A frame's value depends on nothing but the
 /// clip and the instruction set: not on its neighbours, the thread or the batch. AVX2 and AVX-512
 /// give the same bits; the baseline differs by rounding, because it has no fused multiply-add. The
-/// log is a polynomial with an error below 1.5 ulp over all normal floats.
+/// log is a polynomial with an error of at most 1.1 ulp over all normal floats.
 class LogMel {
  public:
   /// Throws Error naming the option that is out of range.

@@ -16,7 +16,7 @@
 #include "core/ops/fft_lanes.h"
 
 namespace xp::ops {
-namespace {
+namespace {  // NOLINT(google-build-namespaces): see log_mel_kernel.h
 
 XP_INLINE int64_t up_to(int64_t n, int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;

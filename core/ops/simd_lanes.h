@@ -15,7 +15,7 @@
 #define XP_INLINE static inline __attribute__((always_inline))
 
 namespace xp::ops {
-namespace {
+namespace {  // NOLINT(google-build-namespaces): see log_mel_kernel.h
 
 constexpr int64_t kLanes = XP_LANES;
 typedef float Lanes __attribute__((vector_size(4 * XP_LANES)));

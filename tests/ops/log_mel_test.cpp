@@ -263,7 +263,7 @@ double worst_log_error(const Kernel& kernel, uint32_t step) {
 
 TEST(LogMel, LogIsWithinItsBound) {
   for (const std::string& set : sets())
-    EXPECT_LT(worst_log_error(*kernel_named(set), 3001), 1.5) << set;
+    EXPECT_LT(worst_log_error(*kernel_named(set), 3001), 1.1) << set;
   float special[4] = {INFINITY, NAN, 1.0F, 2.0F}, out[4];
   best_kernel().log(special, out, 4);
   EXPECT_EQ(out[0], INFINITY);
@@ -275,7 +275,7 @@ TEST(LogMelStress, LogIsWithinItsBoundEverywhere) {
   for (const std::string& set : sets()) {
     const double worst = worst_log_error(*kernel_named(set), 1);
     std::printf("%s: worst error of the log %.3f ulp\n", set.c_str(), worst);
-    EXPECT_LT(worst, 1.5) << set;
+    EXPECT_LT(worst, 1.1) << set;
   }
 }
 
