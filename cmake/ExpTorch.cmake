@@ -30,7 +30,12 @@ set_target_properties(exp_torch_cpu PROPERTIES IMPORTED_LOCATION "${EXP_TORCH_RO
   INTERFACE_LINK_LIBRARIES "exp_c10;Threads::Threads")
 add_library(exp_torch INTERFACE)
 add_library(exp::torch ALIAS exp_torch)
+# LibTorch carries the headers of a newer fmt; Debian's, which we link, have to be found first.
+find_path(XP_FMT_INCLUDE fmt/format.h PATHS /usr/include NO_DEFAULT_PATH REQUIRED)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fmt_first)
+file(CREATE_LINK ${XP_FMT_INCLUDE}/fmt ${CMAKE_BINARY_DIR}/fmt_first/fmt SYMBOLIC)
 target_include_directories(exp_torch SYSTEM INTERFACE
+  ${CMAKE_BINARY_DIR}/fmt_first
   "${EXP_TORCH_ROOT}/include" "${EXP_TORCH_ROOT}/include/torch/csrc/api/include")
 target_compile_definitions(exp_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1 USE_DISTRIBUTED USE_C10D_GLOO)
 target_link_libraries(exp_torch INTERFACE exp_torch_cpu exp_c10)

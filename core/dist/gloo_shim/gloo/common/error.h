@@ -1,0 +1,3 @@
+#pragma once
+
+// Empty on purpose, see gloo/algorithm.h.

@@ -1,0 +1,200 @@
+#include "core/dist/group.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/grad_mode.h>
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "core/base/error.h"
+#include "core/dist/group_impl.h"
+
+namespace xp::dist {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// c10's errors carry a stack; people get the first line.
+std::string first_line(const std::exception& error) {
+  const std::string text = error.what();
+  return text.substr(0, text.find('\n'));
+}
+
+/// Runs a piece of c10d; its failures mean that somebody is gone.
+template <class Work>
+auto guarded(const char* what, Work&& work) {
+  try {
+    return work();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw Error(fmt::format("{}: another rank is gone ({})", what, first_line(error)),
+                Exit::kFailed);
+  }
+}
+
+std::shared_ptr<Rendezvous::Impl> tcp(const std::string& host, int port, bool server,
+                                      seconds timeout) {
+  auto impl = std::make_shared<Rendezvous::Impl>();
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(port);
+  options.isServer = server;
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  try {
+    auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
+    impl->port = store->getPort();
+    impl->store = store;
+  } catch (const std::exception& error) {
+    throw Error(fmt::format("no rank 0 at {}:{} ({})", host, port, first_line(error)),
+                Exit::kFailed);
+  }
+  return impl;
+}
+
+}  // namespace
+
+Rendezvous::Rendezvous(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Rendezvous::~Rendezvous() = default;
+
+std::shared_ptr<Rendezvous> Rendezvous::in_process() {
+  auto impl = std::make_unique<Impl>();
+  impl->store = c10::make_intrusive<c10d::HashStore>();
+  return std::shared_ptr<Rendezvous>(new Rendezvous(std::move(impl)));
+}
+
+std::shared_ptr<Rendezvous> Rendezvous::serve(const std::string& host, int port) {
+  auto impl = std::make_unique<Impl>(*tcp(host, port, true, seconds(120)));
+  return std::shared_ptr<Rendezvous>(new Rendezvous(std::move(impl)));
+}
+
+std::shared_ptr<Rendezvous> Rendezvous::join(const std::string& host, int port, seconds timeout) {
+  auto impl = std::make_unique<Impl>(*tcp(host, port, false, timeout));
+  return std::shared_ptr<Rendezvous>(new Rendezvous(std::move(impl)));
+}
+
+int Rendezvous::port() const { return impl_->port; }
+
+void Rendezvous::set(const std::string& key, std::string_view text) {
+  guarded("rendezvous", [&] {
+    impl_->store->set(key, std::vector<uint8_t>(text.begin(), text.end()));
+    return 0;
+  });
+}
+
+std::optional<std::string> Rendezvous::look(const std::string& key) {
+  return guarded("rendezvous", [&]() -> std::optional<std::string> {
+    if (!impl_->store->check({key})) return std::nullopt;
+    const std::vector<uint8_t> bytes = impl_->store->get(key);
+    return std::string(bytes.begin(), bytes.end());
+  });
+}
+
+std::string Rendezvous::get(const std::string& key, seconds timeout) {
+  return guarded("rendezvous", [&] {
+    impl_->store->wait({key}, timeout);
+    const std::vector<uint8_t> bytes = impl_->store->get(key);
+    return std::string(bytes.begin(), bytes.end());
+  });
+}
+
+Group::Group(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Group::~Group() = default;
+
+std::unique_ptr<Group> Group::make(std::shared_ptr<Rendezvous> rendezvous, int rank, int size,
+                                   at::Device device, seconds timeout) {
+  XP_CHECK(rank >= 0 && rank < size, "dist: rank out of range");
+  auto impl = std::make_unique<Impl>();
+  impl->device = device;
+  impl->rank = rank;
+  impl->size = size;
+  const c10::intrusive_ptr<c10d::Store>& store = rendezvous->impl().store;
+  guarded("joining the group", [&] {
+    const bool cpu = device.is_cpu();
+    const auto backend =
+        cpu ? make_gloo(store, rank, size, timeout) : make_nccl(store, rank, size, timeout);
+    const auto type =
+        cpu ? c10d::ProcessGroup::BackendType::GLOO : c10d::ProcessGroup::BackendType::NCCL;
+    impl->group = c10::make_intrusive<c10d::ProcessGroup>(store, rank, size);
+    impl->group->setBackend(device.type(), type, backend);
+    impl->group->setDefaultBackend(type);
+    return 0;
+  });
+  impl->rendezvous = std::move(rendezvous);
+  return std::unique_ptr<Group>(new Group(std::move(impl)));
+}
+
+int Group::rank() const { return impl_->rank; }
+int Group::size() const { return impl_->size; }
+
+void Group::sum(at::Tensor& tensor) {
+  guarded("sum over ranks", [&] {
+    std::vector<at::Tensor> list{tensor};
+    impl_->group->allreduce(list)->wait();
+    return 0;
+  });
+}
+
+void Group::broadcast(at::Tensor& tensor) {
+  const at::NoGradGuard no_grad;
+  guarded("broadcast", [&] {
+    std::vector<at::Tensor> list{tensor.detach()};
+    impl_->group->broadcast(list)->wait();
+    return 0;
+  });
+}
+
+at::Tensor Group::gather_rows(const at::Tensor& rows) {
+  const at::NoGradGuard no_grad;
+  return guarded("gathering rows", [&] {
+    at::Tensor counts =
+        at::zeros({size()}, at::TensorOptions().dtype(at::kLong).device(impl_->device));
+    counts[rank()] = rows.size(0);
+    sum(counts);
+    const at::Tensor on_cpu = counts.cpu();
+    const int64_t longest = on_cpu.max().item<int64_t>();
+    at::Tensor padded = rows.to(impl_->device);
+    if (rows.size(0) < longest) {
+      std::vector<int64_t> shape = rows.sizes().vec();
+      shape[0] = longest - rows.size(0);
+      padded = at::cat({padded, at::zeros(shape, padded.options())});
+    }
+    std::vector<at::Tensor> in{padded.contiguous()};
+    std::vector<std::vector<at::Tensor>> out(1);
+    for (int r = 0; r < size(); ++r) out[0].push_back(at::empty_like(in[0]));
+    impl_->group->allgather(out, in)->wait();
+    std::vector<at::Tensor> parts;
+    for (int r = 0; r < size(); ++r)
+      parts.push_back(out[0][static_cast<size_t>(r)].narrow(0, 0, on_cpu[r].item<int64_t>()));
+    return at::cat(parts).to(rows.device());
+  });
+}
+
+std::vector<std::string> Group::gather_text(std::string_view text) {
+  const int64_t number = impl_->texts++;
+  const auto key = [&](int rank) { return fmt::format("text/{}/{}", number, rank); };
+  impl_->rendezvous->set(key(rank()), text);
+  std::vector<std::string> texts;
+  for (int r = 0; r < size(); ++r) texts.push_back(impl_->rendezvous->get(key(r), seconds(600)));
+  return texts;
+}
+
+bool Group::any(bool mine) {
+  at::Tensor flag = at::full({1}, mine ? 1.0 : 0.0, at::TensorOptions().device(impl_->device));
+  sum(flag);
+  return flag.item<float>() > 0;
+}
+
+void Group::barrier() {
+  guarded("barrier", [&] {
+    impl_->group->barrier()->wait();
+    return 0;
+  });
+}
+
+}  // namespace xp::dist

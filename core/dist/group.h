@@ -1,0 +1,107 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace xp::dist {
+
+/// Where the ranks of a job find each other: small texts by key.
+class Rendezvous {
+ public:
+  /// For ranks that are threads of this process.
+  static std::shared_ptr<Rendezvous> in_process();
+  /// A server on a free port of this machine (`port` 0) or on a given one; this process is a client
+  /// too.
+  static std::shared_ptr<Rendezvous> serve(const std::string& host, int port = 0);
+  /// A client. Waits up to `timeout` for the server. Throws Error (kFailed) naming the address.
+  static std::shared_ptr<Rendezvous> join(const std::string& host, int port,
+                                          std::chrono::seconds timeout = std::chrono::seconds(120));
+
+  ~Rendezvous();
+  int port() const;  ///< of the server; 0 in process
+  void set(const std::string& key, std::string_view text);
+  /// Nullopt while nobody has set it. Throws Error (kFailed) when the server is gone.
+  std::optional<std::string> look(const std::string& key);
+  /// Waits until it is set. Throws Error (kFailed) after `timeout` or when the server is gone.
+  std::string get(const std::string& key, std::chrono::seconds timeout);
+
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  explicit Rendezvous(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// One rank's end of a group of equal processes (or threads, in tests). Collective calls have to be
+/// made by every rank in the same order, from one thread a rank. They block until they are done,
+/// and throw Error (kFailed) when a rank is gone or `timeout` is over.
+class Group {
+ public:
+  /// gloo for tensors on the CPU, NCCL for those on a GPU.
+  static std::unique_ptr<Group> make(std::shared_ptr<Rendezvous> rendezvous, int rank, int size,
+                                     at::Device device,
+                                     std::chrono::seconds timeout = std::chrono::seconds(600));
+  ~Group();
+
+  int rank() const;
+  int size() const;
+  bool first() const { return rank() == 0; }
+
+  /// Sum over ranks, in place. Bits are the same on every rank.
+  void sum(at::Tensor& tensor);
+  /// Rank 0's values everywhere, in place.
+  void broadcast(at::Tensor& tensor);
+  /// Rows of all ranks, in order of rank: [sum of n_r, ...]. Ranks may bring different numbers of
+  /// rows.
+  at::Tensor gather_rows(const at::Tensor& rows);
+  /// Texts of all ranks, in order.
+  std::vector<std::string> gather_text(std::string_view text);
+  /// True on every rank as soon as one rank says true.
+  bool any(bool mine);
+  void barrier();
+
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  explicit Group(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Averages gradients over the ranks while backward still runs: LibTorch's Reducer, pinned to its
+/// version.
+///
+///   reducer.begin();                    // before the forward pass whose gradients are to be
+///   averaged loss = ...; reducer.watch(loss); loss.backward();
+///
+/// A backward pass without `begin` and `watch` only accumulates locally, so with accumulation the
+/// last micro-batch alone pays for communication. After it, gradients hold the mean over ranks of
+/// what each rank has accumulated.
+class GradientReducer {
+ public:
+  /// `parameters`: the same list on every rank; their values are made rank 0's. Buckets of
+  /// `bucket_mb`.
+  GradientReducer(Group& group, const std::vector<at::Tensor>& parameters, double bucket_mb = 25);
+  ~GradientReducer();
+
+  void begin();
+  /// `loss` must lead to every parameter that will get a gradient; those it does not lead to count
+  /// as zero.
+  void watch(const at::Tensor& loss);
+
+  int64_t buckets() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace xp::dist

@@ -1,0 +1,142 @@
+#include "core/dist/group.h"
+
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "core/base/error.h"
+
+namespace xp::dist {
+namespace {
+
+/// Runs `body(group)` on `size` ranks that are threads; exceptions come back as texts.
+std::vector<std::string> on_threads(int size, const std::function<void(Group&)>& body) {
+  const auto rendezvous = Rendezvous::in_process();
+  std::vector<std::string> errors(static_cast<size_t>(size));
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < size; ++rank)
+    threads.emplace_back([&, rank] {
+      try {
+        const auto group = Group::make(rendezvous, rank, size, at::kCPU);
+        body(*group);
+        group->barrier();
+      } catch (const std::exception& error) {
+        errors[static_cast<size_t>(rank)] = error.what();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  return errors;
+}
+
+TEST(GroupDist, CollectivesOfThreeRanks) {
+  std::mutex mutex;
+  const auto errors = on_threads(3, [&](Group& group) {
+    const int rank = group.rank();
+    at::Tensor sum = at::full({4}, rank + 1.0);
+    group.sum(sum);
+    at::Tensor value = at::full({2}, rank + 5.0);
+    group.broadcast(value);
+    const at::Tensor rows = group.gather_rows(at::full({rank, 2}, static_cast<double>(rank)));
+    const auto texts = group.gather_text("rank " + std::to_string(rank));
+    const auto again = group.gather_text(std::to_string(rank * 10));
+    const bool any = group.any(rank == 1);
+    const bool none = group.any(false);
+    const std::lock_guard lock(mutex);
+    EXPECT_TRUE(at::equal(sum, at::full({4}, 6.0)));
+    EXPECT_TRUE(at::equal(value, at::full({2}, 5.0)));
+    EXPECT_TRUE(
+        at::equal(rows, at::tensor({1.0, 1.0, 2.0, 2.0, 2.0, 2.0}).reshape({3, 2}).to(at::kFloat)));
+    EXPECT_EQ(texts, (std::vector<std::string>{"rank 0", "rank 1", "rank 2"}));
+    EXPECT_EQ(again, (std::vector<std::string>{"0", "10", "20"}));
+    EXPECT_TRUE(any);
+    EXPECT_FALSE(none);
+  });
+  for (const std::string& error : errors) EXPECT_EQ(error, "");
+}
+
+/// A small network with a parameter that gets no gradient.
+struct Net {
+  std::vector<at::Tensor> parameters;
+  explicit Net(uint64_t seed) {
+    at::manual_seed(seed);
+    for (const auto& shape : {std::vector<int64_t>{16, 8}, {16}, {4, 16}, {4}, {3}})
+      parameters.push_back(at::randn(shape).requires_grad_());
+  }
+  at::Tensor loss(const at::Tensor& x, const at::Tensor& y) const {
+    const at::Tensor hidden = at::gelu(at::linear(x, parameters[0], parameters[1]));
+    return (at::linear(hidden, parameters[2], parameters[3]) - y).square().mean();
+  }
+};
+
+void backward(const at::Tensor& loss) { torch::autograd::backward({loss}, {}); }
+
+class ReducerDist : public testing::TestWithParam<int> {};
+
+TEST_P(ReducerDist, GradientsAreThoseOfTheJointBatch) {
+  const int size = GetParam();
+  at::manual_seed(3);
+  const at::Tensor x = at::randn({8, 8});
+  const at::Tensor y = at::randn({8, 4});
+  const Net joint(7);
+  backward(joint.loss(x, y));
+  // Networks are made here: the generator of at::manual_seed is shared by all threads.
+  std::vector<Net> nets;
+  for (int rank = 0; rank < size; ++rank) nets.emplace_back(rank == 0 ? 7 : 100 + rank);
+  std::mutex mutex;
+  const auto errors = on_threads(size, [&](Group& group) {
+    const Net& net = nets[static_cast<size_t>(group.rank())];
+    GradientReducer reducer(group, net.parameters, 0.0001);
+    const auto part = static_cast<int64_t>(group.rank());
+    const at::Tensor mine_x = x.chunk(size)[static_cast<size_t>(part)];
+    const at::Tensor mine_y = y.chunk(size)[static_cast<size_t>(part)];
+    for (int step = 0; step < 3; ++step) {
+      for (const at::Tensor& p : net.parameters) p.mutable_grad().reset();
+      // Two micro-batches: only the second one communicates.
+      const int64_t half = mine_x.size(0) / 2;
+      backward(net.loss(mine_x.narrow(0, 0, half), mine_y.narrow(0, 0, half)) / 2);
+      reducer.begin();
+      const at::Tensor loss =
+          net.loss(mine_x.narrow(0, half, half), mine_y.narrow(0, half, half)) / 2;
+      reducer.watch(loss);
+      backward(loss);
+    }
+    const std::lock_guard lock(mutex);
+    for (size_t i = 0; i < 4; ++i) {
+      const double scale = joint.parameters[i].grad().abs().max().item<double>();
+      const double worst =
+          (net.parameters[i].grad() - joint.parameters[i].grad()).abs().max().item<double>();
+      EXPECT_LT(worst, 4e-7 * scale + 1e-6) << "parameter " << i;
+    }
+  });
+  for (const std::string& error : errors) EXPECT_EQ(error, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, ReducerDist, testing::Values(2, 4));
+
+TEST(RendezvousDist, NobodyThereIsSaid) {
+  try {
+    Rendezvous::join("127.0.0.1", 1, std::chrono::seconds(1));
+    FAIL() << "joined";
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.message()).substr(0, 28), "no rank 0 at 127.0.0.1:1 (Th");
+    EXPECT_EQ(error.code(), Exit::kFailed);
+  }
+}
+
+TEST(RendezvousDist, LookDoesNotWait) {
+  const auto server = Rendezvous::serve("127.0.0.1");
+  const auto client = Rendezvous::join("127.0.0.1", server->port());
+  EXPECT_EQ(client->look("a"), std::nullopt);
+  server->set("a", "text");
+  EXPECT_EQ(client->look("a"), "text");
+  EXPECT_EQ(client->get("a", std::chrono::seconds(1)), "text");
+}
+
+}  // namespace
+}  // namespace xp::dist
