@@ -34,7 +34,8 @@ struct AveragingOptions {
            "exponential mean");
     v.field("first_epoch", &O::first_epoch,
             {.min = 1, .max = 1e6, .unit = "epochs", .only = "epochs swa"},
-            "first epoch that counts, by its number from 1");
+            "first epoch that counts, by its number from 1: the weights after it (epochs), or "
+            "before it (swa, as PaSST)");
     v.field("last_epoch", &O::last_epoch,
             {.min = 0, .max = 1e6, .unit = "epochs", .only = "epochs"},
             "last epoch that counts, included; 0 = the last of the training");

@@ -1,0 +1,110 @@
+// Every recipe that is shipped, and every variant of it.
+#include <set>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "core/base/files.h"
+#include "core/recipe/reference.h"
+#include "core/schema/load.h"
+#include "tests/testing/fixtures.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::schema {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// recipes/*/*.toml without the shared base files, whose names begin with '_'.
+std::vector<fs::path> shipped() {
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::recursive_directory_iterator(testing::source_dir() / "recipes")) {
+    const fs::path& path = entry.path();
+    if (path.extension() == ".toml" && path.filename().string().front() != '_') out.push_back(path);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+recipe::LoadOptions no_environment(std::vector<std::string> variants = {}) {
+  recipe::LoadOptions options;
+  options.variants = std::move(variants);
+  options.environment = [](const std::string&) { return std::optional<std::string>(); };
+  return options;
+}
+
+TEST(ShippedRecipes, AreAllThere) {
+  std::set<std::string> names;
+  for (const fs::path& path : shipped())
+    names.insert(path.parent_path().filename().string() + "/" + path.stem().string());
+  for (const char* name :
+       {"esc50/quickstart", "esc50/ast", "esc50/passt", "esc50/kfold", "esc50/tome_sweep",
+        "speechcommands/ast", "speechcommands/kd", "speechcommands/tome_sweep",
+        "speechcommands/ssast_finetune", "audioset/ast_balanced", "audioset/ast_full",
+        "audioset/passt", "audioset/mn", "audioset/ssast_pretrain", "audioset/ssast_finetune",
+        "audioset/kd", "audioset/tome_sweep", "audioset/patchout_sweep", "audioset/ensemble"}) {
+    EXPECT_EQ(names.count(name), 1u) << name;
+  }
+}
+
+TEST(ShippedRecipes, EveryVariantIsFineAndShowReproducesIt) {
+  testing::TempDir folder;
+  const fs::path shown = folder.path() / "shown.toml";
+  for (const fs::path& path : shipped()) {
+    SCOPED_TRACE(path.string());
+    const auto whole = load_recipe(path, no_environment());
+    std::vector<std::vector<std::string>> choices = {{}};
+    bool tiny = false;
+    for (const recipe::VariantInfo& variant : whole.variants()) {
+      EXPECT_NE(variant.help, "") << variant.name;
+      choices.push_back({variant.name});
+      tiny = tiny || variant.name == "tiny";
+    }
+    EXPECT_TRUE(tiny);
+    for (const auto& variants : choices) {
+      SCOPED_TRACE(variants.empty() ? "" : variants.front());
+      const auto recipe = load_recipe(path, no_environment(variants));
+      write_file_atomic(shown, recipe.show());
+      EXPECT_EQ(load_recipe(shown, no_environment()).canonical(), recipe.canonical());
+    }
+  }
+}
+
+TEST(ShippedRecipes, TinyNeedsNoPublishedWeights) {
+  for (const fs::path& path : shipped()) {
+    SCOPED_TRACE(path.string());
+    const auto recipe = load_recipe(path, no_environment({"tiny"}));
+    for (const recipe::Stage& stage : recipe.stages()) {
+      for (const recipe::Instance& instance : stage.instances) {
+        const recipe::Value* weights = instance.view.find("model", "weights");
+        const bool none = weights == nullptr || *weights == recipe::Value("none");
+        EXPECT_TRUE(none || instance.view.carried_from != "") << instance.name;
+        for (const std::string& checkpoint : instance.view.key_inputs("checkpoint").list) {
+          EXPECT_TRUE(recipe::parse_reference(checkpoint)) << checkpoint;
+        }
+      }
+    }
+  }
+}
+
+TEST(RecipeReference, IsCurrent) {
+  const std::string page = read_file(testing::source_dir() / "docs/recipe_reference.md");
+  EXPECT_EQ(page, recipe::reference_markdown(language()))
+      << "run: exp recipe schema --markdown > docs/recipe_reference.md";
+}
+
+TEST(DefaultRecipe, IsEvaluationOnlyInR) {
+  const auto recipe =
+      load_recipe(testing::source_dir() / "recipes/esc50/tome_sweep.toml", no_environment());
+  EXPECT_NO_THROW(recipe.check_settable("tome.r", "--param"));
+  recipe::LoadOptions other = no_environment();
+  other.overrides.push_back({"tome.r", "16", "--set"});
+  const auto merged = load_recipe(testing::source_dir() / "recipes/esc50/tome_sweep.toml", other);
+  const recipe::View& before = recipe.find_stage("train")->instances[0].view;
+  const recipe::View& after = merged.find_stage("train")->instances[0].view;
+  EXPECT_EQ(before.sections, after.sections);
+  EXPECT_NE(recipe.hash(), merged.hash());
+}
+
+}  // namespace
+}  // namespace xp::schema
