@@ -17,6 +17,7 @@
 #include "core/graph/stage.h"
 #include "core/schema/stage_options.h"
 #include "data/dataset.h"
+#include "data/export.h"
 #include "data/pipeline.h"
 
 namespace xp::data {
@@ -38,7 +39,7 @@ class Report {
            std::string_view source, std::string_view reason) {
     for (const std::string_view field : {set, id, split, source, reason}) {
       if (!text_.ends_with('\n')) text_ += ',';
-      text_ += quoted(field);
+      text_ += csv_field(field);
     }
     text_ += '\n';
     if (first_.size() < 3) first_.push_back(fmt::format("  {}: {}", id, reason));
@@ -54,16 +55,6 @@ class Report {
   }
 
  private:
-  static std::string quoted(std::string_view field) {
-    if (field.find_first_of(",\"\n\r") == std::string_view::npos) return std::string(field);
-    std::string out = "\"";
-    for (const char c : field) {
-      if (c == '"') out += '"';
-      out += c;
-    }
-    return out + '"';
-  }
-
   std::string text_ = "set,id,split,source,reason\n";
   std::vector<std::string> first_;
   int64_t count_ = 0;

@@ -1,4 +1,6 @@
 // Which clips are training, validation and test clips, by the recipe's words.
+#include "data/splits.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -40,14 +42,13 @@ Choice choose_fold(const schema::DatasetOptions& options, std::string_view name)
   return choice;
 }
 
-Choice choose(const ShardReader& shards, int64_t set, const schema::DatasetOptions& options,
+Choice choose(const std::vector<Split>& splits, bool folds, const schema::DatasetOptions& options,
               std::string_view role) {
   const std::string& name = wanted_name(options, role);
-  const auto& splits = shards.splits(set);
   Choice choice;
   choice.split.assign(splits.size(), false);
   if (name == "none" || name.empty()) return choice;
-  if (shards.has_folds(set)) return choose_fold(options, name);
+  if (folds) return choose_fold(options, name);
   bool found = false;
   for (size_t i = 0; i < splits.size(); ++i) {
     choice.split[i] = splits[i].name == name || splits[i].group == name;
@@ -77,8 +78,9 @@ std::vector<uint32_t> rows_of_split(const ShardReader& shards,
   XP_CHECK(shards.sets() == 1 + static_cast<int64_t>(options.also.size()),
            "the shards hold other sets than the options");
   for (int64_t set = 0; set < shards.sets(); ++set) {
-    choices.push_back(
-        choose(shards, set, set == 0 ? options : options.also[static_cast<size_t>(set - 1)], role));
+    const auto at = static_cast<size_t>(set);
+    choices.push_back(choose(shards.splits(set), shards.has_folds(set),
+                             set == 0 ? options : options.also[at - 1], role));
   }
   std::vector<uint32_t> rows;
   for (int64_t row = 0; row < shards.clips(); ++row) {
@@ -87,6 +89,21 @@ std::vector<uint32_t> rows_of_split(const ShardReader& shards,
     }
   }
   return rows;
+}
+
+std::vector<const Clip*> clips_of_split(const JoinedListing& joined,
+                                        const schema::DatasetOptions& options,
+                                        std::string_view role) {
+  std::vector<const Clip*> clips;
+  for (size_t set = 0; set < joined.sets.size(); ++set) {
+    const Listing& listing = joined.sets[set];
+    const Choice choice =
+        choose(listing.splits, listing.folds, set == 0 ? options : options.also[set - 1], role);
+    for (const Clip& clip : listing.clips) {
+      if (taken(choice, clip.split, clip.fold)) clips.push_back(&clip);
+    }
+  }
+  return clips;
 }
 
 }  // namespace xp::data

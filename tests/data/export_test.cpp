@@ -1,0 +1,106 @@
+#include "data/export.h"
+
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "core/base/files.h"
+#include "core/schema/dataset.h"
+#include "data/decode.h"
+#include "data/sets/ast_json.h"
+#include "data/verify.h"
+#include "tests/data/prepared.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::data {
+namespace {
+
+namespace fs = std::filesystem;
+using xp::testing::TempDir;
+
+TEST(Export, PngAndWav) {
+  const TempDir folder;
+  ops::Image image;
+  image.width = 3;
+  image.height = 2;
+  image.rgb.assign(18, 200);
+  write_png(folder / "a.png", image);
+  EXPECT_TRUE(read_file(folder / "a.png").starts_with("\x89PNG"));
+  const std::vector<float> wave = {0, 0.5F, -0.5F, 2.0F};
+  write_wav(folder / "a.wav", wave, 8000);
+  DecodeOptions options;
+  options.rate_hz = 8000;
+  options.shortest_s = 0;
+  const Wave back = Decoder(options).read(FileSource{(folder / "a.wav").string()});
+  ASSERT_EQ(back.samples.size(), 4U);
+  EXPECT_EQ(back.samples[1], 0.5F);
+  EXPECT_EQ(back.samples[3], 32767.0F / 32768);
+}
+
+TEST(Export, AstFilesAreReadBackAsTheSameSet) {
+  const TempDir folder;
+  const auto options = testing::synthetic(50, 0.2);
+  const JoinedListing joined = list_joined(options);
+  const AstFiles made = write_ast_files(joined, options, 16000, folder / "ast");
+  EXPECT_EQ(made.clips, 50);
+  EXPECT_EQ(made.decoded, 50);
+  EXPECT_EQ(made.files, (std::vector<std::string>{"train.json", "train_weight.csv", "val.json",
+                                                  "test.json", "class_labels_indices.csv"}));
+  auto json = schema::DatasetOptions::of_kind(schema::DatasetName::kJson);
+  json.labels = (folder / "ast/class_labels_indices.csv").string();
+  json.json_train = (folder / "ast/train.json").string();
+  json.json_val = (folder / "ast/val.json").string();
+  json.json_test = (folder / "ast/test.json").string();
+  const auto direct = testing::prepare_to(folder / "a", options);
+  const auto through = testing::prepare_to(folder / "b", json);
+  ASSERT_EQ(through->clips(), 50);
+  ASSERT_EQ(through->classes().size(), 10U);
+  const auto a = rows_of_split(*direct, options, "test");
+  const auto b = rows_of_split(*through, json, "test");
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(direct->id(a[i]), through->id(b[i]));
+    EXPECT_EQ(direct->labels().of(a[i])[0], through->labels().of(b[i])[0]);
+    std::vector<int16_t> x(3200);
+    std::vector<int16_t> y(3200);
+    direct->read_pcm(a[i], x);
+    through->read_pcm(b[i], y);
+    EXPECT_EQ(x, y);
+  }
+  const std::string weights = read_file(folder / "ast/train_weight.csv");
+  EXPECT_EQ(std::count(weights.begin(), weights.end(), '\n'), 30);
+  EXPECT_TRUE(weights.starts_with("332.2")) << weights;  // 1000 / (3 + 0.01)
+}
+
+TEST(Export, FilteredSegmentsKeepEveryOtherByte) {
+  const TempDir folder;
+  std::ofstream(folder / "a.csv", std::ios::binary)
+      << "# one\n# YTID, ..\n-a, 0, 1, \"/m/x,/m/y\"\r\nb, 0, 1, \"/m/x\"\nc, 0, 1, \"/m/x\"";
+  EXPECT_EQ(write_filtered_segments(folder / "a.csv", {"b", "zz"}, folder / "sub/b.csv"), 1);
+  EXPECT_EQ(read_file(folder / "sub/b.csv"),
+            "# one\n# YTID, ..\n-a, 0, 1, \"/m/x,/m/y\"\r\nc, 0, 1, \"/m/x\"");
+}
+
+TEST(Verify, NamesEveryDamagedClip) {
+  const TempDir folder;
+  testing::prepare_to(folder.path(), testing::synthetic(30, 0.2));
+  const auto count = [](int64_t, int64_t) {};
+  EXPECT_TRUE(verify(folder.path(), 2, count).faults.empty());
+  const fs::path shard = folder / "shard-00000.h5";
+  const auto size = static_cast<std::streamoff>(fs::file_size(shard));
+  std::fstream out(shard, std::ios::in | std::ios::out | std::ios::binary);
+  for (const std::streamoff back : {100, 5 * 6400}) {
+    out.seekp(size - back);
+    out.put('\x7F');
+  }
+  out.close();
+  const Verified verified = verify(folder.path(), 2, count);
+  EXPECT_EQ(verified.clips, 30);
+  ASSERT_EQ(verified.faults.size(), 2U);
+  EXPECT_TRUE(
+      verified.faults[1].starts_with(shard.string() + ": clip 'synthetic-000029' is damaged"))
+      << verified.faults[1];
+}
+
+}  // namespace
+}  // namespace xp::data
