@@ -85,7 +85,9 @@ std::string source_of(const recipe::Recipe& recipe, const std::string& key) {
   try {
     const std::vector<recipe::Setting> settings = recipe.explain(key);
     for (auto it = settings.rbegin(); it != settings.rend(); ++it) {
-      if (it->dropped) continue;
+      // A stage's `with` is told under its own key.
+      const bool of_stage = it->layer.starts_with("stages.") && !key.starts_with("stages.");
+      if (it->dropped || of_stage) continue;
       if (it->place.file.empty()) return it->layer;
       return it->place.line == 0
                  ? it->place.file

@@ -212,6 +212,7 @@ void hash_all(Scan& scan, const fs::path& root, const InputDigests::Progress& pr
       ++done;
     }
   };
+  if (progress && !scan.to_hash.empty()) progress(0, scan.to_hash.size());
   const size_t wanted = std::min<size_t>(std::max(1U, std::thread::hardware_concurrency()), 16);
   std::vector<std::thread> threads;
   for (size_t i = 0; i < std::min(wanted, scan.to_hash.size()); ++i) threads.emplace_back(work);

@@ -1,0 +1,319 @@
+// `exp run` with stages that only pretend: planning, the tracker, going on, the summary.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/progress.h"
+#include "core/base/stop.h"
+#include "core/cli/command.h"
+#include "core/cli/run_execute.h"
+#include "core/cli/workspace.h"
+#include "tests/testing/shell.h"
+#include "tests/testing/temp_dir.h"
+#include "tracker/query.h"
+#include "tracker/run_sink.h"
+
+namespace xp::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kRecipe = R"(
+experiment = { name = "pretend", tags = ["small"], seed = 3 }
+dataset = { name = "synthetic", clips = 40, classes = 4 }
+frontend = { kind = "kaldi", frames = 128 }
+model.arch = "ast-nano"
+train = { epochs = 1, batch_size = 8 }
+optimiser.lr = 1e-3
+tome.r = 2
+stages.train = { do = "train", with = { tome.r = 0 } }
+stages.eval = { do = "evaluate", checkpoint = "${stages.train.last}" }
+)";
+
+// Writes a file and a few numbers.
+class Pretender : public graph::Runner {
+ public:
+  void run(const graph::Node& node, graph::StageContext& context) override {
+    ran.push_back(node.name);
+    before(node, context);
+    std::ofstream(context.output / "out.txt") << node.key;
+    if (node.kind == "train") {
+      const auto loss = context.sink->metric("train.loss", tracker::Unit::kNone);
+      for (int step = 1; step <= 3; ++step) context.sink->log(loss, step, 1.0 / step);
+    }
+    if (node.kind == "evaluate") {
+      context.sink->summary("mAP", 0.5, tracker::Unit::kFraction);
+      context.sink->summary("mAP_lo", 0.4512, tracker::Unit::kFraction);
+      context.sink->summary("mAP_hi", 0.5544, tracker::Unit::kFraction);
+    }
+  }
+  std::vector<std::string> ran;
+  std::function<void(const graph::Node&, graph::StageContext&)> before =
+      [](const graph::Node&, graph::StageContext&) {};
+};
+
+class RunCommandTest : public ::testing::Test {
+ protected:
+  RunCommandTest() : start_(fs::current_path()) {
+    set_progress_enabled(false);
+    fs::current_path(dir_.path());
+    std::ofstream("exp.toml") << "default_recipe = \"recipe.toml\"\n[runtime]\nthreads = 2\n";
+    std::ofstream("recipe.toml") << kRecipe;
+    session_.arguments = {"run", "recipe.toml"};
+  }
+  ~RunCommandTest() override {
+    request_stop(StopReason::kNone);
+    fs::current_path(start_);
+  }
+
+  int run() {
+    ::testing::internal::CaptureStdout();
+    int code = -1;
+    try {
+      code = execute_run(arguments_, plan_run(arguments_, session_), session_, runner_,
+                         {"libtorch=2.11.0"});
+    } catch (...) {
+      printed_ = ::testing::internal::GetCapturedStdout();
+      throw;
+    }
+    printed_ = ::testing::internal::GetCapturedStdout();
+    return code;
+  }
+  tracker::Query query() { return tracker::Query(dir_ / ".exp"); }
+  std::vector<tracker::RunInfo> runs() { return query().runs({}); }
+
+  testing::TempDir dir_;
+  fs::path start_;
+  Session session_;
+  RunArguments arguments_;
+  Pretender runner_;
+  std::string printed_;
+};
+
+using Names = std::vector<std::string>;
+
+TEST_F(RunCommandTest, RunsAndRecords) {
+  EXPECT_EQ(run(), 0);
+  EXPECT_EQ(runner_.ran, (Names{"prepare", "train", "eval"}));
+  ASSERT_EQ(runs().size(), 1U);
+  const tracker::RunInfo info = runs()[0];
+  EXPECT_EQ(info.name, "pretend");
+  EXPECT_EQ(info.status, tracker::Status::kDone);
+  EXPECT_EQ(info.tags, Names{"small"});
+  EXPECT_EQ(info.attempts, 1);
+  EXPECT_EQ(tracker::to_text(info.params.at("tome.r")), "2");
+  EXPECT_EQ(tracker::to_text(info.params.at("stages.train.with.tome.r")), "0");
+  EXPECT_EQ(tracker::to_text(info.params.at("experiment.seed")), "3");
+  EXPECT_EQ(tracker::to_text(info.params.at("tome.prop_attn")), "true") << "defaults as well";
+  EXPECT_EQ(info.params.count("pretrain.masked"), 0U) << "no stage reads it";
+  EXPECT_EQ(info.metrics.at("eval.mAP").last, 0.5);
+  EXPECT_EQ(info.metrics.at("train.train.loss").n, 3);
+  const tracker::RunDetail detail = query().detail(info.uid);
+  EXPECT_NE(detail.sources.at("tome.r").find("recipe.toml:8:"), std::string::npos)
+      << detail.sources.at("tome.r");
+  EXPECT_EQ(detail.sources.at("tome.prop_attn"), "default");
+  EXPECT_EQ(detail.stages.size(), 3U);
+}
+
+TEST_F(RunCommandTest, SummarySaysWhatCameOut) {
+  run();
+  EXPECT_NE(printed_.find("mAP 0.5 [0.4512, 0.5544]"), std::string::npos) << printed_;
+  const std::string uid = runs()[0].uid;
+  EXPECT_TRUE(printed_.ends_with("look further: exp show " + uid + ", or exp report " + uid + "\n"))
+      << printed_;
+  session_.json = true;
+  arguments_.fresh = true;
+  run();
+  const auto json = nlohmann::json::parse(printed_);
+  EXPECT_EQ(json["code"], 0);
+  EXPECT_EQ(json["stages"][2]["result"], "cached");
+  EXPECT_EQ(json["stages"][2]["metrics"]["mAP"], 0.5);
+}
+
+TEST_F(RunCommandTest, ASecondRunUsesTheCacheAndHasItsNumbers) {
+  run();
+  EXPECT_EQ(run(), 0);
+  EXPECT_EQ(runner_.ran.size(), 3U);
+  ASSERT_EQ(runs().size(), 2U) << "a run that ended well is not gone on with";
+  for (const tracker::RunInfo& info : runs()) {
+    EXPECT_EQ(info.status, tracker::Status::kDone);
+    EXPECT_EQ(info.metrics.at("eval.mAP").last, 0.5);
+  }
+  const std::string first = runs()[1].uid, second = runs()[0].uid;
+  EXPECT_FALSE(query().curve(first, "train.train.loss").reused);
+  EXPECT_TRUE(query().curve(second, "train.train.loss").reused);
+  EXPECT_EQ(query().curve(second, "train.train.loss").points.size(), 3U);
+}
+
+TEST_F(RunCommandTest, AFailedRunGoesOnAsItsNextAttempt) {
+  runner_.before = [](const graph::Node& node, graph::StageContext&) {
+    if (node.kind == "evaluate") throw Error("out of luck", Exit::kFailed);
+  };
+  EXPECT_EQ(run(), 1);
+  EXPECT_NE(printed_.find("stage eval failed: out of luck\nwhat is done is kept; the same command "
+                          "goes on from here\n"),
+            std::string::npos)
+      << printed_;
+  EXPECT_EQ(runs()[0].status, tracker::Status::kFailed);
+  EXPECT_EQ(runs()[0].error, "out of luck");
+  EXPECT_EQ(runs()[0].where, "stage eval");
+  runner_.before = [](const graph::Node&, graph::StageContext&) {};
+  EXPECT_EQ(run(), 0);
+  EXPECT_EQ(runner_.ran, (Names{"prepare", "train", "eval", "eval"}));
+  ASSERT_EQ(runs().size(), 1U);
+  EXPECT_EQ(runs()[0].attempts, 2);
+  EXPECT_EQ(runs()[0].status, tracker::Status::kDone);
+  EXPECT_EQ(runs()[0].metrics.at("train.train.loss").n, 3);
+}
+
+TEST_F(RunCommandTest, NewStartsAnother) {
+  runner_.before = [](const graph::Node&, graph::StageContext&) {
+    throw Error("no", Exit::kFailed);
+  };
+  run();
+  arguments_.fresh = true;
+  run();
+  EXPECT_EQ(runs().size(), 2U);
+}
+
+TEST_F(RunCommandTest, StopSignalsGiveTheirExitCodes) {
+  struct Case {
+    StopReason reason;
+    int code;
+    tracker::Status status;
+  };
+  const Case cases[] = {{StopReason::kInterrupted, 130, tracker::Status::kInterrupted},
+                        {StopReason::kPreempted, 75, tracker::Status::kPreempted}};
+  for (const Case& c : cases) {
+    runner_.before = [&c](const graph::Node& node, graph::StageContext& context) {
+      if (node.kind != "train") return;
+      request_stop(c.reason);
+      throw Stopped(context.stop_requested());
+    };
+    EXPECT_EQ(run(), c.code);
+    request_stop(StopReason::kNone);
+    EXPECT_EQ(runs()[0].status, c.status);
+  }
+  EXPECT_EQ(runs().size(), 1U) << "the second was an attempt of the first";
+}
+
+TEST_F(RunCommandTest, CheckAndOverfitLeaveNoRun) {
+  arguments_.check = true;
+  EXPECT_EQ(run(), 0);
+  arguments_.check = false;
+  arguments_.overfit = 8;
+  runner_.before = [](const graph::Node&, graph::StageContext& context) {
+    EXPECT_EQ(context.overfit_clips, 8);
+  };
+  EXPECT_EQ(run(), 0);
+  EXPECT_FALSE(fs::exists(".exp/runs") && !fs::is_empty(".exp/runs"));
+  EXPECT_FALSE(fs::exists(".exp/cache/train"));
+}
+
+TEST_F(RunCommandTest, UntilMakesOnlyWhatIsNeeded) {
+  arguments_.request.until = "train";
+  EXPECT_EQ(run(), 0);
+  EXPECT_EQ(runner_.ran, (Names{"prepare", "train"}));
+}
+
+TEST_F(RunCommandTest, GcKeepsWhatRunsUse) {
+  run();
+  EXPECT_EQ(
+      testing::shell(fmt::format("cd '{}' && {}/exp gc", dir_.path().string(), XP_BIN_DIR)).text,
+      "removed: 0 B in 0 items\n");
+  fs::remove_all(".exp/runs");
+  const std::string said =
+      testing::shell(fmt::format("cd '{}' && {}/exp gc", dir_.path().string(), XP_BIN_DIR)).text;
+  EXPECT_NE(said.find("made for stage train\n"), std::string::npos) << said;
+  EXPECT_NE(said.find(" in 3 items\n"), std::string::npos) << said;
+  run();
+  EXPECT_EQ(runner_.ran.size(), 6U);
+}
+
+TEST_F(RunCommandTest, DryRunSaysWhatAndWhy) {
+  run();
+  const auto shell = [&](const std::string& arguments) {
+    return testing::shell(
+        fmt::format("cd '{}' && {}/exp {} -q", dir_.path().string(), XP_BIN_DIR, arguments));
+  };
+  const auto same = shell("run --dry-run");
+  EXPECT_EQ(same.code, 0);
+  EXPECT_EQ(same.text.find("will run"), std::string::npos) << same.text;
+  const auto changed = shell("run --dry-run --set tome.r=4");
+  EXPECT_NE(changed.text.find("eval     evaluate  will run"), std::string::npos) << changed.text;
+  EXPECT_NE(changed.text.find("tome.r 2 -> 4\n"), std::string::npos) << changed.text;
+  EXPECT_EQ(changed.text, shell("recipe plan --set tome.r=4").text);
+}
+
+TEST_F(RunCommandTest, QueueKeepsTheRecipeAsItWas) {
+  const auto shell = [&](const std::string& arguments) {
+    return testing::shell(
+        fmt::format("cd '{}' && {}/exp {} -q", dir_.path().string(), XP_BIN_DIR, arguments));
+  };
+  EXPECT_EQ(shell("queue").text, "the queue is empty\n");
+  const auto queued = shell("run --queue --until train --set tome.r=6");
+  EXPECT_EQ(queued.code, 0) << queued.text;
+  ASSERT_EQ(runs().size(), 1U);
+  const std::string uid = runs()[0].uid;
+  EXPECT_EQ(queued.text, "queued as " + uid + "; `exp queue` works it off\n");
+  EXPECT_EQ(runs()[0].status, tracker::Status::kQueued);
+  EXPECT_EQ(read_file(dir_ / ".exp/runs" / uid / "queue.json"),
+            "{\"flags\":[\"--until\",\"train\"]}\n");
+  std::ofstream("recipe.toml") << "edited since";
+  arguments_.recipe = (dir_ / ".exp/runs" / uid / "queued.toml").string();
+  arguments_.run = uid;
+  EXPECT_EQ(run(), 0);
+  ASSERT_EQ(runs().size(), 1U);
+  EXPECT_EQ(runs()[0].status, tracker::Status::kDone);
+  EXPECT_EQ(tracker::to_text(runs()[0].params.at("tome.r")), "6");
+  EXPECT_EQ(shell("queue").text, "the queue is empty\n");
+}
+
+TEST(WorkspaceFile, FaultsAreShownWithTheirPlace) {
+  struct Case {
+    const char* text;
+    const char* want;
+  };
+  const Case cases[] = {
+      {"[runtime]\nthreds = 2\n",
+       "exp.toml:2:1: unknown key 'threds' in [runtime]; did you mean 'threads'?\n  threds = 2\n  "
+       "^"},
+      {"[runtime]\nthreads = 0\n", "runtime.threads must be an integer of at least 1"},
+      {"default_recipe = 3\n", "default_recipe must be a string"},
+      {"colour = \"red\"\n",
+       "unknown key 'colour'; exp.toml has default_recipe, [runtime], [data], [executor] and "
+       "[hooks]"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.text);
+    const testing::TempDir dir;
+    std::ofstream(dir / "exp.toml") << c.text;
+    const auto said = testing::shell(
+        fmt::format("cd '{}' && NO_COLOR=1 {}/exp gc", dir.path().string(), XP_BIN_DIR));
+    EXPECT_EQ(said.code, 2);
+    EXPECT_NE(said.text.find(c.want), std::string::npos) << said.text;
+  }
+}
+
+TEST(WorkspaceFile, Devices) {
+  EXPECT_EQ(parse_devices(""), Names{});
+  EXPECT_EQ(parse_devices("cpu"), Names{"cpu"});
+  EXPECT_EQ(parse_devices("cpu:2"), (Names{"cpu:0", "cpu:1"}));
+  for (const char* text :
+       {"x", "cpu:", "cpu:0", "gpu:", "gpu:a", "-1", "0", "gpu:1000", "cpu:2,3"}) {
+    SCOPED_TRACE(text);
+    EXPECT_THROW(parse_devices(text), Error);
+  }
+}
+
+}  // namespace
+}  // namespace xp::cli
