@@ -142,6 +142,12 @@ void Store::remove(std::string_view uid) {
   const auto lock = FileLock::try_acquire(folder / "lock");
   if (!lock)
     throw Error(fmt::format("run {} is running{}; `exp stop {}` ends it", uid, owner(folder), uid));
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    // What a killed `exp rm` left.
+    if (entry.path().filename().string().starts_with("removed-"))
+      fs::remove_all(entry.path(), ignored);
+  }
   // Out of sight at once, so that nobody meets a half-removed run.
   const fs::path aside = folder_ / fmt::format("removed-{}", make_ulid());
   fs::rename(folder, aside);

@@ -5,6 +5,7 @@
 #include "core/cli/command.h"
 #include "core/cli/workspace.h"
 #include "core/graph/uses.h"
+#include "tracker/objects.h"
 
 namespace xp::cli {
 namespace {
@@ -25,14 +26,22 @@ class Gc final : public Command {
   void declare(CLI::App& app) override {
     app.add_flag("--dry-run", dry_run_, "say what would be removed");
     app.footer(
-        "Removes cached stages that no run, sweep or queued run refers to.\n\nExamples:\n  exp gc "
+        "Removes cached stages and artifacts that no run, sweep or queued run refers "
+        "to.\n\nExamples:\n  exp gc "
         "--dry-run\n  exp gc\n");
   }
 
   int run(Session& session) override {
     const Workspace workspace = load_workspace(session);
-    const auto garbage = graph::collect_garbage(graph::Cache(workspace.cache),
-                                                workspace.exp_folder() / "runs", !dry_run_);
+    auto garbage = graph::collect_garbage(graph::Cache(workspace.cache),
+                                          workspace.exp_folder() / "runs", !dry_run_);
+    for (const auto& object : tracker::unreferenced_objects(workspace.exp_folder())) {
+      if (!dry_run_) std::filesystem::remove(object.path);
+      const std::string digest =
+          object.path.parent_path().filename().string() + object.path.filename().string();
+      garbage.push_back(
+          {object.path, "artifact " + digest.substr(0, 12), static_cast<uint64_t>(object.bytes)});
+    }
     if (session.json) {
       print_json(garbage);
       return 0;

@@ -22,6 +22,7 @@ std::unique_ptr<tracker::Run> open_run(const RunArguments& arguments, const Plan
   const tracker::NewRun fresh = new_run(planned, session);
   tracker::RunOptions options;
   options.versions = versions;
+  options.capture = true;
   std::optional<std::string> uid;
   if (!arguments.run.empty()) {
     uid = arguments.run;

@@ -159,7 +159,7 @@ void RunRecorder::attach(const graph::Node& node, const std::filesystem::path& f
                          bool made_now) {
   bars_.erase(node.name);
   log::info("{}: {}", node.name, made_now ? "done" : "cached");
-  if (run_ != nullptr && !made_now) run_->attach_stage(node.name, node.kind, node.key, folder);
+  if (run_ != nullptr) run_->attach_stage(node.name, node.kind, node.key, folder);
 }
 
 void RunRecorder::say(const graph::Node& node, std::string_view line) {
