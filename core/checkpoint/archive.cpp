@@ -70,7 +70,11 @@ std::optional<int64_t> byte_count(const std::vector<int64_t>& shape, Dtype dtype
 }
 
 Archive Archive::open(const std::filesystem::path& file, const Limits& limits) {
-  const MappedFile mapped = MappedFile::open(file);
+  return read_any(file, MappedFile::open(file), limits);
+}
+
+Archive read_any(const std::filesystem::path& file, const MappedFile& mapped,
+                 const Limits& limits) {
   if (looks_like_zip(mapped.bytes)) return read_torch_zip(file, mapped, limits);
   if (looks_like_legacy_torch(mapped.bytes)) return read_torch_legacy(file, mapped, limits);
   if (looks_like_safetensors(mapped.bytes)) return read_safetensors(file, mapped, limits);

@@ -21,6 +21,9 @@ namespace xp::checkpoint {
 /// more.
 std::optional<int64_t> byte_count(const std::vector<int64_t>& shape, Dtype dtype);
 
+/// Archive::open on bytes that are in memory already; `file` names them in messages.
+Archive read_any(const std::filesystem::path& file, const MappedFile& mapped, const Limits& limits);
+
 bool looks_like_safetensors(std::span<const std::byte> bytes);
 bool looks_like_zip(std::span<const std::byte> bytes);
 bool looks_like_legacy_torch(std::span<const std::byte> bytes);

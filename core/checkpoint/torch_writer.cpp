@@ -185,7 +185,8 @@ void Archive::write_torch(const std::filesystem::path& file, std::string_view wr
     pickle.set_items();
   }
   if (!wrapper.empty()) {
-    for (const auto& [key, value] : nested(metadata_).items()) {
+    const json tree = nested(metadata_);
+    for (const auto& [key, value] : tree.items()) {
       pickle.text(key);
       pickle.value(value);
     }

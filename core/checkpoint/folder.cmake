@@ -1,0 +1,5 @@
+if(XP_FUZZ)
+  add_executable(archive_fuzz ${CMAKE_SOURCE_DIR}/core/checkpoint/fuzz/archive_fuzz.cpp)
+  target_link_libraries(archive_fuzz PRIVATE exp::checkpoint xp_warnings)
+  target_link_options(archive_fuzz PRIVATE -fsanitize=fuzzer)
+endif()
