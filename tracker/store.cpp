@@ -1,12 +1,11 @@
 #include "tracker/store.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "core/base/clock.h"
 #include "core/base/files.h"
 #include "tracker/inbox.h"
+#include "tracker/index.h"
 #include "tracker/make_run.h"
 #include "tracker/run_db.h"
 #include "tracker/schema.h"
@@ -77,24 +76,16 @@ std::unique_ptr<Run> Store::resume(std::string_view uid, const NewRun& run,
 }
 
 std::optional<std::string> Store::unfinished(std::string_view recipe_hash) const {
-  std::vector<std::string> uids;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(folder_ / "runs", none))
-    uids.push_back(entry.path().filename());
-  std::sort(uids.rbegin(), uids.rend());  // ULIDs sort by time: newest first
-  for (const std::string& uid : uids) {
-    try {
-      const sql::Database db = sql::Database::read(run_folder(uid) / "run.db", kRunSchema);
-      auto row = db.prepare(
-          "SELECT (SELECT state FROM attempt ORDER BY k DESC LIMIT 1) FROM run WHERE "
-          "recipe_hash=?");
-      row.query(recipe_hash);
-      if (!row.step()) continue;
-      if (row.text_view(0) == "done") return std::nullopt;
-      if (FileLock::try_acquire(run_folder(uid) / "lock")) return uid;
-    } catch (const Error&) {
-      continue;  // a broken run is nobody's to go on with
-    }
+  if (!fs::is_directory(folder_)) return std::nullopt;
+  Index index(folder_);
+  index.refresh();
+  auto rows = index.db().prepare(
+      "SELECT uid, status FROM run WHERE recipe_hash=? AND status NOT IN ('queued', 'broken') "
+      "ORDER BY uid DESC");
+  rows.query(recipe_hash);
+  while (rows.step()) {
+    if (rows.text_view(1) == "done") return std::nullopt;
+    if (FileLock::try_acquire(run_folder(rows.text(0)) / "lock")) return rows.text(0);
   }
   return std::nullopt;
 }
