@@ -1,0 +1,240 @@
+#include "core/train/optimiser.h"
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/grad_mode.h>
+
+#include "core/base/error.h"
+#include "core/model/model.h"
+
+namespace xp::train {
+namespace {
+
+bool has_decay(const Trained& tensor) {
+  if (tensor.tensor.dim() <= 1) return false;
+  for (const char* part : {"token", "pos_embed", "mask_embed", "position"})
+    if (tensor.name.find(part) != std::string::npos) return false;
+  return true;
+}
+
+}  // namespace
+
+std::vector<Trained> trained(const model::Model& model) {
+  std::vector<Trained> tensors;
+  for (const model::NamedTensor& named : model.parameters()) {
+    if (!named.tensor.requires_grad()) continue;
+    const model::Placement place = model.placement(named.name);
+    tensors.push_back({named.name, named.tensor, place.layer, place.head});
+  }
+  return tensors;
+}
+
+std::vector<Group> make_groups(const schema::OptimiserOptions& options,
+                               const std::vector<Trained>& tensors, int64_t layers) {
+  const bool by_layer = options.layer_decay != 1;
+  const bool by_head = options.head_lr_factor != 1;
+  const bool by_decay = !options.decay_norm_bias && options.weight_decay > 0;
+  std::vector<Group> groups;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Trained& tensor = tensors[i];
+    Group group;
+    if (by_head && tensor.head) {
+      group.name = "head";
+      group.lr_factor = options.head_lr_factor;
+    }
+    if (by_layer) {
+      if (group.name.empty()) group.name = fmt::format("layer{}", tensor.layer);
+      group.lr_factor *=
+          std::pow(options.layer_decay, static_cast<double>(layers - 1 - tensor.layer));
+    }
+    if (group.name.empty()) group.name = by_head ? "body" : "all";
+    group.weight_decay = options.weight_decay;
+    if (by_decay && !has_decay(tensor)) {
+      group.name += ", no decay";
+      group.weight_decay = 0;
+    }
+    size_t found = 0;
+    while (found < groups.size() && groups[found].name != group.name) ++found;
+    if (found == groups.size()) groups.push_back(group);
+    groups[found].members.push_back(i);
+  }
+  return groups;
+}
+
+Optimiser::Optimiser(const schema::OptimiserOptions& options, std::vector<Trained> tensors,
+                     int64_t layers)
+    : options_(options),
+      tensors_(std::move(tensors)),
+      groups_(make_groups(options_, tensors_, layers)),
+      moments_(tensors_.size()) {
+  XP_CHECK(options_.betas.size() == 2, "optimiser.betas are two numbers");
+}
+
+void Optimiser::make_moments(size_t index) {
+  Moments& moments = moments_[index];
+  const at::Tensor& tensor = tensors_[index].tensor;
+  moments.first = at::zeros_like(tensor, at::MemoryFormat::Preserve).detach();
+  if (options_.kind == schema::OptimiserKind::kSgd) return;
+  moments.second = at::zeros_like(moments.first);
+  // The fused kernels read the step from a float tensor beside the parameter.
+  moments.step = at::zeros({}, tensor.options().dtype(at::kFloat).requires_grad(false));
+}
+
+void Optimiser::step(double lr) {
+  const at::NoGradGuard no_grad;
+  for (const Group& group : groups_) {
+    if (options_.kind == schema::OptimiserKind::kSgd)
+      step_sgd(group, lr * group.lr_factor);
+    else
+      step_adam(group, lr * group.lr_factor);
+  }
+}
+
+void Optimiser::step_adam(const Group& group, double lr) {
+  std::vector<at::Tensor> weights, gradients, first, second, steps;
+  for (const size_t i : group.members) {
+    const at::Tensor& gradient = tensors_[i].tensor.grad();
+    if (!gradient.defined()) continue;
+    if (!moments_[i].first.defined()) make_moments(i);
+    weights.push_back(tensors_[i].tensor);
+    gradients.push_back(gradient);
+    first.push_back(moments_[i].first);
+    second.push_back(moments_[i].second);
+    steps.push_back(moments_[i].step);
+  }
+  if (weights.empty()) return;
+  at::_foreach_add_(steps, 1);
+  const auto& o = options_;
+  const bool adam = o.kind == schema::OptimiserKind::kAdam;
+  if (adam)
+    at::_fused_adam_(weights, gradients, first, second, {}, steps, lr, o.betas[0], o.betas[1],
+                     group.weight_decay, o.eps, false, false);
+  else
+    at::_fused_adamw_(weights, gradients, first, second, {}, steps, lr, o.betas[0], o.betas[1],
+                      group.weight_decay, o.eps, false, false);
+}
+
+void Optimiser::step_sgd(const Group& group, double lr) {
+  // The first momentum of a tensor is its gradient itself, so new tensors take a step of their own.
+  for (const bool fresh : {false, true}) {
+    std::vector<at::Tensor> weights, gradients, momenta;
+    for (const size_t i : group.members) {
+      const at::Tensor& gradient = tensors_[i].tensor.grad();
+      const bool is_fresh = options_.momentum != 0 && !moments_[i].first.defined();
+      if (!gradient.defined() || is_fresh != fresh) continue;
+      weights.push_back(tensors_[i].tensor);
+      gradients.push_back(gradient);
+      if (options_.momentum == 0) continue;
+      if (fresh) make_moments(i);
+      momenta.push_back(moments_[i].first);
+    }
+    if (weights.empty()) continue;
+    at::_fused_sgd_(weights, gradients, momenta, group.weight_decay, options_.momentum, lr, 0,
+                    false, false, fresh);
+  }
+}
+
+void Optimiser::zero_grad() {
+  for (const Trained& tensor : tensors_) tensor.tensor.mutable_grad().reset();
+}
+
+std::vector<at::Tensor> Optimiser::gradients() const {
+  std::vector<at::Tensor> found;
+  for (const Trained& tensor : tensors_)
+    if (tensor.tensor.grad().defined()) found.push_back(tensor.tensor.grad());
+  return found;
+}
+
+double Optimiser::clip(double max_norm) {
+  const at::NoGradGuard no_grad;
+  const std::vector<at::Tensor> all = gradients();
+  if (all.empty()) return 0;
+  const at::Tensor norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(all, 2)));
+  at::_foreach_mul_(all, (max_norm / (norm + 1e-6)).clamp_max(1.0));
+  return norm.item<double>();
+}
+
+std::vector<double> Optimiser::gradient_norms() const {
+  const at::NoGradGuard no_grad;
+  std::vector<double> norms;
+  for (const Group& group : groups_) {
+    std::vector<at::Tensor> found;
+    for (const size_t i : group.members)
+      if (tensors_[i].tensor.grad().defined()) found.push_back(tensors_[i].tensor.grad());
+    norms.push_back(
+        found.empty()
+            ? 0.0
+            : at::linalg_vector_norm(at::stack(at::_foreach_norm(found, 2))).item<double>());
+  }
+  return norms;
+}
+
+bool Optimiser::gradients_finite() const {
+  double sum = 0;
+  for (const double norm : gradient_norms()) sum += norm;
+  return std::isfinite(sum);
+}
+
+State Optimiser::state() const {
+  State state;
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    const Moments& moments = moments_[i];
+    if (!moments.first.defined()) continue;
+    state.tensors["first/" + tensors_[i].name] = moments.first;
+    if (!moments.second.defined()) continue;
+    state.tensors["second/" + tensors_[i].name] = moments.second;
+    state.tensors["step/" + tensors_[i].name] = moments.step;
+  }
+  return state;
+}
+
+void Optimiser::load(const State& state) {
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    const std::string& name = tensors_[i].name;
+    moments_[i] = {};
+    if (state.tensors.count("first/" + name) == 0) continue;
+    make_moments(i);
+    copy_into(moments_[i].first, state.tensor("first/" + name), name);
+    if (!moments_[i].second.defined()) continue;
+    copy_into(moments_[i].second, state.tensor("second/" + name), name);
+    copy_into(moments_[i].step, state.tensor("step/" + name), name);
+  }
+}
+
+bool LossScale::unscale(const std::vector<Trained>& tensors) {
+  if (!on_) return true;
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> gradients;
+  for (const Trained& tensor : tensors)
+    if (tensor.tensor.grad().defined()) gradients.push_back(tensor.tensor.grad());
+  if (gradients.empty()) return true;
+  at::Tensor bad = at::zeros({1}, gradients[0].options().dtype(at::kFloat));
+  const at::Tensor inverse = at::full({1}, 1 / scale_, bad.options());
+  at::_amp_foreach_non_finite_check_and_unscale_(gradients, bad, inverse);
+  if (bad.item<float>() != 0) {
+    scale_ = std::max(1.0, scale_ / 2);
+    good_ = 0;
+    return false;
+  }
+  if (++good_ >= 2000) {
+    scale_ *= 2;
+    good_ = 0;
+  }
+  return true;
+}
+
+State LossScale::state() const {
+  State state;
+  state.facts["scale"] = scale_;
+  state.facts["good"] = good_;
+  return state;
+}
+
+void LossScale::load(const State& state) {
+  scale_ = state.number("scale");
+  good_ = state.integer("good");
+}
+
+}  // namespace xp::train
