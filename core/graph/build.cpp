@@ -7,9 +7,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
-#include "core/base/files.h"
+#include "core/graph/listed_files.h"
 #include "core/recipe/options_io.h"
 #include "core/recipe/recipe.h"
 #include "core/schema/stage_options.h"
@@ -32,7 +31,6 @@ struct Built {
   std::vector<recipe::InputUse> uses;
   std::shared_ptr<const schema::PrepareOptions> shards;  // that it reads; null for none
   std::string dataset;                                   // dataset.name; "" without
-  std::string root;                                      // dataset.root
 };
 
 void resolve_precision(schema::Precision& precision, const Target& target) {
@@ -52,7 +50,6 @@ Built describe(std::shared_ptr<Options> options) {
   out.uses = recipe::inputs_of(*options);
   if constexpr (requires { options->dataset; }) {
     out.dataset = recipe::enum_name(options->dataset.name);
-    out.root = options->dataset.root;
     if constexpr (!std::is_same_v<Options, schema::PrepareOptions>) {
       out.shards = std::make_shared<const schema::PrepareOptions>(
           schema::PrepareOptions::for_reader(options->dataset, options->frontend));
@@ -93,26 +90,17 @@ std::string role_of(const std::string& key) {
 }
 
 bool is_list_file(const std::string& key) {
-  return key.find("dataset.") == 0 && key.find("json_") != std::string::npos;
+  return key.starts_with("dataset.") && key.find(".json_") != std::string::npos;
 }
 
-// The "wav" of every entry of an AST data JSON. A file that is not JSON lists nothing: reading the
-// set says why.
-std::vector<fs::path> listed_files(const fs::path& file, const std::string& root) {
-  std::vector<fs::path> out;
-  const fs::path base = root.empty() ? file.parent_path() : fs::path(root);
-  bool is_wav = false;
-  const auto callback = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
-    if (event == nlohmann::json::parse_event_t::key) is_wav = value == "wav";
-    if (event == nlohmann::json::parse_event_t::value && is_wav && value.is_string()) {
-      const fs::path wav = value.get<std::string>();
-      out.push_back(wav.is_absolute() ? wav : base / wav);
-    }
-    return true;
-  };
-  const nlohmann::json whole = nlohmann::json::parse(read_file(file), callback, false, true);
-  if (whole.is_discarded()) out.clear();
-  return out;
+// The folder that relative paths of a list are in: the root of the same set, else the list's own
+// folder.
+fs::path folder_of_list(const recipe::InputUse& use, const std::vector<recipe::InputUse>& uses) {
+  const std::string root = use.key.substr(0, use.key.rfind('.')) + ".root";
+  for (const recipe::InputUse& other : uses) {
+    if (other.key == root) return other.text;
+  }
+  return fs::path(use.text).parent_path();
 }
 
 class Builder {
@@ -236,7 +224,8 @@ class Builder {
     if (!is_list_file(use.key) || !fs::exists(edge.path)) return;
     Edge listed = edge;
     listed.role += ".files";
-    listed.digest = inputs_.list(edge.path, listed_files(edge.path, built.root), progress_).digest;
+    const fs::path folder = folder_of_list(use, built.uses);
+    listed.digest = inputs_.list(edge.path, listed_files(edge.path, folder), progress_).digest;
     node.inputs.push_back(std::move(listed));
   }
 

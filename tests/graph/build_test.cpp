@@ -297,6 +297,33 @@ TEST_F(Build, PathsAreInTheKeyByContent) {
   EXPECT_EQ(changed(before, build(moved)), (Set{"student", "eval"}));
 }
 
+TEST_F(Build, SoundsThatAListNamesAreInputs) {
+  std::string text = kSweep;
+  const std::string set = "name = \"synthetic\", clips = 40, classes = 4";
+  text.replace(text.find(set), set.size(),
+               "name = \"json\", json_train = \"t.json\", json_test = \"t.json\", "
+               "labels = \"labels.csv\", val = \"none\"");
+  std::ofstream(dir_ / "labels.csv") << "index,mid,display_name\n0,/m/0,a\n";
+  std::ofstream(dir_ / "a.wav") << "a";
+  fs::create_directory(dir_ / "far");
+  std::ofstream(dir_ / "far" / "b.wav") << "b";
+  std::ofstream(dir_ / "t.json")
+      << "# a comment\n{\"data\": [{\"wav\": \"a.wav\", \"labels\": \"/m/0\"},\n{\"wav\": \""
+      << (dir_ / "far" / "b.wav").string() << "\", \"labels\": \"/m/0\"}]}";
+  const Graph before = build(text);
+  EXPECT_EQ(changed(before, build(text)), Set{});
+  for (const char* file : {"a.wav", "far/b.wav", "labels.csv"}) {
+    std::ofstream(dir_ / file, std::ios::app) << "x";
+    const Graph after = build(text);
+    EXPECT_EQ(changed(before, after), (Set{"prepare", "train", "eval"})) << file;
+    std::string back = file == std::string("labels.csv")
+                           ? "index,mid,display_name\n0,/m/0,a\n"
+                           : std::string(1, fs::path(file).stem().string()[0]);
+    std::ofstream(dir_ / file) << back;
+    EXPECT_EQ(changed(before, build(text)), Set{}) << file;
+  }
+}
+
 TEST_F(Build, AutoPrecisionIsResolvedBeforeTheKey) {
   const auto precision = [](const Graph& graph) {
     return options_of<schema::TrainStageOptions>(node(graph, "train")).train.precision;
