@@ -79,6 +79,21 @@ Status derive_status(std::string_view state, int attempts, const ProcessId& proc
   return now_ns - heartbeat_ns < kLostAfterNs ? Status::kRunning : Status::kLost;
 }
 
+namespace {
+
+/// A copy of the index in memory, for a store that cannot be written.
+sql::Database in_memory(const fs::path& file) {
+  sql::Database memory = sql::Database::memory(kIndexSchema);
+  try {
+    memory.load(sql::Database::read(file, kIndexSchema));
+  } catch (const sql::SqlError&) {
+    memory = sql::Database::memory(kIndexSchema);  // no index yet, or a broken one: from nothing
+  }
+  return memory;
+}
+
+}  // namespace
+
 sql::Database Index::open(const fs::path& workspace, std::vector<std::string>& warnings) {
   const fs::path file = workspace / "index.db";
   const auto remove = [&] {
@@ -86,19 +101,14 @@ sql::Database Index::open(const fs::path& workspace, std::vector<std::string>& w
     for (const char* tail : {"", "-wal", "-shm", "-journal"})
       fs::remove(file.string() + tail, ignored);
   };
-  if (::access(workspace.c_str(), W_OK) != 0) {
-    sql::Database memory = sql::Database::memory(kIndexSchema);
-    try {
-      memory.load(sql::Database::read(file, kIndexSchema));
-    } catch (const sql::SqlError&) {
-      // No index yet, or a broken one: it is made in memory.
-    }
-    return memory;
-  }
   try {
+    if (::access(workspace.c_str(), W_OK) != 0) return in_memory(file);
     return sql::Database::open(file, kIndexSchema);
   } catch (const sql::SqlError& error) {
-    if (!error.corrupt()) throw;
+    if (!error.corrupt()) {
+      if (error.busy() || !error.of_the_disk()) throw;
+      return in_memory(file);  // a full or failing disk: the runs can be read all the same
+    }
     warnings.push_back(
         fmt::format("{} was broken and is made again ({})", file.string(), error.message()));
   }
@@ -130,6 +140,16 @@ void Index::rebuild(const std::string& why) {
 }
 
 void Index::refresh() {
+  try {
+    look();
+  } catch (const sql::SqlError& error) {
+    if (error.corrupt() || error.busy() || !error.of_the_disk()) throw;
+    db_ = in_memory(workspace_ / "index.db");
+    look();
+  }
+}
+
+void Index::look() {
   std::map<std::string, bool> known;  // uid -> settled
   for (auto rows = db_.prepare("SELECT uid, settled FROM run"); rows.step();) {
     known.emplace(rows.text(0), rows.integer(1) != 0);
@@ -187,8 +207,13 @@ void Index::refresh_run(const std::string& uid) {
     } else {
       unheld = true;
     }
+  } catch (const sql::SqlError& problem) {
+    // A full disk is no fault of the run: it is shown as far as it is stored, its ring overlaid.
+    if (problem.corrupt()) error = problem.message();
+    unheld = false;
   } catch (const Error& problem) {
-    error = problem.message();
+    unheld = false;
+    error = problem.code() == Exit::kFailed ? "" : problem.message();
   }
   const std::string stamp = stamp_of(folder / "run.db");
   auto row = db_.prepare("SELECT stamp FROM run WHERE uid=?");

@@ -35,6 +35,7 @@ class Index {
  private:
   static sql::Database open(const std::filesystem::path& workspace,
                             std::vector<std::string>& warnings);
+  void look();
   void refresh_runs(const std::vector<std::string>& uids);
   void refresh_run(const std::string& uid);
   void copy_run(const std::string& uid, const std::string& stamp, bool unheld);
