@@ -210,7 +210,8 @@ Value Expander::with_paths(const FieldSpec& field, Value value, bool from_enviro
   if (!path) return value;
   std::filesystem::path file = expand_user(*text);
   if (file.is_relative()) {
-    const bool in_file = value.spot.source >= 0 && !from_environment;
+    const bool in_file =
+        value.spot.source >= 0 && !from_environment && !sources_.at(value.spot.source).file.empty();
     file = (in_file ? sources_.at(value.spot.source).folder : working_folder_) / file;
   }
   *text = file.lexically_normal().string();

@@ -110,6 +110,7 @@ std::string section_lines(const SectionSpec& spec, const Section& section) {
   const bool known = spec.kind_key.empty() || spec.kind_of(section).has_value();
   std::string out;
   for (const FieldSpec& field : spec.fields) {
+    if (field.key == "without_data") continue;  // names a variant, and what is shown has none
     const bool set = section.count(field.key) != 0;
     if (!set && (!known || field.spec.required || !spec.has(field, section))) continue;
     out += line_of(field.key, spec.effective(field, section));

@@ -29,6 +29,7 @@ Place Sources::place(const Spot& spot) const {
 }
 
 void Faults::add(const Spot& spot, std::string message) {
+  ++told_;
   for (const Item& item : items_) {
     const bool same_place = item.spot.source == spot.source && item.spot.line == spot.line &&
                             item.spot.column == spot.column;

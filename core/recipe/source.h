@@ -39,6 +39,8 @@ class Faults {
   explicit Faults(const Sources& sources) : sources_(sources) {}
   void add(const Spot& spot, std::string message);
   bool any() const { return !items_.empty(); }
+  /// Faults told so far, those told twice counted twice.
+  std::size_t count() const { return told_; }
   /// Sorted by source, line and column.
   std::vector<RecipeError::Fault> sorted() const;
 
@@ -49,6 +51,7 @@ class Faults {
   };
   const Sources& sources_;
   std::vector<Item> items_;
+  std::size_t told_ = 0;
 };
 
 }  // namespace xp::recipe

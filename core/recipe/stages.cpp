@@ -295,8 +295,9 @@ class StageMaker {
   void finish(Stage& stage) {
     const StageKindSpec& kind = state_.kind_of(stage);
     const StageText& text = *state_.find_text(stage.name);
-    for (const Instance& instance : stage.instances) {
+    for (Instance& instance : stage.instances) {
       const View& view = instance.view;
+      const std::size_t before = faults_.count();
       for (const std::string& name : kind.sections) {
         const SectionSpec* spec = language_.find_section(name);
         if (spec == nullptr || (kind.carries(name) && !view.carried_from.empty())) continue;
@@ -305,6 +306,7 @@ class StageMaker {
         check_kind_keys(*spec, section);
         if (!kind.carries(name)) check_required(*spec, section, kind, view, text);
       }
+      if (faults_.count() != before) instance.view.faulty = true;
     }
   }
 

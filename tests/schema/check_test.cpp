@@ -1,0 +1,251 @@
+// The rules that span keys: each with a recipe that keeps it and one that breaks it.
+#include "core/schema/check.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/schema/recipe_files.h"
+
+namespace xp::schema {
+namespace {
+
+constexpr const char* kBase = R"(
+[dataset]
+name = "audioset"
+root = "data"
+[model]
+arch = "ast-base384"
+[optimiser]
+lr = 1e-4
+[stages.train]
+do = "train"
+[stages.eval]
+do = "evaluate"
+checkpoint = "${stages.train.last}"
+[variants.mel]
+frontend.kind = "augment_mel"
+model.arch = "passt-s"
+[variants.ssast]
+model = { arch = "ssast-base-patch" }
+stages.pre = { do = "pretrain" }
+)";
+
+struct Case {
+  const char* name;
+  std::vector<std::string> sets;
+  const char* want;  ///< the fault's message without its place, "" for none
+  const char* variant = "";
+};
+
+/// The first fault's message.
+std::string message_of(const RecipeFiles& files, const Case& c) {
+  recipe::LoadOptions options = RecipeFiles::options_of(c.sets);
+  if (*c.variant != '\0') options.variants = {c.variant};
+  try {
+    files.load(options);
+    return "";
+  } catch (const recipe::RecipeError& error) {
+    return error.faults().front().message;
+  }
+}
+
+void check_all(const std::vector<Case>& cases) {
+  const RecipeFiles files(kBase);
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    EXPECT_EQ(message_of(files, c), c.want);
+  }
+}
+
+TEST(CrossFieldRules, Input) {
+  check_all({
+      {"as it stands", {}, ""},
+      {"window fits", {"frontend.window_samples=512"}, ""},
+      {"window too long",
+       {"frontend.window_samples=600"},
+       "stage train: frontend.window_samples is 600, more than the 512 points of fft_size"},
+      {"Nyquist", {"frontend.high_hz=8000.0"}, ""},
+      {"above Nyquist",
+       {"frontend.high_hz=8001.0"},
+       "stage train: frontend.high_hz is 8001, above half the rate (8000)"},
+      {"edges crossed",
+       {"frontend.high_hz=10.0"},
+       "stage train: frontend.low_hz is not below the upper edge"},
+      {"just a patch", {"frontend.frames=16"}, ""},
+      {"no patch",
+       {"frontend.frames=15"},
+       "stage train: no patch of 16 x 16 fits into 128 bins x 15 frames"},
+      {"gaps",
+       {"model.fstride=17"},
+       "stage train: model.fstride is 17: patches of 16 bins would leave gaps"},
+      {"heads divide", {"model.dim=96", "model.heads=3"}, ""},
+      {"heads do not divide",
+       {"model.dim=100", "model.heads=3"},
+       "stage train: model.dim 100 is no multiple of model.heads 3"},
+      {"masks fit", {"augment.freq_mask_bins=128", "augment.time_mask_frames=1024"}, ""},
+      {"wide frequency mask",
+       {"augment.freq_mask_bins=129"},
+       "stage train: augment.freq_mask_bins is 129, there are 128 bins"},
+      {"wide time mask",
+       {"augment.time_mask_frames=1025"},
+       "stage train: augment.time_mask_frames is 1025, there are 1024 frames"},
+      {"impulse responses",
+       {"augment.ir_p=0.5"},
+       "stage train: augment.ir_p needs augment.ir_root: where are the impulse responses?"},
+      {"positions reach", {"model.pos_frames=998"}, "", "mel"},
+      {"positions too few",
+       {"model.pos_frames=500"},
+       "stage train: the input has 99 patches in time, model.pos_frames = 500 has positions for 50",
+       "mel"},
+      {"no root", {"dataset.root="}, "stage train: dataset.root is not set: where is audioset?"},
+  });
+}
+
+TEST(CrossFieldRules, TokensLeftOut) {
+  check_all({
+      {"rows", {"patchout.f=11"}, ""},
+      {"all rows",
+       {"patchout.f=12"},
+       "stage train: patchout.f = 12 leaves none of the 12 rows of patches"},
+      {"columns", {"patchout.t=100"}, ""},
+      {"all columns",
+       {"patchout.t=101"},
+       "stage train: patchout.t = 101 leaves none of the 101 columns of patches"},
+      {"patches", {"patchout.u=1211"}, ""},
+      {"all patches",
+       {"patchout.u=1212"},
+       "stage train: patchout.u = 1212 leaves none of the 1212 patches"},
+      {"count and fraction",
+       {"patchout.t=3", "patchout.t_p=0.5"},
+       "stage train: patchout.t and patchout.t_p exclude each other"},
+      {"r for each block", {"tome.r=[1,2,3,4,5,6,7,8,9,10,11,12]"}, ""},
+      {"r for too many",
+       {"tome.r=[1,2,3,4,5,6,7,8,9,10,11,12,13]"},
+       "stage train: tome.r lists 13 blocks, ast-base384 has 12"},
+      {"bent list",
+       {"tome.r=[1,2]", "tome.inflection=-1.0"},
+       "stage train: tome.inflection bends one number over the blocks; tome.r is a list"},
+      {"r beyond the tokens is clamped", {"tome.r=5000"}, ""},
+  });
+}
+
+TEST(CrossFieldRules, Training) {
+  check_all({
+      {"one label",
+       {"train.loss=ce"},
+       "stage train: train.loss = \"ce\" takes one label a clip, audioset has several; use bce"},
+      {"judged classes",
+       {"train.loss=masked_bce"},
+       "stage train: train.loss = \"masked_bce\" is for classes that nobody judged; audioset has "
+       "none"},
+      {"micro batch",
+       {"train.micro_batch=33"},
+       "stage train: train.micro_batch is 33, more than train.batch_size 32"},
+      {"select without validation",
+       {"train.select=max:val.mAP"},
+       "stage train: train.select = \"max:val.mAP\" needs validation, and there is no validation "
+       "split: dataset.val"},
+      {"select with validation", {"train.select=max:val.mAP", "dataset.val=eval"}, ""},
+      {"plateau",
+       {"schedule.kind=plateau"},
+       "stage train: schedule.kind = \"plateau\" needs validation, and there is no validation "
+       "split: dataset.val"},
+      {"early stop",
+       {"train.early_stop_epochs=3", "dataset.val=eval"},
+       "stage train: train.early_stop_epochs needs a train.select to get better, and validation"},
+      {"average in time", {"averaging.kind=epochs", "averaging.last_epoch=10"}, ""},
+      {"average too late",
+       {"averaging.kind=epochs", "averaging.last_epoch=11"},
+       "stage train: averaging.last_epoch is 11, training ends after epoch 10"},
+      {"distillation without logits",
+       {"kd.enabled=true"},
+       "stage train: kd.enabled needs kd.logits: a teach stage (\"${stages.NAME.output}\") or an "
+       ".npy file"},
+      {"logits of a file", {"kd.enabled=true", "kd.logits=t.npy", "kd.index=i.pkl"}, ""},
+      {"logits without index",
+       {"kd.enabled=true", "kd.logits=t.npy"},
+       "stage train: kd.logits names a file: kd.index has to say which row is which clip"},
+      {"no head",
+       {"model.head=none"},
+       "stage train: a model without head or aggregator has no classes to train"},
+  });
+}
+
+TEST(CrossFieldRules, Weights) {
+  check_all({
+      {"published", {"model.weights=audioset_10_10_0.4593"}, ""},
+      {"misspelt",
+       {"model.weights=audioset_10_10_0.459"},
+       "stage train: there are no published weights 'audioset_10_10_0.459'; did you mean "
+       "'audioset_10_10_0.4593'?"},
+      {"of another architecture",
+       {"model.weights=mn10_as"},
+       "stage train: weights mn10_as are of mn10, model.arch is ast-base384; model.strict = false "
+       "takes what fits"},
+      {"another frontend",
+       {"model.weights=passt_s_swa_p16_128_ap476", "frontend.hop_samples=160"},
+       "stage train: weights passt_s_swa_p16_128_ap476 were trained on a frontend with a hop of "
+       "320 samples (here 160); "
+       "model.frontend_mismatch = \"warn\" takes them all the same",
+       "mel"},
+      {"another frontend, wanted",
+       {"model.weights=passt_s_swa_p16_128_ap476", "frontend.hop_samples=160",
+        "model.frontend_mismatch=warn"},
+       "",
+       "mel"},
+      {"no average",
+       {"stages.eval.checkpoint=${stages.train.average}"},
+       "stage eval: stage train makes no average: its averaging.kind is \"none\""},
+      {"an image start is no checkpoint",
+       {"stages.eval.checkpoint=deit_base_distilled_384"},
+       "stage eval: deit_base_distilled_384 was trained on images: it is a start for training "
+       "(model.weights)"},
+      {"no classifier",
+       {"stages.eval.checkpoint=SSAST-Base-Patch-400"},
+       "stage eval: SSAST-Base-Patch-400 was pretrained without labels and has no classifier"},
+      {"other classes",
+       {"stages.eval.checkpoint=speechcommands_10_10_0.9812"},
+       "stage eval: speechcommands_10_10_0.9812 has 35 classes, audioset has 527"},
+      {"validation that is not there",
+       {"stages.eval.split=val"},
+       "stage eval: there are no val clips: dataset.val"},
+  });
+}
+
+TEST(CrossFieldRules, Pretraining) {
+  check_all({
+      {"some left", {"pretrain.masked=511", "model.fstride=0"}, "", "ssast"},
+      {"none left",
+       {"pretrain.masked=512", "model.fstride=0"},
+       "stage pre: pretrain.masked is 512, there are 512 patches",
+       "ssast"},
+      {"clusters of frames",
+       {"model.arch=ssast-base-frame", "model.fstride=0"},
+       "stage pre: patches of ssast-base-frame have no neighbours in frequency: "
+       "pretrain.cluster_min = cluster_max = 0",
+       "ssast"},
+      {"another family",
+       {"model.arch=ast-base384"},
+       "stage pre: masked pretraining is of the ssast family; ast-base384 is not",
+       "ssast"},
+  });
+}
+
+TEST(CrossFieldRules, LabelFile) {
+  RecipeFiles files(
+      "[dataset]\nname = \"esc50\"\nroot = \"d\"\nsubset = \"esc10\"\nlabels = "
+      "\"l.csv\"\n[model]\narch = \"ast-nano\"\n"
+      "[optimiser]\nlr = 1e-3\n[stages.train]\ndo = \"train\"\n");
+  files.add("l.csv", "index,mid,display_name\n0,/m/a,A\n1,/m/b,B\n");
+  EXPECT_EQ(files.fault(),
+            "a.toml:5:10: stage train: dataset.labels has 2 classes, esc50 has 10\n  labels = "
+            "\"l.csv\"\n           ^");
+}
+
+TEST(CrossFieldRules, Devices) {
+  const auto recipe = RecipeFiles(kBase).load();
+  EXPECT_NO_THROW(check_devices(recipe, 8));
+  EXPECT_THROW(check_devices(recipe, 3), Error);
+}
+
+}  // namespace
+}  // namespace xp::schema
