@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -51,7 +52,7 @@ bool open_channel(int stream, Channel& channel) {
   return true;
 }
 
-// What follows runs in the forked process (`put` here too): nothing but system calls and memory of
+// What follows runs in the forked process: nothing but system calls and memory of
 // its own.
 
 void put(int fd, const char* bytes, size_t size) {
@@ -149,7 +150,8 @@ Capture::Capture(const std::filesystem::path& folder, int rank) {
   std::array<Channel, 2> channels;
   int stop[2] = {-1, -1};
   const bool ready = open_channel(STDOUT_FILENO, channels[0]) &&
-                     open_channel(STDERR_FILENO, channels[1]) && ::pipe2(stop, O_CLOEXEC) == 0;
+                     open_channel(STDERR_FILENO, channels[1]) &&
+                     ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stop) == 0;
   if (ready) {
     std::fflush(nullptr);
     for (int i = 0; i < 2; ++i) saved_[i] = ::fcntl(STDOUT_FILENO + i, F_DUPFD_CLOEXEC, 3);
@@ -182,7 +184,7 @@ Capture::~Capture() {
     ::close(saved_[i]);
   }
   const char byte = 1;
-  put(stop_, &byte, 1);
+  ::send(stop_, &byte, 1, MSG_NOSIGNAL);  // it may have ended already, with the streams
   ::close(stop_);
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }

@@ -142,6 +142,7 @@ std::string draw_curve(const Curve& curve, int width, int height) {
     out += fmt::format("{:>{}} {}\n", labelled ? fmt::format("{:.4g}", value) : "", kLabel - 1,
                        canvas.row(y));
   }
+  marks.resize(marks.find_last_of('!') + 1);
   if (any_mark) out += fmt::format("{:>{}} {}\n", "not finite", kLabel - 1, marks);
   const std::string right = fmt::format("{} {}", text(curve.grain), last);
   out += fmt::format("{:>{}} {:<{}}{}\n", "", kLabel - 1, first,

@@ -1,0 +1,169 @@
+#include "tracker/export.h"
+
+#include <cmath>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "tests/testing/shell.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/tracker/make_run.h"
+#include "tracker/event_file.h"
+#include "tracker/mlflow_store.h"
+
+namespace xp::tracker {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The Python that has the packages which read exports: EXP_TRACKER_PYTHON, else python3.
+std::string python() {
+  const std::string_view given = testing::env("EXP_TRACKER_PYTHON");
+  return given.empty() ? "python3" : std::string(given);
+}
+
+bool has_module(const std::string& module) {
+  return testing::shell(fmt::format("{} -c 'import {}'", python(), module)).code == 0;
+}
+
+class ExportTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Store store(folder);
+    NewRun sample = testing_runs::sample("kd", 8);
+    sample.notes = "a \"note\", with\nlines";
+    auto run = store.create(sample, testing_runs::quiet());
+    auto stage = run->begin_stage("train", "train", "k", {});
+    const MetricId loss = stage->metric("loss", Unit::kNone);
+    for (int step = 1; step <= 300; ++step) stage->log(loss, step, 1.0 / step);
+    stage->log(loss, 301, std::nan(""));
+    stage->log(loss, 302, INFINITY);
+    stage->summary("mAP", 0.1 + 0.2, Unit::kFraction);
+    stage->summary("ap//m/0abc", 0.5, Unit::kFraction);
+    run->finish(Outcome::kDone, "", "", 0);
+    uid = run->uid();
+  }
+  Exported write(const char* format) {
+    Query query(folder);
+    return export_runs(query, query.runs({}), export_format(format), dir / "out");
+  }
+
+  testing::TempDir dir;
+  fs::path folder = dir / ".exp";
+  std::string uid;
+};
+
+TEST_F(ExportTest, Csv) {
+  const Exported done = write("csv");
+  EXPECT_EQ(done.runs, 1u);
+  EXPECT_EQ(done.points, 304u);
+  const std::string runs = read_file(dir / "out/runs.csv");
+  EXPECT_NE(runs.find("\"[0.9,0.999]\""), std::string::npos) << runs;
+  EXPECT_NE(runs.find(",0.30000000000000004"), std::string::npos) << "digits that read back";
+  const std::string points = read_file(dir / "out/points.csv");
+  EXPECT_EQ(points.substr(0, points.find('\n')), "uid,metric,rank,step,time_ns,attempt,value");
+  EXPECT_NE(points.find(",1,nan\n"), std::string::npos);
+  EXPECT_NE(points.find(",1,inf\n"), std::string::npos);
+  EXPECT_NE(points.find(",1,0.3333333333333333\n"), std::string::npos);
+  EXPECT_THROW(write("csv"), Error) << "the folder is not empty";
+  EXPECT_THROW(export_format("cvs"), Error);
+}
+
+TEST_F(ExportTest, JsonLinesAreReadByPython) {
+  write("jsonl");
+  const auto read =
+      testing::shell(fmt::format("{} -c 'import json,math\n"
+                                 "runs=[json.loads(l) for l in open(\"{}/out/runs.jsonl\")]\n"
+                                 "points=[json.loads(l) for l in open(\"{}/out/points.jsonl\")]\n"
+                                 "print(runs[0][\"name\"], runs[0][\"metrics\"][\"train.mAP\"], "
+                                 "len(points), runs[0][\"params\"][\"tome.r\"])'",
+                                 python(), dir.path().string(), dir.path().string()));
+  EXPECT_EQ(read.text, "kd 0.30000000000000004 304 8\n");
+}
+
+TEST_F(ExportTest, TensorBoardRecordsAreFramedAndSummed) {
+  EXPECT_EQ(crc32c("123456789"), 0xE3069283u) << "the check value of CRC-32C";
+  const Exported done = write("tb");
+  EXPECT_EQ(done.points, 304u);
+  fs::path file;
+  for (const auto& entry : fs::recursive_directory_iterator(dir / "out")) {
+    if (entry.is_regular_file()) file = entry.path();
+  }
+  EXPECT_TRUE(file.filename().string().starts_with("events.out.tfevents."));
+  const std::string bytes = read_file(file);
+  const auto masked = [](std::string_view text) {
+    const uint32_t crc = crc32c(text);
+    return ((crc >> 15) | (crc << 17)) + 0xA282EAD8u;
+  };
+  size_t at = 0, records = 0;
+  while (at < bytes.size()) {
+    uint64_t length = 0;
+    uint32_t of_length = 0, of_data = 0;
+    std::memcpy(&length, bytes.data() + at, 8);
+    std::memcpy(&of_length, bytes.data() + at + 8, 4);
+    ASSERT_EQ(of_length, masked(std::string_view(bytes).substr(at, 8)));
+    std::memcpy(&of_data, bytes.data() + at + 12 + length, 4);
+    ASSERT_EQ(of_data, masked(std::string_view(bytes).substr(at + 12, length)));
+    at += 16 + length;
+    ++records;
+  }
+  EXPECT_EQ(records, 306u) << "the version, the configuration, 304 points";
+}
+
+TEST_F(ExportTest, TensorBoardIntegrationReadsItBack) {
+  if (!has_module("tensorboard")) GTEST_SKIP() << "no tensorboard package (EXP_TRACKER_PYTHON)";
+  write("tb");
+  const auto read = testing::shell(fmt::format(
+      "{} - 2>/dev/null <<'END'\n"
+      "import glob, math\n"
+      "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\n"
+      "a = EventAccumulator(glob.glob('{}/out/*')[0], size_guidance={{'tensors': 0}}); a.Reload()\n"
+      "from tensorboard.util import tensor_util\n"
+      "t = a.Tensors('train.loss')\n"
+      "v = [float(tensor_util.make_ndarray(e.tensor_proto)) for e in t]\n"
+      "print(len(t), t[2].step, v[2], math.isnan(v[300]), v[301])\n"
+      "print(float(tensor_util.make_ndarray(a.Tensors('train.mAP')[0].tensor_proto)))\n"
+      "END",
+      python(), dir.path().string()));
+  EXPECT_EQ(read.text, "302 3 0.3333333333333333 True inf\n0.30000000000000004\n");
+}
+
+TEST_F(ExportTest, MlflowStoreHasItsLayout) {
+  write("mlflow");
+  const fs::path experiment = dir / "out/100000";
+  EXPECT_NE(read_file(experiment / "meta.yaml").find("name: \"kd\"\n"), std::string::npos);
+  fs::path run;
+  for (const auto& entry : fs::directory_iterator(experiment)) {
+    if (entry.is_directory()) run = entry.path();
+  }
+  EXPECT_NE(read_file(run / "meta.yaml").find("status: 3\n"), std::string::npos);
+  EXPECT_EQ(read_file(run / "params/tome.r"), "8");
+  EXPECT_EQ(read_file(run / "tags/exp.uid"), uid);
+  const std::string metric = read_file(run / "metrics/train.mAP");
+  EXPECT_EQ(metric.substr(metric.find(' ')), " 0.30000000000000004 0\n");
+  EXPECT_TRUE(fs::exists(run / "metrics/train.ap__m_0abc"));
+  EXPECT_EQ(mlflow_name("a/../b:c"), "a__._b_c");
+}
+
+TEST_F(ExportTest, MlflowIntegrationReadsItBack) {
+  if (!has_module("mlflow")) GTEST_SKIP() << "no mlflow package (EXP_TRACKER_PYTHON)";
+  write("mlflow");
+  const auto read = testing::shell(
+      fmt::format("MLFLOW_ALLOW_FILE_STORE=true {} - 2>/dev/null <<'END'\n"
+                  "import mlflow\n"
+                  "c = mlflow.tracking.MlflowClient('file:{}/out')\n"
+                  "e = c.get_experiment_by_name('kd')\n"
+                  "r = c.search_runs([e.experiment_id])[0]\n"
+                  "h = c.get_metric_history(r.info.run_id, 'train.loss')\n"
+                  "print(r.info.status, r.data.params['tome.r'], r.data.metrics['train.mAP'], "
+                  "len(h), h[2].step, h[2].value, h[301].value)\n"
+                  "END",
+                  python(), dir.path().string()));
+  EXPECT_EQ(read.text, "FINISHED 8 0.30000000000000004 302 3 0.3333333333333333 inf\n");
+}
+
+}  // namespace
+}  // namespace xp::tracker
