@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include <ATen/core/Tensor.h>
 
@@ -27,7 +28,7 @@ class Block : public Module {
     double dropout = 0;
     double path = 0;
     int64_t block = 0;
-    const Noise* noise = nullptr;
+    std::shared_ptr<const Noise> noise;
   };
   /// x: [B, N, D] -> the attention branch [B, N, D] without the residual; `metric`, if not null,
   /// gets the keys summed over the heads [B, N, d] (detached), what token merging compares.
@@ -36,9 +37,10 @@ class Block : public Module {
   /// The MLP branch without the residual.
   at::Tensor feed_forward(const at::Tensor& x, const Drop& drop) const;
 
-  /// Runs the block on `tokens` in place.
-  void run(Tokens& tokens, const at::Tensor& key_bias, const Drop& drop,
-           const Reduction& reduction) const;
+  /// Runs the block on `tokens` in place. `recompute`: the inside of both branches is computed
+  /// again in the backward pass instead of being kept (the block must live until then).
+  void run(Tokens& tokens, const at::Tensor& key_bias, const Drop& drop, const Reduction& reduction,
+           bool recompute) const;
 
  protected:
   void members(Members& list) override;

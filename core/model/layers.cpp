@@ -15,8 +15,7 @@ namespace xp::model {
 namespace {
 
 uint64_t position_of(const DrawKey& key, int64_t clip) {
-  return static_cast<uint64_t>(key.positions.empty() ? clip
-                                                     : key.positions[static_cast<size_t>(clip)]);
+  return static_cast<uint64_t>(key.positions[static_cast<size_t>(clip)]);
 }
 
 Rng noise_rng(const DrawKey& key, std::string_view purpose, std::string_view site, int64_t block,
@@ -54,6 +53,11 @@ at::Tensor Norm::operator()(const at::Tensor& x) const {
 void Norm::members(Members& list) {
   list.parameter("weight", weight);
   list.parameter("bias", bias);
+}
+
+Noise::Noise(const DrawKey& key)
+    : key_(key), positions_(key.positions.begin(), key.positions.end()), on_(true) {
+  key_.positions = positions_;
 }
 
 at::Tensor Noise::dropout(const at::Tensor& x, double p, std::string_view site,

@@ -47,8 +47,10 @@ class Norm : public Module {
 /// draws the same.
 class Noise {
  public:
+  Noise(const Noise&) = delete;
+  Noise& operator=(const Noise&) = delete;
   Noise() = default;  ///< off: nothing is dropped
-  explicit Noise(const DrawKey& key) : key_(key), on_(true) {}
+  explicit Noise(const DrawKey& key);
 
   /// Zeroes elements of x [B, ...] with probability p and scales the others by 1 / (1 - p).
   at::Tensor dropout(const at::Tensor& x, double p, std::string_view site, int64_t block) const;
@@ -57,6 +59,7 @@ class Noise {
 
  private:
   DrawKey key_;
+  std::vector<int64_t> positions_;  // `key_` refers to them
   bool on_ = false;
 };
 

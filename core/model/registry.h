@@ -14,6 +14,8 @@ struct PatchoutOptions;
 
 namespace xp::model {
 
+class MaskedTrunk;
+
 /// What a factory gets. `tome` and `patchout` are null where the recipe has no such section or the
 /// family cannot use it.
 struct ModelSpec {
@@ -35,6 +37,11 @@ std::unique_ptr<Model> make_model(const schema::ModelOptions& options,
                                   const schema::TomeOptions* tome,
                                   const schema::PatchoutOptions* patchout, Geometry geometry,
                                   int64_t classes, uint64_t seed = 0, bool draw = true);
+
+/// An SSAST architecture with its pretraining heads. Throws as make_model.
+std::unique_ptr<MaskedTrunk> make_masked_model(const schema::ModelOptions& options,
+                                               Geometry geometry, uint64_t seed = 0,
+                                               bool draw = true);
 
 /// The settings that a section means for a model of `depth` blocks.
 TomeSettings tome_settings(const schema::TomeOptions& options, int64_t depth);

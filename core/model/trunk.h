@@ -56,9 +56,8 @@ struct TrunkOptions {
   PatchoutSettings patchout;
 };
 
-/// The blocks that PaSST's `lighten_model` keeps of `depth`: with cut > 0 all but 1 .. cut, with
-/// cut < 0 the first, every -cut-th of the others and the last. Throws Error when fewer than two
-/// would stay.
+/// The blocks of a full checkpoint that stay when `cut` of `depth` are removed after the first
+/// (PaSST's cut_depth). Throws Error when fewer than two would stay.
 std::vector<int64_t> kept_blocks(int64_t depth, int64_t cut);
 
 /// Names of the tensors (D dim, I = i-th block, F' x T' grid):
@@ -100,6 +99,8 @@ class Trunk : public Model {
   /// Special tokens in front, blocks, norm: what all heads share. `tokens.x` are patches with
   /// position.
   void encode(Tokens& tokens, const ForwardContext& context) const;
+  /// The same without the norm and only the first `depth` blocks.
+  void run_blocks(Tokens& tokens, const ForwardContext& context, int64_t depth) const;
 
  protected:
   void members(Members& list) override;

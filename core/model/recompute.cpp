@@ -1,0 +1,75 @@
+#include "core/model/recompute.h"
+
+#include <utility>
+
+#include <ATen/autocast_mode.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/core/ivalue.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace xp::model {
+namespace {
+
+using Work = std::function<at::Tensor(const at::Tensor&, bool)>;
+
+struct Autocast {
+  at::DeviceType device;
+  bool on;
+  at::ScalarType dtype;
+
+  static Autocast of(const at::Tensor& x) {
+    const at::DeviceType type = x.device().type();
+    return {type, at::autocast::is_autocast_enabled(type), at::autocast::get_autocast_dtype(type)};
+  }
+  void set() const {
+    at::autocast::set_autocast_enabled(device, on);
+    at::autocast::set_autocast_dtype(device, dtype);
+  }
+};
+
+struct Saved : torch::CustomClassHolder {
+  Work work;
+  Autocast autocast;
+};
+
+class Recompute : public torch::autograd::Function<Recompute> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& /*parameter*/, Work work) {
+    auto saved = c10::make_intrusive<Saved>();
+    saved->work = std::move(work);
+    saved->autocast = Autocast::of(x);
+    context->save_for_backward({x});
+    at::Tensor result = saved->work(x, false);
+    context->saved_data["saved"] = c10::IValue::make_capsule(std::move(saved));
+    return result;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const auto saved =
+        c10::static_intrusive_pointer_cast<Saved>(context->saved_data["saved"].toCapsule());
+    const at::Tensor original = context->get_saved_variables()[0];
+    const at::Tensor x = original.detach().set_requires_grad(original.requires_grad());
+    at::Tensor result;
+    {
+      const at::AutoGradMode grad_mode(true);
+      const Autocast before = Autocast::of(x);
+      saved->autocast.set();
+      result = saved->work(x, true);
+      before.set();
+    }
+    torch::autograd::backward({result}, {grads[0]});
+    return {x.grad(), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor recomputed(const at::Tensor& x, const at::Tensor& parameter, Work work) {
+  if (!at::GradMode::is_enabled()) return work(x, false);
+  return Recompute::apply(x, parameter, std::move(work));
+}
+
+}  // namespace xp::model

@@ -1,0 +1,132 @@
+#include "core/model/registry.h"
+
+#include <array>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/model/masked.h"
+#include "core/model/trunk.h"
+#include "core/schema/model.h"
+#include "core/schema/patchout.h"
+#include "core/schema/tome.h"
+
+namespace xp::model {
+
+// The factories of core/schema/models.inc; one that is missing is a link error.
+#define XP_MODEL(name, factory, help) std::unique_ptr<Model> factory(const ModelSpec& spec);
+#include "core/schema/models.inc"
+#undef XP_MODEL
+
+namespace {
+
+/// What all transformer families share.
+TrunkOptions trunk_options(const ModelSpec& spec) {
+  const schema::ModelOptions& options = spec.options;
+  const schema::Grid stride = schema::strides(options);
+  TrunkOptions trunk;
+  trunk.dim = spec.arch.dim;
+  trunk.depth = spec.arch.depth;
+  trunk.heads = spec.arch.heads;
+  trunk.patch_f = spec.arch.patch_f;
+  trunk.patch_t = spec.arch.patch_t;
+  trunk.stride_f = stride.f;
+  trunk.stride_t = stride.t;
+  trunk.grid = schema::patch_grid(options, spec.geometry);
+  trunk.aggregator = options.aggregator;
+  trunk.head = options.head;
+  trunk.classes = spec.classes;
+  trunk.dropout = options.dropout;
+  trunk.drop_path = options.drop_path;
+  trunk.freeze_blocks = options.freeze_blocks;
+  if (spec.tome != nullptr) trunk.tome = tome_settings(*spec.tome, trunk.depth);
+  if (spec.patchout != nullptr) trunk.patchout = patchout_settings(*spec.patchout);
+  if (trunk.heads <= 0 || trunk.dim % trunk.heads != 0) {
+    throw Error(fmt::format("model.dim = {} is not a multiple of model.heads = {}", trunk.dim,
+                            trunk.heads));
+  }
+  if (trunk.grid.count() == 0) {
+    throw Error(fmt::format("{}: an input of {} bins x {} frames holds no patch of {} x {}",
+                            options.arch, spec.geometry.F, spec.geometry.T, trunk.patch_f,
+                            trunk.patch_t));
+  }
+  return trunk;
+}
+
+TrunkOptions separate_options(const ModelSpec& spec) {
+  TrunkOptions trunk = trunk_options(spec);
+  Geometry covered = spec.geometry;
+  if (spec.options.pos_frames > 0) covered.T = spec.options.pos_frames;
+  trunk.position = PositionKind::kSeparate;
+  trunk.grid = schema::passt_position_grid(spec.options, covered);
+  trunk.grid.f = schema::patch_grid(spec.options, covered).f;
+  trunk.source_blocks = kept_blocks(trunk.depth + spec.options.cut_depth, spec.options.cut_depth);
+  return trunk;
+}
+
+}  // namespace
+
+std::unique_ptr<Model> make_ast(const ModelSpec& spec) {
+  return std::make_unique<Trunk>(trunk_options(spec), Init(spec.seed, spec.draw));
+}
+
+std::unique_ptr<Model> make_passt(const ModelSpec& spec) {
+  return std::make_unique<Trunk>(separate_options(spec), Init(spec.seed, spec.draw));
+}
+
+std::unique_ptr<Model> make_ssast(const ModelSpec& spec) { return make_ast(spec); }
+
+std::unique_ptr<Model> make_model(const schema::ModelOptions& options,
+                                  const schema::TomeOptions* tome,
+                                  const schema::PatchoutOptions* patchout, Geometry geometry,
+                                  int64_t classes, uint64_t seed, bool draw) {
+  const ModelSpec spec{options, tome, patchout, options.resolved(), geometry, classes, seed, draw};
+  switch (spec.arch.family) {
+#define XP_MODEL(name, factory, help) \
+  case schema::Family::k_##name:      \
+    return factory(spec);
+#include "core/schema/models.inc"
+#undef XP_MODEL
+  }
+  XP_CHECK(false, "a family without a factory");
+  return nullptr;
+}
+
+std::unique_ptr<MaskedTrunk> make_masked_model(const schema::ModelOptions& options,
+                                               Geometry geometry, uint64_t seed, bool draw) {
+  const ModelSpec spec{options, nullptr, nullptr, options.resolved(), geometry, 0, seed, draw};
+  TrunkOptions trunk = trunk_options(spec);
+  trunk.aggregator = Aggregator::kNone;
+  trunk.head = Head::kNone;
+  return std::make_unique<MaskedTrunk>(trunk, Init(seed, draw));
+}
+
+TomeSettings tome_settings(const schema::TomeOptions& options, int64_t depth) {
+  // Faster_Audio_Transformers, which does not protect the distillation token, spreads an inflected
+  // r over 168 layers more than there are.
+  constexpr int64_t kExtraLayers = 168;
+  TomeSettings settings;
+  settings.r = options.r.is_list
+                   ? merge_schedule(options.r.list, depth)
+                   : merge_schedule(options.r.value, options.inflection,
+                                    depth + (options.protect_dist ? 0 : kExtraLayers));
+  settings.r.resize(static_cast<size_t>(depth), 0);
+  settings.prop_attn = options.prop_attn;
+  settings.protect_dist = options.protect_dist;
+  return settings;
+}
+
+PatchoutSettings patchout_settings(const schema::PatchoutOptions& options) {
+  PatchoutSettings settings;
+  settings.columns = options.t;
+  settings.rows = options.f;
+  settings.tokens = options.u;
+  settings.columns_p = options.t_p;
+  settings.rows_p = options.f_p;
+  settings.tokens_p = options.u_p;
+  settings.per_clip = options.per == schema::DropPer::kClip;
+  return settings;
+}
+
+}  // namespace xp::model

@@ -1,0 +1,248 @@
+#include "core/model/tome.h"
+
+#include <algorithm>
+
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "core/base/error.h"
+#include "core/model/tome_device.h"
+#include "core/ops/token_merge.h"
+#include "core/schema/geometry.h"
+
+namespace xp::model {
+namespace {
+
+/// Matching and merging choose their own precision.
+struct NoAutocast {
+  c10::impl::ExcludeDispatchKeyGuard guard{c10::autocast_dispatch_keyset};
+};
+
+/// [B, H, N, d] keys or a [B, N, C] metric as keys of one head.
+at::Tensor as_keys(const at::Tensor& metric) {
+  at::Tensor keys = (metric.dim() == 3 ? metric.unsqueeze(1) : metric).detach();
+  return keys.stride(3) == 1 ? keys : keys.contiguous();
+}
+
+struct Split {
+  at::Tensor a, b;  // [B, |A|, C], [B, |B|, C] float32, rows of length 1
+};
+
+Split split_keys(const at::Tensor& keys) {
+  const int64_t batch = keys.size(0), heads = keys.size(1), tokens = keys.size(2);
+  const int64_t channels = keys.size(3);
+  Split split{at::empty({batch, (tokens + 1) / 2, channels}, at::kFloat),
+              at::empty({batch, tokens / 2, channels}, at::kFloat)};
+  float* const a = split.a.mutable_data_ptr<float>();
+  float* const b = split.b.mutable_data_ptr<float>();
+  AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, keys.scalar_type(), "split_keys", [&] {
+    const scalar_t* const data = keys.const_data_ptr<scalar_t>();
+    at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t clip = begin; clip < end; ++clip) {
+        ops::split_normalised(data + clip * keys.stride(0), heads, keys.stride(1), tokens,
+                              keys.stride(2), channels, a + clip * split.a.stride(0),
+                              b + clip * split.b.stride(0));
+      }
+    });
+  });
+  return split;
+}
+
+Match match_on_cpu(const at::Tensor& keys, int64_t r, Protect protect,
+                   const std::vector<int64_t>& valid) {
+  const int64_t batch = keys.size(0), tokens = keys.size(2);
+  const Split split = split_keys(keys);
+  const at::Tensor scores = at::bmm(split.a, split.b.transpose(1, 2));
+  Match match;
+  match.before = tokens;
+  match.after = tokens - r;
+  match.target = at::empty({batch, tokens}, at::kLong);
+  match.unmerged = at::empty({batch, (tokens + 1) / 2 - r}, at::kLong);
+  match.merged_from = at::empty({batch, r}, at::kLong);
+  match.merged_into = at::empty({batch, r}, at::kLong);
+  match.valid = valid;
+  const auto row = [](const at::Tensor& tensor, int64_t clip) {
+    return tensor.mutable_data_ptr<int64_t>() + clip * tensor.size(1);
+  };
+  const float* const score = scores.const_data_ptr<float>();
+  at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t clip = begin; clip < end; ++clip) {
+      const int64_t own = valid.empty() ? tokens : valid[static_cast<size_t>(clip)];
+      const ops::MergePlan plan{row(match.target, clip), row(match.unmerged, clip),
+                                row(match.merged_from, clip), row(match.merged_into, clip)};
+      const int64_t left = ops::plan_merge(score + clip * scores.stride(0), tokens, own, r,
+                                           protect.cls, protect.dist, plan);
+      if (!valid.empty()) match.valid[static_cast<size_t>(clip)] = left;
+    }
+  });
+  return match;
+}
+
+template <class T>
+using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+/// Size-weighted means by a target map. The gradient goes to x alone.
+class MergeFunction : public torch::autograd::Function<MergeFunction> {
+ public:
+  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
+                                                const at::Tensor& x, const at::Tensor& size,
+                                                const at::Tensor& target, int64_t after) {
+    const NoAutocast guard;
+    at::Tensor out, out_size;
+    if (x.is_cpu()) {
+      const at::Tensor rows = x.contiguous();
+      out = at::empty({x.size(0), after, x.size(2)}, x.options());
+      out_size = at::empty({x.size(0), after}, at::kFloat);
+      each_clip(rows, [&](auto zero, int64_t clip) {
+        using T = decltype(zero);
+        ops::merge_forward<T, SumOf<T>>(rows.const_data_ptr<T>() + clip * rows.stride(0),
+                                        row_of<float>(size, clip), row_of<int64_t>(target, clip),
+                                        rows.size(1), rows.size(2), after,
+                                        out.mutable_data_ptr<T>() + clip * out.stride(0),
+                                        out_size.mutable_data_ptr<float>() + clip * after);
+      });
+    } else {
+      std::tie(out, out_size) = detail::merge_on_device(x, size, target, after);
+    }
+    context->save_for_backward({size, target, out_size});
+    context->mark_non_differentiable({out_size});
+    return {out, out_size};
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const NoAutocast guard;
+    const auto saved = context->get_saved_variables();
+    const at::Tensor& size = saved[0];
+    const at::Tensor& target = saved[1];
+    const at::Tensor& out_size = saved[2];
+    at::Tensor grad_x;
+    if (grads[0].is_cpu()) {
+      const at::Tensor grad = grads[0].contiguous();
+      const int64_t tokens = target.size(1), channels = grad.size(2);
+      grad_x = at::empty({grad.size(0), tokens, channels}, grad.options());
+      each_clip(grad, [&](auto zero, int64_t clip) {
+        using T = decltype(zero);
+        ops::merge_backward<T, SumOf<T>>(grad.const_data_ptr<T>() + clip * grad.stride(0),
+                                         row_of<float>(size, clip), row_of<float>(out_size, clip),
+                                         row_of<int64_t>(target, clip), tokens, channels,
+                                         grad_x.mutable_data_ptr<T>() + clip * grad_x.stride(0));
+      });
+    } else {
+      grad_x = detail::merge_grad_on_device(grads[0], size, out_size, target);
+    }
+    return {grad_x, at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+
+ private:
+  template <class T>
+  static const T* row_of(const at::Tensor& tensor, int64_t clip) {
+    return tensor.defined() ? tensor.const_data_ptr<T>() + clip * tensor.stride(0) : nullptr;
+  }
+
+  template <class Work>
+  static void each_clip(const at::Tensor& typed, const Work& work) {
+    AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, typed.scalar_type(), "merge", [&] {
+      at::parallel_for(0, typed.size(0), 1, [&](int64_t begin, int64_t end) {
+        for (int64_t clip = begin; clip < end; ++clip) work(scalar_t{}, clip);
+      });
+    });
+  }
+};
+
+}  // namespace
+
+std::vector<int64_t> merge_schedule(int64_t r, double inflection, int64_t layers) {
+  schema::TomeOptions options;
+  options.r.value = r;
+  options.inflection = inflection;
+  return schema::tome_plan(options, layers);
+}
+
+std::vector<int64_t> merge_schedule(const std::vector<int64_t>& r, int64_t layers) {
+  std::vector<int64_t> schedule = r;
+  if (static_cast<int64_t>(schedule.size()) < layers)
+    schedule.resize(static_cast<size_t>(layers), 0);
+  return schedule;
+}
+
+bool TomeSettings::active() const {
+  return std::any_of(r.begin(), r.end(), [](int64_t count) { return count > 0; });
+}
+
+int64_t merge_limit(int64_t r, int64_t tokens, int64_t protected_tokens) {
+  return std::clamp<int64_t>(r, 0, std::max<int64_t>((tokens - protected_tokens) / 2, 0));
+}
+
+Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect,
+                   const std::vector<int64_t>& valid) {
+  const at::NoGradGuard no_grad;
+  const NoAutocast no_autocast;
+  const at::Tensor keys = as_keys(metric);
+  const int64_t tokens = keys.size(2);
+  XP_CHECK(tokens >= 2 || r == 0, "one token has nothing to merge with");
+  r = merge_limit(r, tokens, protect.count());
+  if (keys.is_cpu()) return match_on_cpu(keys, r, protect, valid);
+  if (valid.empty()) return detail::match_on_device(keys, r, protect);
+  // Padded batches on a device are rare (evaluation at the clips' own lengths): planned on the CPU.
+  Match match = match_on_cpu(keys.cpu(), r, protect, valid);
+  match.target = match.target.to(keys.device());
+  return match;
+}
+
+Match match_every_kth(const at::Tensor& metric, int64_t k) {
+  const at::NoGradGuard no_grad;
+  const NoAutocast no_autocast;
+  const int64_t tokens = metric.size(1), channels = metric.size(2);
+  const int64_t groups = tokens / k;
+  const at::Tensor unit = metric.to(at::kFloat) / metric.to(at::kFloat).norm(2, {-1}, true);
+  const at::Tensor dealt = unit.narrow(1, 0, groups * k).reshape({-1, groups, k, channels});
+  const at::Tensor a = dealt.narrow(2, 0, k - 1).reshape({-1, groups * (k - 1), channels});
+  const at::Tensor nearest = at::bmm(a, dealt.select(2, k - 1).transpose(1, 2)).argmax(-1);
+  Match match;
+  match.before = tokens;
+  match.after = groups;
+  match.target = at::empty({metric.size(0), tokens}, nearest.options()).fill_(-1);
+  const at::Tensor groups_of = match.target.narrow(1, 0, groups * k).view({-1, groups, k});
+  groups_of.narrow(2, 0, k - 1).copy_(nearest.view({-1, groups, k - 1}));
+  groups_of.select(2, k - 1).copy_(at::arange(groups, nearest.options()));
+  return match;
+}
+
+std::pair<at::Tensor, at::Tensor> merge_tokens(const at::Tensor& x, const at::Tensor& size,
+                                               const Match& match) {
+  auto merged = MergeFunction::apply(x, size, match.target, match.after);
+  return {merged[0], merged[1]};
+}
+
+at::Tensor unmerge_tokens(const at::Tensor& merged, const Match& match) {
+  const at::Tensor index = match.target.unsqueeze(-1).expand({-1, -1, merged.size(2)});
+  return merged.gather(1, index);
+}
+
+at::Tensor trace_source(const at::Tensor& source, const Match& match) {
+  const at::Tensor moved = match.target.gather(1, source.clamp_min(0));
+  return moved.masked_fill(source < 0, -1);
+}
+
+void reduce_tokens(Tokens& tokens, const at::Tensor& metric, int64_t r,
+                   const TomeSettings& settings) {
+  const Protect protect{settings.protect_cls && tokens.special > 0,
+                        settings.protect_dist && tokens.special > 1};
+  r = merge_limit(r, tokens.count(), protect.count());
+  if (r == 0) return;
+  const Match match = match_tokens(metric, r, protect, tokens.valid);
+  std::tie(tokens.x, tokens.size) = merge_tokens(tokens.x, tokens.size, match);
+  tokens.valid = match.valid;
+  if (tokens.source.defined()) tokens.source = trace_source(tokens.source, match);
+}
+
+}  // namespace xp::model
