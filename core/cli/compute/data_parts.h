@@ -1,0 +1,41 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "core/cli/command.h"
+#include "core/cli/data.h"
+#include "core/schema/sections.h"
+#include "data/shard.h"
+
+namespace xp::cli {
+
+/// The data of one stage of a recipe, as the stage will read it.
+struct ChosenData {
+  Workspace workspace;
+  std::string stage;               ///< whose
+  std::string recipe;              ///< as the user named it, for messages
+  std::filesystem::path prepared;  ///< folder of the shards; empty = not prepared yet
+  schema::DatasetOptions dataset;
+  schema::FrontendOptions frontend;
+  schema::AugmentOptions augment;  ///< all off for a stage that does not train
+  schema::SamplerOptions sampler;
+  int64_t batch_size = 16;
+  uint64_t seed = 0;
+
+  /// Throws Error (kData) with the command that prepares the data when that has not been done.
+  std::shared_ptr<const data::ShardReader> open() const;
+};
+
+/// Plans the recipe and takes the stage that the user named, else the first that trains, else the
+/// first that reads audio.
+ChosenData choose_data(const DataArguments& arguments, const Session& session);
+
+int data_stats(const DataArguments& arguments, const Session& session);
+int data_verify(const DataArguments& arguments, const Session& session);
+int data_show(const DataArguments& arguments, const Session& session);
+int data_convert(const DataArguments& arguments, const Session& session);
+int data_missing(const DataArguments& arguments, const Session& session);
+
+}  // namespace xp::cli
