@@ -10,8 +10,11 @@
 namespace xp::data {
 
 std::vector<Segment> read_segments(const std::filesystem::path& file) {
-  const std::string text = read_file(file);
-  CsvReader csv(file.string(), text);
+  return parse_segments(file.string(), read_file(file));
+}
+
+std::vector<Segment> parse_segments(const std::string& name, std::string_view text) {
+  CsvReader csv(name, text);
   std::vector<Segment> segments;
   std::unordered_map<std::string, int> lines;
   CsvRow row;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace xp::data {
@@ -20,5 +21,7 @@ struct Segment {
 /// quotes, padding commas, CRLF). Throws Error (kData) with file and line: fewer than four columns,
 /// times that are no numbers or run backwards, no label, an id that is there twice.
 std::vector<Segment> read_segments(const std::filesystem::path& file);
+/// The same of a text; `name` is the file in messages.
+std::vector<Segment> parse_segments(const std::string& name, std::string_view text);
 
 }  // namespace xp::data

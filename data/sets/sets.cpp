@@ -40,8 +40,11 @@ fs::path require_file(const schema::DatasetOptions& options, const fs::path& fil
 }
 
 std::vector<ClassInfo> read_classes(const fs::path& file) {
-  const std::string text = read_file(file);
-  CsvReader csv(file.string(), text);
+  return parse_classes(file.string(), read_file(file));
+}
+
+std::vector<ClassInfo> parse_classes(const std::string& name, std::string_view text) {
+  CsvReader csv(name, text);
   const auto columns = csv.header({"index", "mid", "display_name"});
   std::vector<std::optional<ClassInfo>> found;
   std::map<std::string, int> lines;
@@ -61,12 +64,12 @@ std::vector<ClassInfo> read_classes(const fs::path& file) {
   std::vector<ClassInfo> classes;
   for (const auto& one : found) {
     if (!one) {
-      throw Error(Place{file.string()}, fmt::format("class index {} is missing", classes.size()),
+      throw Error(Place{name}, fmt::format("class index {} is missing", classes.size()),
                   Exit::kData);
     }
     classes.push_back(*one);
   }
-  if (classes.empty()) throw Error(Place{file.string()}, "no class in it", Exit::kData);
+  if (classes.empty()) throw Error(Place{name}, "no class in it", Exit::kData);
   return classes;
 }
 

@@ -30,6 +30,7 @@ std::filesystem::path require_file(const schema::DatasetOptions& options,
 /// A label file: columns index, mid, display_name. Indices must be 0..n-1, each once; any order of
 /// rows.
 std::vector<ClassInfo> read_classes(const std::filesystem::path& file);
+std::vector<ClassInfo> parse_classes(const std::string& name, std::string_view text);
 /// `options.labels` where it is set, else `own`, which must be there.
 std::vector<ClassInfo> classes_of(const schema::DatasetOptions& options,
                                   const std::filesystem::path& own, Listing& listing);
