@@ -1,0 +1,133 @@
+// Seconds per clip of reading shuffled clips out of shards: the counterpart of loader.py.
+//   loader_bench --folder DIR --make CLIPS           computes CLIPS noisy clips of 10 s at 16 kHz
+//   into DIR loader_bench --folder DIR --mode loader|pread|floats [--threads 1] [--batch 32]
+//   [--epochs 3]
+// loader: data::Loader. pread: the stored bytes alone, into one buffer a thread. floats: pread,
+// then int16 to float into a batch's row, which is the least that any loader of float batches has
+// to do; no checksum. The last line is JSON, {"clip_s": ...} of wall time, the fastest epoch after
+// one that is not counted.
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/digest.h"
+#include "core/base/rng.h"
+#include "core/schema/sampler.h"
+#include "data/decode.h"
+#include "data/hdf5.h"
+#include "data/loader.h"
+#include "data/shard_writer.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace xp::data;
+
+constexpr int64_t kSamples = 160000;
+
+void make(const fs::path& folder, int64_t clips) {
+  fs::create_directories(folder);
+  std::vector<ShardRow> rows;
+  std::vector<int16_t> pcm(kSamples);
+  {
+    std::ofstream sound(folder / "sound", std::ios::binary);
+    for (int64_t i = 0; i < clips; ++i) {
+      xp::Rng rng(1, "bench", 0, static_cast<uint64_t>(i));
+      for (int16_t& x : pcm) x = static_cast<int16_t>(rng());
+      sound.write(reinterpret_cast<const char*>(pcm.data()), 2 * kSamples);
+      ShardRow row;
+      row.id = "clip" + std::to_string(i);
+      row.labels = {{static_cast<int32_t>(i % 50), 1.0F}};
+      row.split = 0;
+      row.samples = kSamples;
+      row.bytes = 2 * kSamples;
+      row.checksum = xp::checksum64(std::as_bytes(std::span(pcm)));
+      rows.push_back(row);
+    }
+  }
+  write_shard(folder / "shard-00000.h5", {0, 16000, ShardStore::kPcm16, 50, false}, rows,
+              folder / "sound");
+  fs::remove(folder / "sound");
+  PreparedIndex index;
+  index.rate_hz = 16000;
+  for (int k = 0; k < 50; ++k) index.classes.push_back({std::to_string(k), std::to_string(k)});
+  index.sets.push_back({"synthetic", {{"train", "train"}}, false});
+  index.shards.push_back(
+      {"shard-00000.h5", clips, static_cast<int64_t>(fs::file_size(folder / "shard-00000.h5"))});
+  write_index(folder, index);
+}
+
+/// One epoch of pread by position, shuffled.
+void read_plainly(int fd, uint64_t offset, const EpochOrder& order, int threads, bool floats) {
+  std::atomic<int64_t> next = 0;
+  std::vector<std::thread> pool;
+  for (int t = 0; t < threads; ++t) {
+    pool.emplace_back([&] {
+      std::vector<int16_t> pcm(kSamples);
+      std::vector<float> batch(static_cast<size_t>(floats ? 32 * kSamples : 0));
+      for (int64_t p = next++; p < order.size(); p = next++) {
+        const auto at = static_cast<off_t>(offset) + order.at(p) * 2 * kSamples;
+        if (::pread(fd, pcm.data(), 2 * kSamples, at) != 2 * kSamples) std::abort();
+        if (floats)
+          from_pcm16(pcm,
+                     std::span(batch).subspan(static_cast<size_t>(p % 32 * kSamples), kSamples));
+      }
+    });
+  }
+  for (std::thread& thread : pool) thread.join();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::map<std::string, std::string> args = {{"--folder", ""},     {"--make", ""},
+                                             {"--mode", "loader"}, {"--threads", "1"},
+                                             {"--batch", "32"},    {"--epochs", "3"}};
+  for (int i = 1; i + 1 < argc; i += 2) args[argv[i]] = argv[i + 1];
+  const fs::path folder = args["--folder"];
+  if (!args["--make"].empty()) {
+    make(folder, std::stoll(args["--make"]));
+    return 0;
+  }
+  const auto shards = std::make_shared<const ShardReader>(folder);
+  std::vector<uint32_t> rows(static_cast<size_t>(shards->clips()));
+  std::iota(rows.begin(), rows.end(), 0U);
+  const Sampler sampler({}, shards->labels(), rows, 1);
+  const int threads = std::stoi(args["--threads"]);
+  LoaderOptions options;
+  options.shards = shards;
+  options.rows = rows;
+  options.batch_size = std::stoll(args["--batch"]);
+  options.workers = threads;
+  std::unique_ptr<Loader> loader;
+  if (args["--mode"] == "loader") loader = std::make_unique<Loader>(options, sampler);
+  const int fd = ::open(shards->files()[0].c_str(), O_RDONLY);
+  const uint64_t offset = h5::File::open(shards->files()[0]).extent("sound/data").offset;
+  double best = 1e30;
+  double sum = 0;
+  for (int64_t e = 0; e <= std::stoll(args["--epochs"]); ++e) {
+    const int64_t begin = xp::steady_ns();
+    if (loader) {
+      loader->start(e);
+      while (auto batch = loader->next()) sum += static_cast<double>(batch->waves[5]);
+    } else {
+      read_plainly(fd, offset, sampler.epoch(e), threads, args["--mode"] == "floats");
+    }
+    if (e > 0)
+      best = std::min(best, static_cast<double>(xp::steady_ns() - begin) * 1e-9 /
+                                static_cast<double>(rows.size()));
+  }
+  std::printf("%g\n{\"clip_s\": %.9f}\n", sum, best);
+  return 0;
+}
