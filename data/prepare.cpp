@@ -69,8 +69,10 @@ class Preparation {
   void plan();
   std::string fingerprint() const;
   void start_over() const;
+  void remove_half_written() const;
   /// False when it was stopped.
   bool make_shard(int64_t number);
+  void count_old(const std::vector<ClipRecord>& records, std::span<const Listed> clips);
   bool decode_rest(ShardJournal& journal, std::span<const Listed> clips);
   void finish_shard(int64_t number, ShardJournal& journal, std::span<const Listed> clips);
   void count_bad(const Listed& listed, const std::string& problem);
@@ -156,6 +158,14 @@ void Preparation::start_over() const {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("shard-") || name == kPlanFile || name == kReportFile ||
         name == kIndexFile)
+      fs::remove(entry.path());
+  }
+}
+
+/// What a killed attempt was in the middle of writing beside its place.
+void Preparation::remove_half_written() const {
+  for (const auto& entry : fs::directory_iterator(job_.output)) {
+    if (entry.path().filename().string().find(".tmp-") != std::string::npos)
       fs::remove(entry.path());
   }
 }
@@ -264,36 +274,36 @@ void Preparation::finish_shard(int64_t number, ShardJournal& journal,
   journal.drop_sound();
 }
 
+/// What an earlier attempt did for this shard.
+void Preparation::count_old(const std::vector<ClipRecord>& records, std::span<const Listed> clips) {
+  for (size_t i = 0; i < records.size(); ++i) {
+    if (!records[i].problem.empty()) count_bad(clips[i], records[i].problem);
+  }
+  done_ += static_cast<int64_t>(records.size());
+  result_.reused += static_cast<int64_t>(records.size());
+  tell_progress();
+}
+
 bool Preparation::make_shard(int64_t number) {
   const auto first = static_cast<size_t>(number * per_shard_);
-  const auto clips = std::span<const Listed>(clips_).subspan(
-      first, std::min(static_cast<size_t>(per_shard_), clips_.size() - first));
+  const auto count = std::min(static_cast<size_t>(per_shard_), clips_.size() - first);
+  const auto clips = std::span<const Listed>(clips_).subspan(first, count);
+  const auto good = [](const ClipRecord& record) { return record.problem.empty(); };
   // Lines stay when a shard is finished, so a full journal whose shard is there needs nothing more.
-  std::vector<ClipRecord> old = ShardJournal::read(base(number));
-  const bool any_good =
-      std::any_of(old.begin(), old.end(), [](const ClipRecord& r) { return r.problem.empty(); });
-  const bool finished = old.size() == clips.size() && (!any_good || fs::exists(shard_file(number)));
-  if (finished) {
+  std::vector<ClipRecord> records = ShardJournal::read(base(number));
+  const bool any_good = std::any_of(records.begin(), records.end(), good);
+  if (records.size() == clips.size() && (!any_good || fs::exists(shard_file(number)))) {
     fs::remove(base(number).string() + ".sound");
+    count_old(records, clips);
   } else {
     ShardJournal journal(base(number));
-    old.assign(journal.records().begin(), journal.records().end());
-  }
-  for (size_t i = 0; i < old.size(); ++i) {
-    if (!old[i].problem.empty()) count_bad(clips[i], old[i].problem);
-  }
-  done_ += static_cast<int64_t>(old.size());
-  result_.reused += static_cast<int64_t>(old.size());
-  tell_progress();
-  if (!finished) {
-    ShardJournal journal(base(number));
+    count_old(journal.records(), clips);
     if (!decode_rest(journal, clips)) return false;
     finish_shard(number, journal, clips);
+    records = journal.records();
   }
-  const auto records = ShardJournal::read(base(number));
   PreparedIndex::Shard entry;
-  entry.clips = std::count_if(records.begin(), records.end(),
-                              [](const ClipRecord& r) { return r.problem.empty(); });
+  entry.clips = std::count_if(records.begin(), records.end(), good);
   if (entry.clips > 0) {
     entry.file = shard_file(number).filename().string();
     entry.bytes = static_cast<int64_t>(fs::file_size(shard_file(number)));
@@ -321,6 +331,7 @@ void Preparation::write_index_file() {
 PrepareResult Preparation::run() {
   plan();
   const std::string print = fingerprint();
+  remove_half_written();
   const fs::path plan_file = job_.output / kPlanFile;
   std::error_code ignored;
   if (!fs::exists(plan_file, ignored) || read_file(plan_file) != print) {
