@@ -16,13 +16,12 @@ Listing list_synthetic(const schema::DatasetOptions& options) {
     const std::string name = synthetic_class_name(k);
     listing.classes.push_back({name, name});
   }
-  for (const char* name : {"train", "val", "test"}) split_index(listing, name, name);
+  listing.folds = true;
   for (int64_t i = 0; i < options.clips; ++i) {
     Clip clip;
     clip.id = fmt::format("synthetic-{:06}", i);
-    // Classes in turn, then the fold: each fold of five has each class equally often.
+    // Classes in turn, then folds in turn: each fold of five has each class equally often.
     clip.fold = static_cast<int16_t>(i / options.classes % 5 + 1);
-    clip.split = static_cast<int16_t>(clip.fold == 5 ? 2 : clip.fold == 4 ? 1 : 0);
     Rng rng(0, "synthetic labels", 0, static_cast<uint64_t>(i));
     const auto count =
         1 + static_cast<int64_t>(rng.below(static_cast<uint64_t>(options.labels_per_clip)));

@@ -44,12 +44,11 @@ TEST(Export, AstFilesAreReadBackAsTheSameSet) {
   const AstFiles made = write_ast_files(joined, options, 16000, folder / "ast");
   EXPECT_EQ(made.clips, 50);
   EXPECT_EQ(made.decoded, 50);
-  EXPECT_EQ(made.files, (std::vector<std::string>{"train.json", "train_weight.csv", "val.json",
-                                                  "test.json", "class_labels_indices.csv"}));
+  EXPECT_EQ(made.files, (std::vector<std::string>{"train.json", "train_weight.csv", "test.json",
+                                                  "class_labels_indices.csv"}));
   auto json = schema::DatasetOptions::of_kind(schema::DatasetName::kJson);
   json.labels = (folder / "ast/class_labels_indices.csv").string();
   json.json_train = (folder / "ast/train.json").string();
-  json.json_val = (folder / "ast/val.json").string();
   json.json_test = (folder / "ast/test.json").string();
   const auto direct = testing::prepare_to(folder / "a", options);
   const auto through = testing::prepare_to(folder / "b", json);
@@ -68,8 +67,8 @@ TEST(Export, AstFilesAreReadBackAsTheSameSet) {
     EXPECT_EQ(x, y);
   }
   const std::string weights = read_file(folder / "ast/train_weight.csv");
-  EXPECT_EQ(std::count(weights.begin(), weights.end(), '\n'), 30);
-  EXPECT_TRUE(weights.starts_with("332.2")) << weights;  // 1000 / (3 + 0.01)
+  EXPECT_EQ(std::count(weights.begin(), weights.end(), '\n'), 40);
+  EXPECT_TRUE(weights.starts_with("249.3")) << weights;  // 1000 / (4 + 0.01)
 }
 
 TEST(Export, FilteredSegmentsKeepEveryOtherByte) {

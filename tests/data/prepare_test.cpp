@@ -193,10 +193,10 @@ TEST(Prepare, JoinedSetsKeepTheirOwnSplits) {
   EXPECT_EQ(shards->clips(), 54);
   EXPECT_EQ(shards->sets(), 2);
   EXPECT_EQ(shards->classes().size(), 11U);
-  EXPECT_EQ(rows_of_split(*shards, options, "train").size(), 30U + 3U);
+  EXPECT_EQ(rows_of_split(*shards, options, "train").size(), 40U + 3U);
   EXPECT_EQ(rows_of_split(*shards, options, "test").size(), 10U + 1U);
   options.also[0].train = "none";
-  EXPECT_EQ(rows_of_split(*shards, options, "train").size(), 30U);
+  EXPECT_EQ(rows_of_split(*shards, options, "train").size(), 40U);
   options.also[0].train = "balanced";
   EXPECT_EQ(message_of([&] { rows_of_split(*shards, options, "train"); }, Exit::kUsage),
             "dataset.train = \"balanced\": the data set has no such split; it has: test, train");

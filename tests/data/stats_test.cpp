@@ -32,8 +32,8 @@ TEST(NormStats, SameBitsWhateverTheThreadsAndAsTheStageWritesThem) {
   const auto three = norm_stats(*shards, rows, frontend, job);
   EXPECT_EQ(one.mean, three.mean);
   EXPECT_EQ(one.std, three.std);
-  EXPECT_EQ(one.clips, 60);
-  EXPECT_EQ(one.values, 60 * 48 * 128);  // 1 + (8000 - 400) / 160 frames
+  EXPECT_EQ(one.clips, 80);
+  EXPECT_EQ(one.values, 80 * 48 * 128);  // 1 + (8000 - 400) / 160 frames
   EXPECT_LT(one.mean, 0);
   EXPECT_GT(one.std, 1);
 
