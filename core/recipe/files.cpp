@@ -14,8 +14,10 @@ namespace {
 
 class Reader {
  public:
-  Reader(Sources& sources, Faults& faults, std::vector<fs::path>& files)
-      : sources_(sources), faults_(faults), files_(files) {}
+  using Read = std::function<std::optional<std::string>(const fs::path&)>;
+
+  Reader(Sources& sources, Faults& faults, std::vector<fs::path>& files, const Read& read)
+      : sources_(sources), faults_(faults), files_(files), read_(read) {}
 
   void read(const fs::path& path, const Spot& asked_at) {
     std::error_code none;
@@ -29,14 +31,15 @@ class Reader {
       full_ = true;
       return;
     }
-    if (asked_at.source >= 0 && !fs::is_regular_file(path, none)) {
+    const auto text = text_of(path, asked_at.source < 0);
+    if (!text) {
       faults_.add(asked_at, fmt::format("there is no file {}", path.string()));
       return;
     }
     Document document;
     document.main = asked_at.source < 0;
     document.source =
-        sources_.add({path.string(), fs::absolute(path, none).parent_path(), path, text_of(path)});
+        sources_.add({path.string(), fs::absolute(path, none).parent_path(), path, *text});
     if (std::find(files_.begin(), files_.end(), path) == files_.end()) files_.push_back(path);
     try {
       document.tree = parse_toml(sources_.at(document.source).text, document.source);
@@ -53,9 +56,12 @@ class Reader {
   std::vector<Document> take() { return std::move(documents_); }
 
  private:
-  /// A file too large for a recipe is not read to its end.
-  static std::string text_of(const fs::path& path) {
+  /// nullopt for a file that is not there. The recipe itself may be a pipe; what it extends are
+  /// files. A file too large for a recipe is not read.
+  std::optional<std::string> text_of(const fs::path& path, bool main) const {
+    if (read_) return read_(path);
     std::error_code none;
+    if (!main && !fs::is_regular_file(path, none)) return std::nullopt;
     const auto size = fs::file_size(path, none);
     if (!none && size > kMaxBytes) {
       throw Error(
@@ -98,6 +104,7 @@ class Reader {
   Sources& sources_;
   Faults& faults_;
   std::vector<fs::path>& files_;
+  const Read& read_;
   std::vector<Document> documents_;
   std::vector<fs::path> open_;
   bool full_ = false;
@@ -105,9 +112,10 @@ class Reader {
 
 }  // namespace
 
-std::vector<Document> read_documents(const fs::path& path, Sources& sources, Faults& faults,
-                                     std::vector<fs::path>& files) {
-  Reader reader(sources, faults, files);
+std::vector<Document> read_documents(
+    const fs::path& path, Sources& sources, Faults& faults, std::vector<fs::path>& files,
+    const std::function<std::optional<std::string>(const fs::path&)>& read) {
+  Reader reader(sources, faults, files, read);
   reader.read(path, Spot{});
   return reader.take();
 }

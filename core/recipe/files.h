@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +25,10 @@ inline constexpr int kMaxFiles = 64;
 /// to right, each after what it extends itself. Syntax errors (the first of each file), files that
 /// cannot be read and circles are added to `faults`. Throws Error (kData) when the recipe itself
 /// cannot be read.
-std::vector<Document> read_documents(const std::filesystem::path& path, Sources& sources,
-                                     Faults& faults, std::vector<std::filesystem::path>& files);
+/// `read` stands for the disk when it is not empty (LoadOptions::read).
+std::vector<Document> read_documents(
+    const std::filesystem::path& path, Sources& sources, Faults& faults,
+    std::vector<std::filesystem::path>& files,
+    const std::function<std::optional<std::string>(const std::filesystem::path&)>& read);
 
 }  // namespace xp::recipe

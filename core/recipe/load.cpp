@@ -49,7 +49,7 @@ class Loader {
 
   std::unique_ptr<Recipe::State> run() {
     std::vector<Document> documents =
-        read_documents(state_->path, state_->sources, faults_, state_->files);
+        read_documents(state_->path, state_->sources, faults_, state_->files, state_->applied.read);
     const bool syntax = faults_.any();
     StaticCheck check(language_, faults_, poisoned_);
     for (Document& document : documents) check.document(document.tree);

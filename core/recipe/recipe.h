@@ -32,6 +32,8 @@ struct LoadOptions {
   std::vector<Override> overrides;
   /// Reads an environment variable; empty = the process's environment.
   std::function<std::optional<std::string>(const std::string&)> environment;
+  /// Reads a recipe file's text, nullopt where there is none; empty = the disk.
+  std::function<std::optional<std::string>(const std::filesystem::path&)> read;
   /// Folder that paths of overrides are relative to; empty = the working directory.
   std::filesystem::path working_folder;
 };

@@ -106,7 +106,7 @@ Value item(std::string_view text, const FieldSpec& field) {
 void check_count(double count) {
   if (!(count >= 1) || count > static_cast<double>(kMaxSweepValues)) {
     throw Error(
-        fmt::format("{:.0f} values: between 1 and {} are possible", count, kMaxSweepValues));
+        fmt::format("{:.6g} values: between 1 and {} are possible", count, kMaxSweepValues));
   }
 }
 

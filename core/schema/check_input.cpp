@@ -1,5 +1,6 @@
 // Rules about data, front end and the shape of what a model sees.
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -13,6 +14,9 @@ namespace {
 
 /// Lines of a label CSV after its header; nullopt when it cannot be read.
 std::optional<int64_t> label_rows(const std::string& path) {
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(path, none))
+    return std::nullopt;  // a pipe or /dev/zero would not end
   std::ifstream file(path);
   if (!file) return std::nullopt;
   int64_t rows = -1;

@@ -194,7 +194,7 @@ TEST(RecipeLoad, EnvironmentGivesTypedValues) {
   EXPECT_EQ(train.epochs, 7);
   EXPECT_EQ(train.batch_size, 7);
   options.environment = [](const std::string&) { return std::optional<std::string>("many"); };
-  EXPECT_EQ(files.fault(options).substr(0, 114),
+  EXPECT_EQ(files.fault(options).substr(0, 115),
             "a.toml:20:10: train.epochs: expected an integer in [1, 1000000], received a string "
             "\"many\" (from \"${env:EPOCHS:-4}\")");
 }
