@@ -123,6 +123,7 @@ Index::Index(fs::path workspace)
 }
 
 void Index::rebuild(const std::string& why) {
+  warnings_.clear();
   if (!why.empty()) {
     warnings_.push_back(
         fmt::format("{} was broken and is made again ({})", db_.file().string(), why));

@@ -215,9 +215,9 @@ SqlTable run_sql(const std::filesystem::path& workspace, const std::string& stat
   try {
     const char* tail = nullptr;
     sqlite3_stmt* probe = nullptr;
-    sqlite3_prepare_v2(db.handle(), statement.c_str(), -1, &probe, &tail);
+    const int code = sqlite3_prepare_v2(db.handle(), statement.c_str(), -1, &probe, &tail);
     sqlite3_finalize(probe);
-    if (tail && std::strspn(tail, " \t\r\n;") != std::strlen(tail))
+    if (code == SQLITE_OK && std::strspn(tail, " \t\r\n;") != std::strlen(tail))
       throw Error("give one statement at a time");
     sql::Statement rows = db.prepare(statement);
     if (!rows.read_only())

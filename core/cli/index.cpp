@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/query.h"
@@ -23,8 +24,9 @@ class IndexCommand : public Command {
 
   int run(Session& session) override {
     const int64_t start = steady_ns();
-    tracker::Query query = open_query(session);
+    tracker::Query query(tracker_folder(session));
     query.rebuild();
+    for (const std::string& warning : query.warnings()) log::warn("{}", warning);
     const auto runs = query.runs({.keys = std::vector<std::string>{}});
     size_t broken = 0;
     for (const auto& run : runs) broken += run.status == tracker::Status::kBroken ? 1 : 0;
@@ -32,7 +34,7 @@ class IndexCommand : public Command {
     if (session.json) {
       fmt::print("{}", dump({{"runs", runs.size()}, {"broken", broken}, {"seconds", seconds}}));
     } else {
-      fmt::print("{} runs in {}{}\n", runs.size(), duration_text(seconds),
+      fmt::print("{} in {}{}\n", run_count(runs.size()), duration_text(seconds),
                  broken == 0 ? "" : fmt::format(", {} of them cannot be read", broken));
     }
     return broken == 0 ? 0 : static_cast<int>(Exit::kData);

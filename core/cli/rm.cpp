@@ -42,7 +42,7 @@ class Rm : public Command {
     if (session.json) {
       fmt::print("{}", dump({{"removed", uids}}));
     } else {
-      fmt::print("{} runs removed\n", uids.size());
+      fmt::print("{} removed\n", run_count(uids.size()));
     }
     return 0;
   }
@@ -50,13 +50,13 @@ class Rm : public Command {
  private:
   static bool confirmed(tracker::Query& query, const std::vector<std::string>& uids) {
     if (::isatty(STDIN_FILENO) == 0)
-      throw Error(fmt::format("{} runs would be removed: say --yes", uids.size()));
+      throw Error(fmt::format("{} would be removed: say --yes", run_count(uids.size())));
     TextTable table{{"uid", "name", "status", "age"}, {}};
     for (const auto& run : query.runs({.uids = uids, .keys = std::vector<std::string>{}})) {
       table.rows.push_back({short_uid(run.uid), run.name, std::string(tracker::text(run.status)),
                             age_text(run.created_ns)});
     }
-    fmt::print("{}Remove these {} runs for good? [y/N] ", table.text(), uids.size());
+    fmt::print("{}Remove {} for good? [y/N] ", table.text(), run_count(uids.size()));
     std::fflush(stdout);
     std::string answer;
     std::getline(std::cin, answer);

@@ -83,6 +83,10 @@ std::string short_uid(std::string_view uid) {
   return std::string(uid.size() > 8 ? uid.substr(uid.size() - 8) : uid);
 }
 
+std::string run_count(size_t count) {
+  return fmt::format("{} run{}", count, count == 1 ? "" : "s");
+}
+
 std::string short_number(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";

@@ -31,6 +31,9 @@ struct TextTable {
 /// The letters of a uid that people see and may type: its last eight.
 std::string short_uid(std::string_view uid);
 
+/// "1 run", "2 runs".
+std::string run_count(size_t count);
+
 /// Six significant digits at most.
 std::string short_number(double value);
 

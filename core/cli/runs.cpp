@@ -78,7 +78,8 @@ class Runs : public Command {
       fmt::print("{}",
                  dump({{"runs", done.runs}, {"points", done.points}, {"folder", export_[1]}}));
     } else {
-      fmt::print("{} runs with {} points are in {}\n", done.runs, done.points, export_[1]);
+      fmt::print("{} with {} points {} in {}\n", run_count(done.runs), done.points,
+                 done.runs == 1 ? "is" : "are", export_[1]);
     }
     return 0;
   }

@@ -1,0 +1,112 @@
+// docs/formats/tracker.md: its Python reader is run as it stands there, its tables are those of the
+// schema.
+#include <bit>
+#include <cmath>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "core/base/files.h"
+#include "tests/testing/shell.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/tracker/make_run.h"
+#include "tracker/schema.h"
+
+namespace xp::tracker {
+namespace {
+
+std::string page() { return read_file(testing::source_dir() / "docs/formats/tracker.md"); }
+
+std::string python_reader() {
+  const std::string text = page();
+  const size_t from = text.find("```python\nimport sqlite3, struct") + 10;
+  return text.substr(from, text.find("```", from) - from);
+}
+
+TEST(TrackerFormat, PythonReaderOfTheDocsReadsEveryBit) {
+  const testing::TempDir dir;
+  Store store(dir / ".exp");
+  auto run = store.create(testing_runs::sample("x", 0), testing_runs::quiet());
+  const std::string uid = run->uid();
+  const auto log = [&](tracker::Run& to, int64_t from, int64_t until, double factor) {
+    auto stage = to.begin_stage("train", "train", "k", {});
+    if (from > 1) stage->resumed(from - 1, 1);
+    const MetricId loss = stage->metric("loss", Unit::kNone);
+    const MetricId map = stage->metric("val.mAP", Unit::kFraction, Grain::kEpoch);
+    for (int64_t step = from; step <= until; ++step)
+      stage->log(loss, step, factor / static_cast<double>(step));
+    stage->log(map, 1, std::nan(""));
+    stage->log(map, 2, -0.0);
+    stage->log(map, 3, 0.1 * factor);
+  };
+  log(*run, 1, 700, 1);
+  run->finish(Outcome::kPreempted, "", "", 75);
+  run = store.resume(uid, testing_runs::sample("x", 0), testing_runs::quiet());
+  log(*run, 601, 650, 3);
+  run->finish(Outcome::kDone, "", "", 0);
+
+  std::ofstream(dir / "read.py") << python_reader() << R"(
+import sys
+for name in ("train.loss", "train.val.mAP"):
+    for step, time, value in read_metric(sys.argv[1], name):
+        print(name, step, struct.pack(">d", value).hex())
+)";
+  const auto read = testing::shell(fmt::format("python3 '{}' '{}'", (dir / "read.py").string(),
+                                               (store.run_folder(uid) / "run.db").string()));
+  ASSERT_EQ(read.code, 0) << read.text;
+  std::string want;
+  Query query(dir / ".exp");
+  for (const char* name : {"train.loss", "train.val.mAP"}) {
+    for (const Point& point : query.curve(uid, name).points) {
+      want +=
+          fmt::format("{} {} {:016x}\n", name, point.step, std::bit_cast<uint64_t>(point.value));
+    }
+  }
+  EXPECT_EQ(read.text, want);
+  EXPECT_EQ(query.curve(uid, "train.loss").points.size(), 650u);
+}
+
+TEST(TrackerFormat, ReaderIsShort) {
+  const std::string text = python_reader();
+  EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 34);
+}
+
+TEST(TrackerFormat, EveryTableAndViewIsDocumented) {
+  const std::string text = page();
+  const sql::Database db = sql::Database::memory(kRunSchema);
+  for (auto rows = db.prepare("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')");
+       rows.step();) {
+    EXPECT_NE(text.find("`" + rows.text(0) + "`"), std::string::npos) << rows.text(0);
+  }
+}
+
+TEST(TrackerFormat, ViewsAnswerAsDocumented) {
+  const testing::TempDir dir;
+  Store store(dir / ".exp");
+  auto run = store.create(testing_runs::sample("x", 0), testing_runs::quiet());
+  auto stage = run->begin_stage("train", "train", "k", {});
+  const MetricId map = stage->metric("val.mAP", Unit::kFraction, Grain::kEpoch);
+  for (int epoch = 1; epoch <= 3; ++epoch) stage->log(map, epoch, 0.1 * epoch);
+  run->finish(Outcome::kPreempted, "", "", 75);
+  auto again = store.resume(run->uid(), testing_runs::sample("x", 0), testing_runs::quiet());
+  stage = again->begin_stage("train", "train", "k", {});
+  stage->resumed(100, 2);
+  stage->log(stage->metric("val.mAP", Unit::kFraction, Grain::kEpoch), 3, 0.9);
+  again->finish(Outcome::kDone, "", "", 0);
+  const sql::Database db = sql::Database::read(store.run_folder(run->uid()) / "run.db", kRunSchema);
+  auto rows = db.prepare("SELECT epoch, value FROM epochs WHERE name='train.val.mAP'");
+  std::vector<double> values;
+  while (rows.step()) values.push_back(rows.real(1));
+  EXPECT_EQ(values, (std::vector<double>{0.1, 0.2, 0.9}));
+  auto metrics =
+      db.prepare("SELECT last, last_step, max, n FROM metrics WHERE name='train.val.mAP'");
+  ASSERT_TRUE(metrics.step());
+  EXPECT_EQ(metrics.real(0), 0.9);
+  EXPECT_EQ(metrics.integer(1), 3);
+  EXPECT_EQ(metrics.real(2), 0.9);
+  EXPECT_EQ(metrics.integer(3), 3);
+}
+
+}  // namespace
+}  // namespace xp::tracker
