@@ -28,8 +28,8 @@ std::string utc_text(int64_t wall_ns) {
   const auto seconds = static_cast<time_t>(wall_ns / 1'000'000'000);
   tm parts{};
   gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
 std::string duration_text(double seconds) {
@@ -44,7 +44,8 @@ std::string make_ulid() {
   static constexpr char kLetters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
   auto ms = static_cast<uint64_t>(wall_ns() / 1'000'000);
   std::array<unsigned char, 16> random{};
-  XP_CHECK(getrandom(random.data(), random.size(), 0) == static_cast<ssize_t>(random.size()), "no random bytes");
+  XP_CHECK(getrandom(random.data(), random.size(), 0) == static_cast<ssize_t>(random.size()),
+           "no random bytes");
   std::string out(26, '0');
   for (int i = 9; i >= 0; --i) {
     out[static_cast<size_t>(i)] = kLetters[ms & 31U];

@@ -14,7 +14,8 @@ std::string utc_text(int64_t wall_ns);
 /// "850 ms", "12.3 s", "4 min 10 s", "2 h 05 min": a duration for people.
 std::string duration_text(double seconds);
 
-/// A ULID: 26 letters that sort by time and never collide in practice (48 bits of ms, 80 random bits).
+/// A ULID: 26 letters that sort by time and never collide in practice (48 bits of ms, 80 random
+/// bits).
 std::string make_ulid();
 
 }  // namespace xp

@@ -54,7 +54,9 @@ std::string sha256(std::string_view text) { return Digest().add(text).hex(); }
 
 std::string sha256_file(const std::filesystem::path& file) {
   std::unique_ptr<FILE, int (*)(FILE*)> in(std::fopen(file.c_str(), "rb"), &std::fclose);
-  if (!in) throw Error(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)), Exit::kData);
+  if (!in)
+    throw Error(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)),
+                Exit::kData);
   Digest digest;
   std::vector<std::byte> block(1 << 20);
   size_t got = 0;
@@ -62,11 +64,14 @@ std::string sha256_file(const std::filesystem::path& file) {
     digest.add(std::span(block.data(), got));
   }
   if (std::ferror(in.get()) != 0) {
-    throw Error(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)), Exit::kData);
+    throw Error(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)),
+                Exit::kData);
   }
   return digest.hex();
 }
 
-uint64_t checksum64(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+uint64_t checksum64(std::span<const std::byte> bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
 
 }  // namespace xp

@@ -62,7 +62,8 @@ int edit_distance(std::string_view a, std::string_view b, int limit) {
 namespace detail {
 void check_failed(const char* file, int line, const char* condition, const std::string& message) {
   throw std::logic_error(
-      fmt::format("internal error: {} ({}:{}: '{}' does not hold). Please report this.", message, file, line, condition));
+      fmt::format("internal error: {} ({}:{}: '{}' does not hold). Please report this.", message,
+                  file, line, condition));
 }
 }  // namespace detail
 

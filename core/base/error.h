@@ -7,14 +7,15 @@
 
 namespace xp {
 
-/// What a process of `exp` returns to the shell. docs/exit_codes.md is the same list; a test compares.
+/// What a process of `exp` returns to the shell. docs/exit_codes.md is the same list; a test
+/// compares.
 enum class Exit : int {
   kOk = 0,
-  kFailed = 1,        ///< the work itself failed (diverged, disk full, out of memory)
-  kUsage = 2,         ///< the command line or the recipe is wrong; nothing was started
-  kData = 3,          ///< data or a file that the recipe names is missing or broken
-  kInternal = 4,      ///< a bug in exp
-  kPreempted = 75,    ///< stopped by SIGTERM or SIGUSR2 after a checkpoint; the same command goes on
+  kFailed = 1,      ///< the work itself failed (diverged, disk full, out of memory)
+  kUsage = 2,       ///< the command line or the recipe is wrong; nothing was started
+  kData = 3,        ///< data or a file that the recipe names is missing or broken
+  kInternal = 4,    ///< a bug in exp
+  kPreempted = 75,  ///< stopped by SIGTERM or SIGUSR2 after a checkpoint; the same command goes on
   kInterrupted = 130  ///< stopped by Ctrl-C; the same command goes on
 };
 
@@ -26,8 +27,8 @@ struct Place {
   std::string text;  ///< the line itself, drawn under the message with a caret at `column`
 };
 
-/// The user's mistake or the world's: what happened, where, what to do. `main` prints it without a stack.
-/// Bugs of ours go through XP_CHECK instead; absence is std::optional.
+/// The user's mistake or the world's: what happened, where, what to do. `main` prints it without a
+/// stack. Bugs of ours go through XP_CHECK instead; absence is std::optional.
 class Error : public std::runtime_error {
  public:
   explicit Error(std::string message, Exit code = Exit::kUsage);
@@ -47,8 +48,8 @@ class Error : public std::runtime_error {
 /// "file:line:column: message", then the line and a caret where the place has a text.
 std::string render(const Place& place, std::string_view message);
 
-/// The candidate nearest to `word` by edit distance (Damerau-Levenshtein), or "" when none is near enough
-/// (more than a third of the word's letters differ, at least 1 may).
+/// The candidate nearest to `word` by edit distance (Damerau-Levenshtein), or "" when none is near
+/// enough (more than a third of the word's letters differ, at least 1 may).
 template <class Range>
 std::string nearest(std::string_view word, const Range& candidates);
 
@@ -56,7 +57,8 @@ std::string nearest(std::string_view word, const Range& candidates);
 int edit_distance(std::string_view a, std::string_view b, int limit);
 
 namespace detail {
-[[noreturn]] void check_failed(const char* file, int line, const char* condition, const std::string& message);
+[[noreturn]] void check_failed(const char* file, int line, const char* condition,
+                               const std::string& message);
 }
 
 template <class Range>
@@ -75,6 +77,8 @@ std::string nearest(std::string_view word, const Range& candidates) {
 
 }  // namespace xp
 
-/// A broken invariant of ours: always on, says where, exit code 4. `message` is a std::string expression.
-#define XP_CHECK(condition, message) \
-  ((condition) ? static_cast<void>(0) : ::xp::detail::check_failed(__FILE__, __LINE__, #condition, (message)))
+/// A broken invariant of ours: always on, says where, exit code 4. `message` is a std::string
+/// expression.
+#define XP_CHECK(condition, message)  \
+  ((condition) ? static_cast<void>(0) \
+               : ::xp::detail::check_failed(__FILE__, __LINE__, #condition, (message)))

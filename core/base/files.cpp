@@ -40,7 +40,8 @@ class Descriptor {
   std::string hint;
   if (error == ENOSPC) hint = "; free some space and run the same command again";
   if (error == EACCES || error == EROFS) hint = "; check the permissions of this folder";
-  throw Error(fmt::format("cannot {} {}: {}{}", what, path.string(), std::strerror(error), hint), code);
+  throw Error(fmt::format("cannot {} {}: {}{}", what, path.string(), std::strerror(error), hint),
+              code);
 }
 
 void write_all(int fd, std::string_view text, const fs::path& path) {
@@ -136,7 +137,8 @@ std::optional<FileLock> FileLock::try_acquire(const fs::path& file) {
   fail("lock", file, Exit::kFailed);
 }
 
-std::optional<FileLock> FileLock::acquire(const fs::path& file, const std::function<bool()>& waiting) {
+std::optional<FileLock> FileLock::acquire(const fs::path& file,
+                                          const std::function<bool()>& waiting) {
   while (true) {
     if (auto lock = try_acquire(file)) return lock;
     if (!waiting()) return std::nullopt;
@@ -159,7 +161,8 @@ uint64_t free_bytes(const fs::path& path) {
 fs::path expand_user(std::string_view path) {
   if (path == "~" || path.starts_with("~/")) {
     const char* home = std::getenv("HOME");
-    if (home != nullptr && *home != '\0') return fs::path(home) / (path.size() > 2 ? path.substr(2) : "");
+    if (home != nullptr && *home != '\0')
+      return fs::path(home) / (path.size() > 2 ? path.substr(2) : "");
   }
   return fs::path(path);
 }

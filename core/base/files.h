@@ -12,12 +12,13 @@ namespace xp {
 /// The whole file as bytes. Throws Error (kData) naming the path and the reason.
 std::string read_file(const std::filesystem::path& file);
 
-/// Writes `text` beside `file`, syncs it, renames it over `file` and syncs the folder: after a crash at any
-/// moment the old or the new content is there, whole. Throws Error (kFailed), leaving no half-written file.
+/// Writes `text` beside `file`, syncs it, renames it over `file` and syncs the folder: after a
+/// crash at any moment the old or the new content is there, whole. Throws Error (kFailed), leaving
+/// no half-written file.
 void write_file_atomic(const std::filesystem::path& file, std::string_view text);
 
-/// A file under construction beside its final place. `commit` syncs and renames; destruction without commit
-/// removes it.
+/// A file under construction beside its final place. `commit` syncs and renames; destruction
+/// without commit removes it.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path final_path);
@@ -41,18 +42,20 @@ void sync_path(const std::filesystem::path& path);
 /// fsync of every file and folder below `folder`, then of `folder` itself.
 void sync_tree(const std::filesystem::path& folder);
 
-/// Renames a folder built aside to its final name and syncs the parent. Returns false, and removes nothing,
-/// when the final name exists already.
+/// Renames a folder built aside to its final name and syncs the parent. Returns false, and removes
+/// nothing, when the final name exists already.
 bool publish_folder(const std::filesystem::path& built, const std::filesystem::path& final_path);
 
-/// An exclusive kernel lock (OFD) on a file, made when absent. It dies with its holder, so a lock file left
-/// behind means nothing.
+/// An exclusive kernel lock (OFD) on a file, made when absent. It dies with its holder, so a lock
+/// file left behind means nothing.
 class FileLock {
  public:
   /// nullopt when somebody else holds it.
   static std::optional<FileLock> try_acquire(const std::filesystem::path& file);
-  /// Waits. `waiting` is called about five times a second meanwhile; false from it ends the wait with nullopt.
-  static std::optional<FileLock> acquire(const std::filesystem::path& file, const std::function<bool()>& waiting);
+  /// Waits. `waiting` is called about five times a second meanwhile; false from it ends the wait
+  /// with nullopt.
+  static std::optional<FileLock> acquire(const std::filesystem::path& file,
+                                         const std::function<bool()>& waiting);
   ~FileLock();
   FileLock(FileLock&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
   FileLock& operator=(FileLock&&) = delete;

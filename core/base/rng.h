@@ -6,13 +6,13 @@
 
 namespace xp {
 
-/// Random numbers as a pure function of (seed, purpose, epoch, index): Philox4x32-10 (Salmon et al. 2011,
-/// "Parallel random numbers: as easy as 1, 2, 3"). The same arguments give the same numbers on every
-/// machine, thread, rank and day, so a resumed or redistributed run sees the same draws.
+/// Random numbers as a pure function of (seed, purpose, epoch, index): Philox4x32-10 (Salmon et al.
+/// 2011, "Parallel random numbers: as easy as 1, 2, 3"). The same arguments give the same numbers
+/// on every machine, thread, rank and day, so a resumed or redistributed run sees the same draws.
 ///
-/// `purpose` names what is drawn ("epoch_order", "mixup", "patchout"): two purposes never share numbers.
-/// `index` is the global position in the epoch's order, or the global step for batch-wide draws; never a
-/// rank or a worker.
+/// `purpose` names what is drawn ("epoch_order", "mixup", "patchout"): two purposes never share
+/// numbers. `index` is the global position in the epoch's order, or the global step for batch-wide
+/// draws; never a rank or a worker.
 class Rng {
  public:
   Rng(uint64_t seed, std::string_view purpose, uint64_t epoch = 0, uint64_t index = 0);
@@ -30,7 +30,8 @@ class Rng {
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   /// Uniform integer in [0, n), without modulo bias; n >= 1.
   uint64_t below(uint64_t n);
-  /// Standard normal (Box-Muller, one value a call so that draws do not depend on what came before).
+  /// Standard normal (Box-Muller, one value a call so that draws do not depend on what came
+  /// before).
   double normal();
   /// Gamma(shape, 1), shape > 0 (Marsaglia and Tsang 2000).
   double gamma(double shape);
