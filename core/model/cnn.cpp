@@ -1,12 +1,103 @@
+#include "core/model/cnn.h"
+
+#include <charconv>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/sigmoid.h>
+
 #include "core/base/error.h"
-#include "core/model/registry.h"
 
 namespace xp::model {
 
-std::unique_ptr<Model> make_mn(const ModelSpec& spec) {
-  throw Error("'" + spec.options.arch + "': this build has no CNNs", Exit::kFailed);
+using schema::CnnHead;
+
+CnnClassifier::CnnClassifier(int64_t channels, int64_t hidden, const CnnOptions& options,
+                             int64_t attention_heads, const Init& init)
+    : options_(options) {
+  switch (options.head) {
+    case CnnHead::kMlp:
+      hidden_ = classifier_linear(channels, hidden, init.child("2"));
+      output_ = classifier_linear(hidden, options.classes, init.child("5"));
+      return;
+    case CnnHead::kConv: {
+      ConvOptions conv;
+      conv.in = channels;
+      conv.out = options.classes;
+      conv_ = kaiming_conv(init, "0.weight", conv);
+      norm_ = BatchNorm(options.classes, 1e-5, 0.1, init.child("1"));
+      return;
+    }
+    case CnnHead::kAttention:
+      subspace_ = classifier_linear(channels, options.classes * 2 * attention_heads,
+                                    init.child("subspace_proj"));
+      head_weight_ =
+          init.constant({1, attention_heads, 1}, 1.0 / static_cast<double>(attention_heads));
+      return;
+  }
 }
 
-std::unique_ptr<Model> make_dymn(const ModelSpec& spec) { return make_mn(spec); }
+at::Tensor CnnClassifier::operator()(const at::Tensor& map, const at::Tensor& pooled, bool training,
+                                     const Noise& noise) const {
+  switch (options_.head) {
+    case CnnHead::kMlp: {
+      const at::Tensor hidden = activate(hidden_(pooled), Activation::kHardswish);
+      return output_(noise.dropout(hidden, options_.dropout, "classifier", 0));
+    }
+    case CnnHead::kConv:
+      return norm_(at::conv2d(map, conv_), training).mean({2, 3});
+    case CnnHead::kAttention:
+      return attend(map);
+  }
+  XP_CHECK(false, "a head without a forward pass");
+  return {};
+}
+
+at::Tensor CnnClassifier::attend(const at::Tensor& map) const {
+  const at::Tensor frames = map.mean(2).transpose(1, 2);  // [B, T', C]
+  const int64_t heads = head_weight_.size(1);
+  const at::Tensor both = subspace_(frames)
+                              .reshape({frames.size(0), frames.size(1), 2, heads, options_.classes})
+                              .permute({2, 0, 3, 1, 4});
+  constexpr double kLeast = 1e-7;  // PSLA's clamp, which keeps the sum from vanishing
+  at::Tensor share = both[0].sigmoid().clamp(kLeast, 1 - kLeast);
+  share = share / share.sum(2, /*keepdim=*/true);
+  return ((share * both[1]).sum(2) * head_weight_).sum(1);
+}
+
+void CnnClassifier::members(Members& list) {
+  if (options_.head == CnnHead::kMlp && hidden_.weight.defined()) {
+    list.child("2", hidden_);
+    list.child("5", output_);
+  }
+  list.parameter("0.weight", conv_);
+  if (norm_.weight.defined()) list.child("1", norm_);
+  list.parameter("head_weight", head_weight_);
+  if (subspace_.weight.defined()) list.child("subspace_proj", subspace_);
+}
+
+Placement cnn_placement(std::string_view parameter) {
+  const auto starts = [&](std::string_view prefix) {
+    return parameter.substr(0, prefix.size()) == prefix;
+  };
+  const auto index_after = [&](std::string_view prefix) {
+    int64_t index = 0;
+    const char* const begin = parameter.data() + prefix.size();
+    std::from_chars(begin, parameter.data() + parameter.size(), index);
+    return index;
+  };
+  if (starts("classifier.")) return {kCnnLayers - 1, true};
+  if (starts("features.")) return {index_after("features."), false};
+  if (starts("layers.")) return {index_after("layers.") + 1, false};
+  if (starts("out_c.")) return {kCnnLayers - 2, false};
+  return {0, false};
+}
+
+Noise cnn_noise(const ForwardContext& context) {
+  if (!context.training) return {};
+  return Noise(DrawKey{context.seed, context.epoch, context.step, context.positions});
+}
 
 }  // namespace xp::model

@@ -21,7 +21,7 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
 template <class T>
 std::vector<T> values_of(const Entry& e) {
   std::vector<T> out(e.bytes.size() / sizeof(T));
-  std::memcpy(out.data(), e.bytes.data(), e.bytes.size());
+  if (!out.empty()) std::memcpy(out.data(), e.bytes.data(), e.bytes.size());
   return out;
 }
 

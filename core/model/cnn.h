@@ -1,0 +1,62 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "core/model/cnn_layers.h"
+#include "core/model/model.h"
+#include "core/schema/model.h"
+
+namespace xp::model {
+
+/// The CNN teachers of EfficientAT (Schmid et al. 2023, "Efficient Large-Scale Audio Tagging via
+/// Transformer-to-CNN Knowledge Distillation", and 2024, "Dynamic Convolutional Neural Networks as
+/// Efficient Pre-trained Audio Models"). Both are MobileNetV3-large with channels scaled by `width`
+/// and rounded to 8.
+struct CnnOptions {
+  double width = 1;
+  int64_t classes = 527;
+  std::array<int64_t, 4> strides = {2, 2, 2, 2};  ///< of the stages that halve the map, each 1 or 2
+  schema::CnnHead head = schema::CnnHead::kMlp;
+  double dropout = 0.2;  ///< before the last layer of the mlp head
+  bool reduced_tail = false;
+  bool dilated = false;
+};
+
+/// What reads the last feature map [B, C, F', T']. `kMlp`: mean, linear, hardswish, dropout, linear
+/// ("2", "5"); `kConv`: 1 x 1 convolution, batch norm, mean ("0", "1"); `kAttention`: mean over
+/// frequency, then an attention over time for each class and of several heads, mixed by learnt
+/// weights ("subspace_proj", "head_weight").
+class CnnClassifier : public Module {
+ public:
+  CnnClassifier() = default;
+  CnnClassifier(int64_t channels, int64_t hidden, const CnnOptions& options,
+                int64_t attention_heads, const Init& init);
+  /// `pooled`: the mean of `map` over both axes, [B, C]. Returns [B, K].
+  at::Tensor operator()(const at::Tensor& map, const at::Tensor& pooled, bool training,
+                        const Noise& noise) const;
+
+ protected:
+  void members(Members& list) override;
+
+ private:
+  at::Tensor attend(const at::Tensor& map) const;
+
+  CnnOptions options_;
+  Linear hidden_, output_;
+  at::Tensor conv_;
+  BatchNorm norm_;
+  Linear subspace_;
+  at::Tensor head_weight_;
+};
+
+/// The placement of learning rates that both families share: 0 the first convolution
+/// ("features.0.", "in_c."), i + 1 the i-th block, 16 the last convolution, 17 the classifier.
+Placement cnn_placement(std::string_view parameter);
+inline constexpr int64_t kCnnLayers = 18;
+
+/// The noise of a forward pass; off in evaluation.
+Noise cnn_noise(const ForwardContext& context);
+
+}  // namespace xp::model

@@ -1,0 +1,177 @@
+#include "core/model/cnn_layers.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <utility>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/batch_norm.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/hardswish.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/zeros.h>
+
+namespace xp::model {
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  const bool in_place = !(at::GradMode::is_enabled() && x.requires_grad());
+  at::Tensor y = x;
+  switch (activation) {
+    case Activation::kRelu:
+      return in_place ? y.relu_() : x.relu();
+    case Activation::kHardswish:
+      return in_place ? at::hardswish_(y) : at::hardswish(x);
+    case Activation::kNone:
+      break;
+  }
+  return x;
+}
+
+int64_t make_divisible(double channels) {
+  auto rounded = std::max<int64_t>(8, static_cast<int64_t>(channels + 4) / 8 * 8);
+  if (static_cast<double>(rounded) < 0.9 * channels) rounded += 8;
+  return rounded;
+}
+
+BatchNorm::BatchNorm(int64_t channels, double epsilon, double new_batch, const Init& init)
+    : weight(init.constant({channels}, 1)),
+      bias(init.constant({channels}, 0)),
+      running_mean(Init::buffer({channels}, 0)),
+      running_var(Init::buffer({channels}, 1)),
+      num_batches_tracked(at::zeros({}, at::kLong)),
+      eps(epsilon),
+      momentum(new_batch) {}
+
+at::Tensor BatchNorm::operator()(const at::Tensor& x, bool training) const {
+  if (training) {
+    const at::NoGradGuard no_grad;
+    at::Tensor count = num_batches_tracked;
+    count += 1;
+  }
+  return at::batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps,
+                        /*cudnn_enabled=*/true);
+}
+
+at::Tensor BatchNorm::scale() const { return weight * (running_var + eps).rsqrt(); }
+at::Tensor BatchNorm::shift() const { return bias - running_mean * scale(); }
+
+void BatchNorm::members(Members& list) {
+  list.parameter("weight", weight);
+  list.parameter("bias", bias);
+  list.buffer("running_mean", running_mean);
+  list.buffer("running_var", running_var);
+  list.buffer("num_batches_tracked", num_batches_tracked);
+}
+
+struct FoldedWeights::State {
+  using Key = std::array<std::pair<const void*, uint32_t>, 5>;
+  std::mutex mutex;
+  Key key{};
+  Pair value;
+};
+
+FoldedWeights::FoldedWeights() : state_(std::make_unique<State>()) {}
+FoldedWeights::FoldedWeights(const FoldedWeights& /*other*/) : FoldedWeights() {}
+FoldedWeights& FoldedWeights::operator=(const FoldedWeights& other) {
+  if (this != &other) state_ = std::make_unique<State>();
+  return *this;
+}
+FoldedWeights::FoldedWeights(FoldedWeights&&) noexcept = default;
+FoldedWeights& FoldedWeights::operator=(FoldedWeights&&) noexcept = default;
+FoldedWeights::~FoldedWeights() = default;
+
+FoldedWeights::Pair FoldedWeights::get(const at::Tensor& weight, int64_t axis,
+                                       const BatchNorm& norm) const {
+  State::Key key;
+  const std::array<const at::Tensor*, 5> parts = {&weight, &norm.weight, &norm.bias,
+                                                  &norm.running_mean, &norm.running_var};
+  for (size_t i = 0; i < parts.size(); ++i) {
+    key[i] = {parts[i]->unsafeGetTensorImpl(), parts[i]->_version()};
+  }
+  const std::lock_guard lock(state_->mutex);
+  if (state_->key == key) return state_->value;
+  const at::NoGradGuard no_grad;
+  const at::Tensor scale = norm.scale();
+  // [.., C * n, ..] seen as [.., C, n, ..].
+  std::vector<int64_t> split = weight.sizes().vec();
+  const auto at = static_cast<size_t>(axis);
+  split[at] = scale.size(0);
+  split.insert(split.begin() + static_cast<std::ptrdiff_t>(at) + 1,
+               weight.size(axis) / scale.size(0));
+  std::vector<int64_t> wide(split.size(), 1);
+  wide[at] = scale.size(0);
+  state_->value = {(weight.detach().reshape(split) * scale.reshape(wide))
+                       .reshape(weight.sizes())
+                       .to(weight.scalar_type()),
+                   norm.shift().to(weight.scalar_type())};
+  state_->key = key;
+  return state_->value;
+}
+
+at::Tensor kaiming_conv(const Init& init, std::string_view name, const ConvOptions& o) {
+  const double fan_out = static_cast<double>(o.out * o.kernel * o.kernel);
+  return init.normal(name, {o.out, o.in / o.groups, o.kernel, o.kernel}, std::sqrt(2.0 / fan_out));
+}
+
+Linear classifier_linear(int64_t in, int64_t out, const Init& init) {
+  Linear linear;
+  linear.weight = init.normal("weight", {out, in}, 0.01);
+  linear.bias = init.constant({out}, 0);
+  return linear;
+}
+
+ConvNorm::ConvNorm(const ConvOptions& options, Activation activation, const Init& init)
+    : options_(options),
+      activation_(activation),
+      weight_(kaiming_conv(init, "0.weight", options)),
+      norm_(options.out, 1e-3, 0.01, init.child("1")) {}
+
+at::Tensor ConvNorm::operator()(const at::Tensor& x, bool training) const {
+  const auto convolve = [&](const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+    return at::conv2d(x, weight, bias, options_.stride, options_.padding(), options_.dilation,
+                      options_.groups);
+  };
+  if (training || at::GradMode::is_enabled())
+    return activate(norm_(convolve(weight_, std::nullopt), training), activation_);
+  const FoldedWeights::Pair folded = folded_.get(weight_, 0, norm_);
+  return activate(convolve(folded.weight, folded.bias), activation_);
+}
+
+void ConvNorm::members(Members& list) {
+  list.parameter("0.weight", weight_);
+  list.child("1", norm_);
+}
+
+std::vector<Stage> mobilenet_stages(double width, const std::array<int64_t, 4>& strides,
+                                    bool reduced_tail, bool dilated) {
+  constexpr auto kRe = Activation::kRelu;
+  constexpr auto kHs = Activation::kHardswish;
+  const int64_t tail = reduced_tail ? 2 : 1;
+  const int64_t spread = dilated ? 2 : 1;
+  std::vector<Stage> stages = {
+      {16, 3, 16, 16, false, kRe, 1, 1},
+      {16, 3, 64, 24, false, kRe, strides[0], 1},
+      {24, 3, 72, 24, false, kRe, 1, 1},
+      {24, 5, 72, 40, true, kRe, strides[1], 1},
+      {40, 5, 120, 40, true, kRe, 1, 1},
+      {40, 5, 120, 40, true, kRe, 1, 1},
+      {40, 3, 240, 80, false, kHs, strides[2], 1},
+      {80, 3, 200, 80, false, kHs, 1, 1},
+      {80, 3, 184, 80, false, kHs, 1, 1},
+      {80, 3, 184, 80, false, kHs, 1, 1},
+      {80, 3, 480, 112, true, kHs, 1, 1},
+      {112, 3, 672, 112, true, kHs, 1, 1},
+      {112, 5, 672, 160 / tail, true, kHs, strides[3], spread},
+      {160 / tail, 5, 960 / tail, 160 / tail, true, kHs, 1, spread},
+      {160 / tail, 5, 960 / tail, 160 / tail, true, kHs, 1, spread},
+  };
+  for (Stage& s : stages) {
+    for (int64_t* channels : {&s.in, &s.expanded, &s.out})
+      *channels = make_divisible(static_cast<double>(*channels) * width);
+  }
+  return stages;
+}
+
+}  // namespace xp::model

@@ -1,0 +1,121 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/model/init.h"
+#include "core/model/layers.h"
+#include "core/model/module.h"
+
+namespace xp::model {
+
+enum class Activation { kNone, kRelu, kHardswish };
+
+/// Applies it, in place where no gradient is recorded.
+at::Tensor activate(const at::Tensor& x, Activation activation);
+
+/// Channels of a scaled network: the multiple of 8 nearest to `channels`, at least 8, and never
+/// less than 90 % of it (the rule of MobileNet).
+int64_t make_divisible(double channels);
+
+/// Batch normalisation over [B, C, H, W]. `momentum` is the weight of the new batch.
+class BatchNorm : public Module {
+ public:
+  BatchNorm() = default;
+  BatchNorm(int64_t channels, double eps, double momentum, const Init& init);
+
+  /// Training: statistics of the batch, and the running ones are updated. Else the running ones.
+  at::Tensor operator()(const at::Tensor& x, bool training) const;
+
+  /// What it does in evaluation, y = x * scale + shift, each [C].
+  at::Tensor scale() const;
+  at::Tensor shift() const;
+
+  at::Tensor weight, bias, running_mean, running_var;
+  at::Tensor num_batches_tracked;  ///< int64 scalar
+  double eps = 1e-3;
+  double momentum = 0.01;
+
+ protected:
+  void members(Members& list) override;
+};
+
+/// A convolution's weights with a batch norm multiplied in, kept until one of the tensors changes
+/// (told by their version counters). Copies start empty. Threads may share one.
+class FoldedWeights {
+ public:
+  struct Pair {
+    at::Tensor weight, bias;
+  };
+  FoldedWeights();
+  FoldedWeights(const FoldedWeights&);
+  FoldedWeights& operator=(const FoldedWeights&);
+  FoldedWeights(FoldedWeights&&) noexcept;
+  FoldedWeights& operator=(FoldedWeights&&) noexcept;
+  ~FoldedWeights();
+
+  /// `weight` times the norm's scale along `axis`, of which each element of the scale covers
+  /// weight.size(axis) / C neighbours; and the norm's shift.
+  Pair get(const at::Tensor& weight, int64_t axis, const BatchNorm& norm) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+struct ConvOptions {
+  int64_t in = 0;
+  int64_t out = 0;
+  int64_t kernel = 1;  ///< square, odd; padded so that stride 1 keeps the size
+  int64_t stride = 1;
+  int64_t dilation = 1;
+  int64_t groups = 1;
+  int64_t padding() const { return (kernel - 1) / 2 * dilation; }
+  /// Positions along an axis of `length`.
+  int64_t output(int64_t length) const {
+    return (length + 2 * padding() - dilation * (kernel - 1) - 1) / stride + 1;
+  }
+};
+
+/// Convolution without bias, batch norm (eps 1e-3, momentum 0.01), activation. Names: "0.weight",
+/// "1.*".
+class ConvNorm : public Module {
+ public:
+  ConvNorm() = default;
+  ConvNorm(const ConvOptions& options, Activation activation, const Init& init);
+  at::Tensor operator()(const at::Tensor& x, bool training) const;
+  const at::Tensor& weight() const { return weight_; }
+
+ protected:
+  void members(Members& list) override;
+
+ private:
+  ConvOptions options_;
+  Activation activation_ = Activation::kNone;
+  at::Tensor weight_;
+  BatchNorm norm_;
+  FoldedWeights folded_;
+};
+
+/// Weights normal with std sqrt(2 / (out * kernel^2)): Kaiming's rule by fan-out.
+at::Tensor kaiming_conv(const Init& init, std::string_view name, const ConvOptions& options);
+
+/// A linear layer whose weights start normal with std 0.01, bias 0.
+Linear classifier_linear(int64_t in, int64_t out, const Init& init);
+
+/// The inverted residuals of MobileNetV3-large that both CNN families share, before scaling.
+struct Stage {
+  int64_t in, kernel, expanded, out;
+  bool squeeze;
+  Activation activation;
+  int64_t stride;
+  int64_t dilation;
+};
+std::vector<Stage> mobilenet_stages(double width, const std::array<int64_t, 4>& strides,
+                                    bool reduced_tail, bool dilated);
+
+}  // namespace xp::model

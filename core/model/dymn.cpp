@@ -1,0 +1,304 @@
+#include "core/model/dymn.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/addcmul.h>
+#include <ATen/ops/avg_pool2d.h>
+#include <ATen/ops/baddbmm.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
+
+#include "core/base/error.h"
+
+namespace xp::model {
+
+DynamicConv::DynamicConv(const ConvOptions& o, int64_t context, int64_t kernels, const Init& init)
+    : options_(o),
+      residual_(classifier_linear(context, kernels, init.child("residuals").child("0"))) {
+  const double fan_out = static_cast<double>(o.out * o.kernel * o.kernel);
+  weight_ = init.normal("weight", {1, 1, kernels, o.out * (o.in / o.groups) * o.kernel * o.kernel},
+                        std::sqrt(2 / fan_out));
+}
+
+at::Tensor DynamicConv::operator()(const at::Tensor& x, const at::Tensor& context,
+                                   const at::Tensor& temperature, const BatchNorm& norm,
+                                   bool training) const {
+  const int64_t batch = x.size(0);
+  const int64_t inner = options_.in / options_.groups;
+  const at::Tensor mix =
+      at::softmax(residual_(context) / temperature.to(x.scalar_type()), -1);  // [B, K]
+  // Without a gradient the norm is multiplied into the K kernels, so that it costs nothing per
+  // clip.
+  const bool fold = !training && !at::GradMode::is_enabled();
+  at::Tensor weights = weight_;
+  at::Tensor bias;
+  if (fold) {
+    FoldedWeights::Pair folded = folded_.get(weight_, 3, norm);
+    weights = folded.weight;
+    bias = folded.bias;
+  }
+  const at::Tensor mixed = at::matmul(mix, weights.flatten(0, 2));  // [B, out * inner * k * k]
+  at::Tensor y;
+  if (options_.kernel == 1 && options_.groups == 1 && options_.stride == 1) {
+    const at::Tensor kernel = mixed.reshape({batch, options_.out, inner});
+    const at::Tensor flat = x.flatten(2);
+    y = fold ? at::baddbmm(bias.reshape({1, -1, 1}).to(kernel.scalar_type()), kernel, flat)
+             : at::bmm(kernel, flat);
+    y = y.reshape({batch, options_.out, x.size(2), x.size(3)});
+  } else {
+    // All clips at once: channels of the batch side by side, in as many groups.
+    const at::Tensor kernel =
+        mixed.reshape({batch * options_.out, inner, options_.kernel, options_.kernel});
+    const at::Tensor side = x.reshape({1, batch * options_.in, x.size(2), x.size(3)});
+    const std::optional<at::Tensor> shift =
+        fold ? std::optional(bias.repeat({batch})) : std::nullopt;
+    y = at::conv2d(side, kernel, shift, options_.stride, options_.padding(), options_.dilation,
+                   batch * options_.groups);
+    y = y.reshape({batch, options_.out, y.size(2), y.size(3)});
+  }
+  return fold ? y : norm(y, training);
+}
+
+void DynamicConv::members(Members& list) {
+  list.parameter("weight", weight_);
+  list.child("residuals.0", residual_);
+}
+
+DynamicRelu::DynamicRelu(int64_t channels, int64_t context, const Init& init)
+    : coefficients_(classifier_linear(context, 4 * channels, init.child("coef_net").child("0"))),
+      lambdas_(at::tensor({1.0F, 1.0F, 0.5F, 0.5F})),
+      start_(at::tensor({1.0F, 0.0F, 0.0F, 0.0F})) {}
+
+at::Tensor DynamicRelu::operator()(const at::Tensor& x, const at::Tensor& context) const {
+  const at::Tensor theta = coefficients_(context).sigmoid() * 2 - 1;
+  const at::Tensor c =
+      (theta.reshape({x.size(0), x.size(1), 4}) * lambdas_ + start_).to(x.scalar_type());
+  const auto line = [&](int64_t slope, int64_t offset) {
+    return at::addcmul(c.select(2, offset).unsqueeze(-1).unsqueeze(-1), x,
+                       c.select(2, slope).unsqueeze(-1).unsqueeze(-1));
+  };
+  return at::maximum(line(0, 2), line(1, 3));
+}
+
+void DynamicRelu::members(Members& list) {
+  list.buffer("lambdas", lambdas_);
+  list.buffer("init_v", start_);
+  list.child("coef_net.0", coefficients_);
+}
+
+ContextGenerator::ContextGenerator(int64_t in, int64_t context, int64_t expanded, int64_t stride,
+                                   const Init& init)
+    : stride_(stride), norm_(context, 1e-3, 0.01, init.child("joint_norm")) {
+  ConvOptions joint;
+  joint.in = in;
+  joint.out = context;
+  joint_ = kaiming_conv(init, "joint_conv.weight", joint);
+  ConvOptions gate;
+  gate.in = context;
+  gate.out = expanded;
+  rows_.weight = kaiming_conv(init, "conv_f.weight", gate);
+  rows_.bias = init.constant({expanded}, 0);
+  columns_.weight = kaiming_conv(init, "conv_t.weight", gate);
+  columns_.bias = init.constant({expanded}, 0);
+}
+
+DynamicContext ContextGenerator::operator()(const at::Tensor& x, bool training) const {
+  const at::Tensor by_row = x.mean(3, /*keepdim=*/true);                           // [B, C, F', 1]
+  const at::Tensor by_column = x.mean(2, /*keepdim=*/true).permute({0, 1, 3, 2});  // [B, C, T', 1]
+  const at::Tensor joint = activate(
+      norm_(at::conv2d(at::cat({by_row, by_column}, 2), joint_), training), Activation::kHardswish);
+  at::Tensor rows = joint.narrow(2, 0, x.size(2));
+  at::Tensor columns = joint.narrow(2, x.size(2), x.size(3)).permute({0, 1, 3, 2});
+  if (stride_ > 1) {
+    rows = at::avg_pool2d(rows, {3, 1}, {stride_, 1}, {1, 0});
+    columns = at::avg_pool2d(columns, {1, 3}, {1, stride_}, {0, 1});
+  }
+  DynamicContext out;
+  out.summary = joint.mean({2, 3});
+  out.rows = at::conv2d(rows, rows_.weight, rows_.bias).sigmoid();
+  out.columns = at::conv2d(columns, columns_.weight, columns_.bias).sigmoid();
+  return out;
+}
+
+void ContextGenerator::members(Members& list) {
+  list.parameter("joint_conv.weight", joint_);
+  list.child("joint_norm", norm_);
+  list.child("conv_f", rows_);
+  list.child("conv_t", columns_);
+}
+
+at::Tensor Dymn::Block::operator()(const at::Tensor& x, const at::Tensor& temperature,
+                                   bool training) const {
+  at::Tensor y = x;
+  if (dynamic) {
+    const DynamicContext seen = context(x, training);
+    const auto convolve = [&](const DynamicConv& conv, const BatchNorm& norm) {
+      y = conv(y, seen.summary, temperature, norm, training);
+    };
+    if (expands) {
+      convolve(exp_conv, exp_norm);
+      y = activate(y, activation);
+    }
+    convolve(depth_conv, depth_norm);
+    y = relu(y, seen.summary) * seen.rows * seen.columns;
+    convolve(proj_conv, proj_norm);
+  } else {
+    for (const ConvNorm& conv : convs) y = conv(y, training);
+  }
+  if (!shortcut) return y;
+  return at::GradMode::is_enabled() ? y + x : y.add_(x);
+}
+
+void Dymn::Block::members(Members& list) {
+  if (!dynamic) {
+    list.children("block", convs);
+    return;
+  }
+  if (expands) {
+    list.child("exp_conv", exp_conv);
+    list.child("exp_norm", exp_norm);
+  }
+  list.child("depth_conv", depth_conv);
+  list.child("depth_norm", depth_norm);
+  list.child("depth_act", relu);
+  list.child("proj_conv", proj_conv);
+  list.child("proj_norm", proj_norm);
+  list.child("context_gen", context);
+}
+
+Dymn::Block Dymn::make_block(const Stage& s, bool dynamic, const DymnOptions& options,
+                             const Init& init) {
+  const int64_t stride = s.dilation > 1 ? 1 : s.stride;
+  ConvOptions expand{s.in, s.expanded, 1, 1, 1, 1};
+  ConvOptions depthwise{s.expanded, s.expanded, s.kernel, stride, s.dilation, s.expanded};
+  ConvOptions project{s.expanded, s.out, 1, 1, 1, 1};
+  Block block;
+  block.dynamic = dynamic;
+  block.activation = s.activation;
+  block.expands = s.expanded != s.in;
+  block.shortcut = s.stride == 1 && s.in == s.out;
+  if (!dynamic) {
+    const auto next = [&] { return init.child("block").child(std::to_string(block.convs.size())); };
+    if (block.expands) block.convs.emplace_back(expand, s.activation, next());
+    block.convs.emplace_back(depthwise, s.activation, next());
+    block.convs.emplace_back(project, Activation::kNone, next());
+    return block;
+  }
+  const auto scaled = [&](int64_t size) {
+    return make_divisible(static_cast<double>(size) * options.width);
+  };
+  const int64_t context =
+      std::min(std::max(make_divisible(static_cast<double>(s.expanded / options.context_factor)),
+                        scaled(options.context_least)),
+               scaled(options.context_most));
+  const auto norm = [&](const char* name, int64_t channels) {
+    return BatchNorm(channels, 1e-3, 0.01, init.child(name));
+  };
+  if (block.expands) {
+    block.exp_conv = DynamicConv(expand, context, options.kernels, init.child("exp_conv"));
+    block.exp_norm = norm("exp_norm", s.expanded);
+  }
+  block.depth_conv = DynamicConv(depthwise, context, options.kernels, init.child("depth_conv"));
+  block.depth_norm = norm("depth_norm", s.expanded);
+  block.relu = DynamicRelu(s.expanded, context, init.child("depth_act"));
+  block.proj_conv = DynamicConv(project, context, options.kernels, init.child("proj_conv"));
+  block.proj_norm = norm("proj_norm", s.out);
+  block.context = ContextGenerator(s.in, context, s.expanded, stride, init.child("context_gen"));
+  return block;
+}
+
+Dymn::Dymn(const DymnOptions& options, double temperature, const Init& init)
+    : options_(options),
+      temperature_(Init::buffer({}, temperature)),
+      start_temperature_(Init::buffer({}, options.start_temperature)) {
+  if (options.head == schema::CnnHead::kAttention) {
+    throw Error("model.cnn_head = \"attention\" is for mn architectures; dymn has mlp and conv");
+  }
+  const auto stages =
+      mobilenet_stages(options.width, options.strides, options.reduced_tail, options.dilated);
+  first_ = ConvNorm({1, stages[0].in, 3, 2, 1, 1}, Activation::kHardswish, init.child("in_c"));
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const bool dynamic = !options.replace_se || stages[i].squeeze;
+    blocks_.push_back(
+        make_block(stages[i], dynamic, options, init.child("layers").child(std::to_string(i))));
+  }
+  channels_ = 6 * stages.back().out;
+  last_ = ConvNorm({stages.back().out, channels_, 1, 1, 1, 1}, Activation::kHardswish,
+                   init.child("out_c"));
+  const int64_t hidden = make_divisible((options.reduced_tail ? 640 : 1280) * options.width);
+  classifier_ = CnnClassifier(channels_, hidden, options, 0, init.child("classifier"));
+}
+
+at::Tensor Dymn::trunk(const at::Tensor& mel, bool training,
+                       std::vector<at::Tensor>* stages) const {
+  at::Tensor x = first_(mel.unsqueeze(1).to(first_.weight().scalar_type()), training);
+  if (stages != nullptr) stages->push_back(x);
+  for (const Block& block : blocks_) {
+    x = block(x, temperature_, training);
+    if (stages != nullptr) stages->push_back(x);
+  }
+  x = last_(x, training);
+  if (stages != nullptr) stages->push_back(x);
+  return x;
+}
+
+std::vector<at::Tensor> Dymn::stages(const at::Tensor& mel) const {
+  std::vector<at::Tensor> out;
+  trunk(mel, false, &out);
+  return out;
+}
+
+Output Dymn::forward(const at::Tensor& mel, const ForwardContext& context) const {
+  if (context.training) {
+    // By tensors, so that a device need not be waited for.
+    const at::NoGradGuard no_grad;
+    const auto e = static_cast<double>(context.epoch);
+    const at::Tensor& start = start_temperature_;
+    const at::Tensor late =
+        start.sub(1).mul(options_.tail / options_.slope).add(1 - options_.tail * e);
+    at::Tensor temperature = temperature_;
+    temperature.copy_(
+        at::maximum(start.sub(options_.slope * e), late).clamp_min(options_.least_temperature));
+  }
+  const at::Tensor map = trunk(mel, context.training, nullptr);
+  Output out;
+  out.embedding = map.mean({2, 3});
+  out.logits = classifier_(map, out.embedding, context.training, cnn_noise(context));
+  return out;
+}
+
+void Dymn::members(Members& list) {
+  list.child("in_c", first_);
+  list.children("layers", blocks_);
+  list.child("out_c", last_);
+  list.child("classifier", classifier_);
+  list.buffer("temperature", temperature_);
+  list.buffer("start_temperature", start_temperature_);
+}
+
+DymnOptions dymn_options(const ModelSpec& spec) {
+  DymnOptions o;
+  o.width = spec.arch.width;
+  o.classes = spec.classes;
+  o.head = spec.options.cnn_head;
+  o.dropout = spec.options.dropout;
+  o.least_temperature = spec.options.dy_temperature;
+  return o;
+}
+
+std::unique_ptr<Model> make_dymn(const ModelSpec& spec) {
+  return std::make_unique<Dymn>(dymn_options(spec), spec.options.dy_temperature,
+                                Init(spec.seed, spec.draw));
+}
+
+}  // namespace xp::model

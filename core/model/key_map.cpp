@@ -1,0 +1,423 @@
+#include "core/model/key_map.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include <ATen/ops/empty.h>
+
+#include "core/base/error.h"
+#include "core/model/archive_tensors.h"
+
+namespace xp::model {
+namespace {
+
+using checkpoint::Archive;
+using checkpoint::Entry;
+using F = Form;
+
+// The blocks of timm's transformers, which AST, SSAST and PaSST use under other prefixes and we
+// under none.
+#define XP_TIMM(p)                                                                              \
+  {p "cls_token", "cls_token"}, {p "dist_token", "dist_token"},                                 \
+      {p "patch_embed.proj.weight", "patch_embed.proj.weight"},                                 \
+      {p "patch_embed.proj.bias", "patch_embed.proj.bias"},                                     \
+      {p "blocks.#.norm1.weight", "blocks.#.norm1.weight"},                                     \
+      {p "blocks.#.norm1.bias", "blocks.#.norm1.bias"},                                         \
+      {p "blocks.#.attn.qkv.weight", "blocks.#.attn.qkv.weight"},                               \
+      {p "blocks.#.attn.qkv.bias", "blocks.#.attn.qkv.bias"},                                   \
+      {p "blocks.#.attn.proj.weight", "blocks.#.attn.proj.weight"},                             \
+      {p "blocks.#.attn.proj.bias", "blocks.#.attn.proj.bias"},                                 \
+      {p "blocks.#.norm2.weight", "blocks.#.norm2.weight"},                                     \
+      {p "blocks.#.norm2.bias", "blocks.#.norm2.bias"},                                         \
+      {p "blocks.#.mlp.fc1.weight", "blocks.#.mlp.fc1.weight"},                                 \
+      {p "blocks.#.mlp.fc1.bias", "blocks.#.mlp.fc1.bias"},                                     \
+      {p "blocks.#.mlp.fc2.weight", "blocks.#.mlp.fc2.weight"},                                 \
+      {p "blocks.#.mlp.fc2.bias", "blocks.#.mlp.fc2.bias"}, {p "norm.weight", "norm.weight"}, { \
+    p "norm.bias", "norm.bias"                                                                  \
+  }
+
+constexpr auto kAst = std::to_array<KeyRule>({
+    XP_TIMM("v."),
+    {"v.pos_embed", "pos.grid", F::kSequence},
+    {"mlp_head.0.weight", "head.norm.weight"},
+    {"mlp_head.0.bias", "head.norm.bias"},
+    {"mlp_head.1.weight", "head.linear.weight"},
+    {"mlp_head.1.bias", "head.linear.bias"},
+    {"v.head.*", "", F::kDead},
+    {"v.head_dist.*", "", F::kDead},
+});
+
+constexpr auto kSsast = std::to_array<KeyRule>({
+    XP_TIMM("v."),
+    {"v.pos_embed", "pos.grid", F::kSequence},
+    {"mask_embed", "mask_embed"},
+    {"cpredlayer.0.weight", "cpredlayer.0.weight"},
+    {"cpredlayer.0.bias", "cpredlayer.0.bias"},
+    {"cpredlayer.2.weight", "cpredlayer.2.weight"},
+    {"cpredlayer.2.bias", "cpredlayer.2.bias"},
+    {"gpredlayer.0.weight", "gpredlayer.0.weight"},
+    {"gpredlayer.0.bias", "gpredlayer.0.bias"},
+    {"gpredlayer.2.weight", "gpredlayer.2.weight"},
+    {"gpredlayer.2.bias", "gpredlayer.2.bias"},
+    {"p_input_fdim", "", F::kDead},
+    {"p_input_tdim", "", F::kDead},
+    {"v.head.*", "", F::kDead},
+    {"v.head_dist.*", "", F::kDead},
+});
+
+constexpr auto kDeit = std::to_array<KeyRule>({
+    XP_TIMM(""),
+    {"pos_embed", "pos.grid", F::kSequence},
+    {"head.*", "", F::kDead},
+    {"head_dist.*", "", F::kDead},
+    {"pre_logits.*", "", F::kDead},
+});
+
+constexpr auto kPasst = std::to_array<KeyRule>({
+    XP_TIMM(""),
+    {"new_pos_embed", "pos.special", F::kRows},
+    {"freq_new_pos_embed", "pos.freq", F::kFreqAxis},
+    {"time_new_pos_embed", "pos.time", F::kTimeAxis},
+    {"head.0.weight", "head.norm.weight"},
+    {"head.0.bias", "head.norm.bias"},
+    {"head.1.weight", "head.linear.weight"},
+    {"head.1.bias", "head.linear.bias"},
+    {"head_dist.*", "", F::kDead},
+});
+
+constexpr auto kTorchOnly = std::to_array<KeyRule>({
+    {"embedding.cls_token", "cls_token", F::kToken},
+    {"embedding.dist_token", "dist_token", F::kToken},
+    {"embedding.conv2d.weight", "patch_embed.proj.weight"},
+    {"embedding.conv2d.bias", "patch_embed.proj.bias"},
+    {"embedding.positional_embedding", "pos.grid", F::kGrid},
+    {"embedding.frequency_embedding", "pos.freq", F::kAxis},
+    {"embedding.time_embedding", "pos.time", F::kAxis},
+    {"backbone.layers.#.norm1.weight", "blocks.#.norm1.weight"},
+    {"backbone.layers.#.norm1.bias", "blocks.#.norm1.bias"},
+    {"backbone.layers.#.self_attn.in_proj_weight", "blocks.#.attn.qkv.weight"},
+    {"backbone.layers.#.self_attn.in_proj_bias", "blocks.#.attn.qkv.bias"},
+    {"backbone.layers.#.self_attn.out_proj.weight", "blocks.#.attn.proj.weight"},
+    {"backbone.layers.#.self_attn.out_proj.bias", "blocks.#.attn.proj.bias"},
+    {"backbone.layers.#.norm2.weight", "blocks.#.norm2.weight"},
+    {"backbone.layers.#.norm2.bias", "blocks.#.norm2.bias"},
+    {"backbone.layers.#.linear1.weight", "blocks.#.mlp.fc1.weight"},
+    {"backbone.layers.#.linear1.bias", "blocks.#.mlp.fc1.bias"},
+    {"backbone.layers.#.linear2.weight", "blocks.#.mlp.fc2.weight"},
+    {"backbone.layers.#.linear2.bias", "blocks.#.mlp.fc2.bias"},
+    {"backbone.norm.weight", "norm.weight"},
+    {"backbone.norm.bias", "norm.bias"},
+    {"head.norm.weight", "head.norm.weight"},
+    {"head.norm.bias", "head.norm.bias"},
+    {"head.linear.weight", "head.linear.weight"},
+    {"head.linear.bias", "head.linear.bias"},
+    {"masker.mask_embedding", "mask_embed", F::kToken},
+    {"classifier.linear1.weight", "cpredlayer.0.weight"},
+    {"classifier.linear1.bias", "cpredlayer.0.bias"},
+    {"classifier.linear2.weight", "cpredlayer.2.weight"},
+    {"classifier.linear2.bias", "cpredlayer.2.bias"},
+    {"reconstructor.linear1.weight", "gpredlayer.0.weight"},
+    {"reconstructor.linear1.bias", "gpredlayer.0.bias"},
+    {"reconstructor.linear2.weight", "gpredlayer.2.weight"},
+    {"reconstructor.linear2.bias", "gpredlayer.2.bias"},
+});
+
+#define XP_HF "audio_spectrogram_transformer."
+#define XP_HF_LAYER "audio_spectrogram_transformer.encoder.layer.#."
+constexpr auto kHuggingFace = std::to_array<KeyRule>({
+    {XP_HF "embeddings.cls_token", "cls_token"},
+    {XP_HF "embeddings.distillation_token", "dist_token"},
+    {XP_HF "embeddings.position_embeddings", "pos.grid", F::kSequence},
+    {XP_HF "embeddings.patch_embeddings.projection.weight", "patch_embed.proj.weight"},
+    {XP_HF "embeddings.patch_embeddings.projection.bias", "patch_embed.proj.bias"},
+    {XP_HF_LAYER "layernorm_before.weight", "blocks.#.norm1.weight"},
+    {XP_HF_LAYER "layernorm_before.bias", "blocks.#.norm1.bias"},
+    {XP_HF_LAYER "attention.attention.query.weight", "blocks.#.attn.qkv.weight", F::kQuery},
+    {XP_HF_LAYER "attention.attention.query.bias", "blocks.#.attn.qkv.bias", F::kQuery},
+    {XP_HF_LAYER "attention.attention.key.weight", "blocks.#.attn.qkv.weight", F::kKey},
+    {XP_HF_LAYER "attention.attention.key.bias", "blocks.#.attn.qkv.bias", F::kKey},
+    {XP_HF_LAYER "attention.attention.value.weight", "blocks.#.attn.qkv.weight", F::kValue},
+    {XP_HF_LAYER "attention.attention.value.bias", "blocks.#.attn.qkv.bias", F::kValue},
+    {XP_HF_LAYER "attention.output.dense.weight", "blocks.#.attn.proj.weight"},
+    {XP_HF_LAYER "attention.output.dense.bias", "blocks.#.attn.proj.bias"},
+    {XP_HF_LAYER "layernorm_after.weight", "blocks.#.norm2.weight"},
+    {XP_HF_LAYER "layernorm_after.bias", "blocks.#.norm2.bias"},
+    {XP_HF_LAYER "intermediate.dense.weight", "blocks.#.mlp.fc1.weight"},
+    {XP_HF_LAYER "intermediate.dense.bias", "blocks.#.mlp.fc1.bias"},
+    {XP_HF_LAYER "output.dense.weight", "blocks.#.mlp.fc2.weight"},
+    {XP_HF_LAYER "output.dense.bias", "blocks.#.mlp.fc2.bias"},
+    {XP_HF "layernorm.weight", "norm.weight"},
+    {XP_HF "layernorm.bias", "norm.bias"},
+    {"classifier.layernorm.weight", "head.norm.weight"},
+    {"classifier.layernorm.bias", "head.norm.bias"},
+    {"classifier.dense.weight", "head.linear.weight"},
+    {"classifier.dense.bias", "head.linear.bias"},
+});
+
+/// A name that only this project's checkpoints have, in the order in which they are tried: DeiT's
+/// is part of PaSST's too.
+struct Signature {
+  std::string_view name;
+  Original original;
+};
+constexpr auto kSignatures = std::to_array<Signature>({
+    {"pos.freq", Original::kExp},
+    {"pos.grid", Original::kExp},
+    {"p_input_fdim", Original::kSsast},
+    {"v.patch_embed.proj.weight", Original::kAst},
+    {"time_new_pos_embed", Original::kPasst},
+    {"embedding.conv2d.weight", Original::kTorchOnly},
+    {"audio_spectrogram_transformer.embeddings.cls_token", Original::kHuggingFace},
+    {"features.0.0.weight", Original::kMn},
+    {"in_c.0.weight", Original::kDymn},
+    {"pos_embed", Original::kDeit},
+});
+
+constexpr auto kWrappers = std::to_array<std::string_view>(
+    {"model", "state_dict", "net", "net_swa", "module", "_orig_mod", "weights"});
+
+/// Whether `prefix` ("net.module.") consists of wrapper levels alone.
+bool is_wrapper(std::string_view prefix) {
+  while (!prefix.empty()) {
+    const auto dot = prefix.find('.');
+    if (dot == prefix.npos ||
+        std::find(kWrappers.begin(), kWrappers.end(), prefix.substr(0, dot)) == kWrappers.end())
+      return false;
+    prefix.remove_prefix(dot + 1);
+  }
+  return true;
+}
+
+/// The wrapper levels in front of `signature`; nullopt when the archive has no such name.
+std::optional<std::string> find_prefix(const Archive& archive, std::string_view signature) {
+  std::optional<std::string> best;
+  const auto averaged = [](const std::string& prefix) {
+    return prefix.find("net_swa.") != prefix.npos;
+  };
+  for (const Entry& e : archive.entries()) {
+    if (e.name.size() < signature.size() ||
+        std::string_view(e.name).substr(e.name.size() - signature.size()) != signature)
+      continue;
+    std::string prefix = e.name.substr(0, e.name.size() - signature.size());
+    if (!is_wrapper(prefix)) continue;
+    const bool better = !best || averaged(prefix) > averaged(*best) ||
+                        (averaged(prefix) == averaged(*best) && prefix.size() < best->size());
+    if (better) best = std::move(prefix);
+  }
+  return best;
+}
+
+/// Matches `name` against a rule's `theirs`; the text of '#' in `index`.
+bool matches(std::string_view name, std::string_view theirs, std::string& index) {
+  if (!theirs.empty() && theirs.back() == '*') {
+    theirs.remove_suffix(1);
+    return name.substr(0, theirs.size()) == theirs;
+  }
+  const auto hash = theirs.find('#');
+  if (hash == theirs.npos) return name == theirs;
+  const std::string_view head = theirs.substr(0, hash);
+  const std::string_view tail = theirs.substr(hash + 1);
+  if (name.size() <= head.size() + tail.size() || name.substr(0, hash) != head) return false;
+  if (name.substr(name.size() - tail.size()) != tail) return false;
+  index = std::string(name.substr(hash, name.size() - head.size() - tail.size()));
+  return std::all_of(index.begin(), index.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+void put_part(Renamed& out, const std::string& ours, const at::Tensor& part, int64_t which) {
+  at::Tensor& whole = out.tensors[ours];
+  const int64_t rows = part.size(0);
+  if (!whole.defined()) {
+    std::vector<int64_t> shape = part.sizes().vec();
+    shape[0] = 3 * rows;
+    whole = at::empty(shape, part.options());
+  }
+  if (whole.size(0) == 3 * rows) whole.narrow(0, which * rows, rows).copy_(part);
+}
+
+void put(Renamed& out, const std::string& ours, const at::Tensor& stored, Form form,
+         bool distilled) {
+  const auto want = [&](int64_t rank) {
+    if (stored.dim() != rank) {
+      throw Error("'" + out.theirs[ours] + "' has " + std::to_string(stored.dim()) +
+                      " dimensions instead of " + std::to_string(rank),
+                  Exit::kData);
+    }
+  };
+  switch (form) {
+    case F::kSame:
+      out.tensors[ours] = stored;
+      return;
+    case F::kToken:
+      out.tensors[ours] = stored.reshape({1, 1, -1});
+      return;
+    case F::kRows:
+      want(3);
+      out.tensors[ours] = stored[0];
+      return;
+    case F::kGrid:
+      want(3);
+      out.tensors[ours] = stored.permute({1, 2, 0}).contiguous();
+      out.grid = {stored.size(1), stored.size(2)};
+      return;
+    case F::kAxis:
+      want(2);
+      out.tensors[ours] = stored.t().contiguous();
+      return;
+    case F::kFreqAxis:
+      want(4);
+      out.tensors[ours] = stored[0].select(2, 0).t().contiguous();
+      return;
+    case F::kTimeAxis:
+      want(4);
+      out.tensors[ours] = stored[0].select(1, 0).t().contiguous();
+      return;
+    case F::kSequence: {
+      want(3);
+      const int64_t special = std::min<int64_t>(distilled ? 2 : 1, stored.size(1));
+      out.tensors["pos.special"] = stored[0].narrow(0, 0, special);
+      out.tensors[ours] = stored[0].narrow(0, special, stored.size(1) - special);
+      out.theirs["pos.special"] = out.theirs[ours];
+      return;
+    }
+    case F::kQuery:
+      put_part(out, ours, stored, 0);
+      return;
+    case F::kKey:
+      put_part(out, ours, stored, 1);
+      return;
+    case F::kValue:
+      put_part(out, ours, stored, 2);
+      return;
+    case F::kDead:
+      return;
+  }
+}
+
+/// SSAST says which input it was pretrained on; its strides are its patch's shape.
+schema::Grid ssast_grid(const Archive& archive, const Renamed& out) {
+  const auto number = [&](const char* name) -> int64_t {
+    const Entry* e = archive.find(out.prefix + name);
+    int64_t value = 0;
+    if (e != nullptr && e->dtype == checkpoint::Dtype::kI64 && e->bytes.size() == sizeof value) {
+      std::memcpy(&value, e->bytes.data(), sizeof value);
+    }
+    return value;
+  };
+  const auto proj = out.tensors.find("patch_embed.proj.weight");
+  if (proj == out.tensors.end() || proj->second.dim() != 4) return {};
+  const int64_t patch_f = proj->second.size(2);
+  const int64_t patch_t = proj->second.size(3);
+  if (patch_f < 1 || patch_t < 1) return {};
+  return {schema::patches_along(number("p_input_fdim"), patch_f, patch_f),
+          schema::patches_along(number("p_input_tdim"), patch_t, patch_t)};
+}
+
+}  // namespace
+
+std::string_view original_name(Original original) {
+  switch (original) {
+    case Original::kExp:
+      return "exp";
+    case Original::kAst:
+      return "AST";
+    case Original::kSsast:
+      return "SSAST";
+    case Original::kDeit:
+      return "timm DeiT/ViT";
+    case Original::kPasst:
+      return "PaSST";
+    case Original::kTorchOnly:
+      return "TorchOnlyAST";
+    case Original::kHuggingFace:
+      return "transformers AST";
+    case Original::kMn:
+      return "EfficientAT mn";
+    case Original::kDymn:
+      return "EfficientAT dymn";
+  }
+  return "";
+}
+
+std::span<const KeyRule> key_rules(Original original) {
+  switch (original) {
+    case Original::kAst:
+      return kAst;
+    case Original::kSsast:
+      return kSsast;
+    case Original::kDeit:
+      return kDeit;
+    case Original::kPasst:
+      return kPasst;
+    case Original::kTorchOnly:
+      return kTorchOnly;
+    case Original::kHuggingFace:
+      return kHuggingFace;
+    case Original::kExp:
+    case Original::kMn:
+    case Original::kDymn:
+      break;
+  }
+  return {};
+}
+
+Renamed rename(const Archive& archive, const std::filesystem::path& file) {
+  Renamed out;
+  bool known = false;
+  for (const Signature& s : kSignatures) {
+    if (const auto prefix = find_prefix(archive, s.name)) {
+      out.original = s.original;
+      out.prefix = *prefix;
+      known = true;
+      break;
+    }
+  }
+  if (!known) {
+    const std::string first = archive.entries().empty()
+                                  ? ""
+                                  : " (its first tensor is '" + archive.entries()[0].name + "')";
+    throw Error(Place{file.string()},
+                "the tensor names are none of AST, SSAST, PaSST, TorchOnlyAST, EfficientAT, timm "
+                "DeiT/ViT or transformers AST" +
+                    first,
+                Exit::kData);
+  }
+  const auto rules = key_rules(out.original);
+  const bool distilled =
+      archive.find(out.prefix + "dist_token") != nullptr || out.original != Original::kDeit;
+  for (const Entry& e : archive.entries()) {
+    if (e.name.compare(0, out.prefix.size(), out.prefix) != 0) continue;
+    const std::string name = e.name.substr(out.prefix.size());
+    if (rules.empty()) {
+      out.theirs[name] = e.name;
+      out.tensors[name] = to_tensor(e);
+      continue;
+    }
+    std::string index;
+    const auto rule = std::find_if(rules.begin(), rules.end(), [&](const KeyRule& r) {
+      return matches(name, r.theirs, index);
+    });
+    if (rule == rules.end()) {
+      out.unknown.push_back(name);
+      continue;
+    }
+    if (rule->form == F::kDead) {
+      out.dead.push_back(e.name);
+      continue;
+    }
+    std::string ours(rule->ours);
+    if (const auto hash = ours.find('#'); hash != ours.npos) ours.replace(hash, 1, index);
+    out.theirs[ours] = e.name;
+    put(out, ours, to_tensor(e), rule->form, distilled);
+  }
+  if (out.original == Original::kSsast) out.grid = ssast_grid(archive, out);
+  if (out.original == Original::kExp && out.tensors.count("pos.grid") != 0 &&
+      out.tensors["pos.grid"].dim() == 3) {
+    out.grid = {out.tensors["pos.grid"].size(0), out.tensors["pos.grid"].size(1)};
+  }
+  return out;
+}
+
+}  // namespace xp::model

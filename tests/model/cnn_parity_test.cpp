@@ -1,0 +1,121 @@
+// EfficientAT's CNNs against the originals' outputs: every case of model/efficientat.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "core/checkpoint/archive.h"
+#include "core/model/archive_tensors.h"
+#include "core/model/dymn.h"
+#include "core/model/mn.h"
+#include "tests/testing/fixtures.h"
+
+namespace xp::model {
+namespace {
+
+using nlohmann::json;
+using testing::Case;
+using testing::Report;
+
+at::Tensor tensor_of(const testing::Array& array) {
+  return at::tensor(array.floats()).reshape(array.shape);
+}
+
+std::vector<float> floats_of(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.to(at::kFloat).contiguous();
+  return {flat.const_data_ptr<float>(), flat.const_data_ptr<float>() + flat.numel()};
+}
+
+/// Every tensor of the model has its name in the file, but for our own two of dymn, and the other
+/// way round.
+void load(Module& model, const std::filesystem::path& file, Report& report) {
+  const checkpoint::Archive archive = checkpoint::Archive::open(file);
+  const at::NoGradGuard no_grad;
+  size_t used = 0;
+  for (const NamedTensor& t : model.state()) {
+    const checkpoint::Entry* e = archive.find(t.name);
+    if (e == nullptr) {
+      if (t.name != "temperature" && t.name != "start_temperature")
+        report.fail("the file lacks " + t.name);
+      continue;
+    }
+    if (e->shape != t.tensor.sizes().vec()) report.fail("another shape of " + t.name);
+    at::Tensor(t.tensor).copy_(to_tensor(*e));
+    ++used;
+  }
+  report.compare_value("tensors of the file", static_cast<double>(used),
+                       static_cast<double>(archive.entries().size()));
+}
+
+void fill(CnnOptions& o, const json& arguments) {
+  o.classes = arguments.at("num_classes");
+  o.width = arguments.at("width_mult");
+  if (arguments.contains("strides"))
+    o.strides = arguments.at("strides").get<std::array<int64_t, 4>>();
+  const std::string head = arguments.value("head_type", "mlp");
+  o.head = head == "mlp"                   ? schema::CnnHead::kMlp
+           : head == "fully_convolutional" ? schema::CnnHead::kConv
+                                           : schema::CnnHead::kAttention;
+}
+
+template <class Net>
+void compare(const Case& c, Report& report, Net& net) {
+  report.compare_value("parameters", static_cast<double>(net.parameter_count()),
+                       c.json.at("parameters"));
+  load(net, c.folder / c.json.at("weights").at(0), report);
+  const at::NoGradGuard no_grad;
+  bool first = true;
+  for (const auto& [name, array] : c.arrays) {
+    const std::string prefix = "input/mel_";
+    if (name.compare(0, prefix.size(), prefix) != 0) continue;
+    const std::string frames = name.substr(prefix.size());
+    const at::Tensor mel = tensor_of(array).squeeze(1);
+    const Output out = net.forward(mel, {});
+    report.compare("output/logits_" + frames, floats_of(out.logits));
+    report.compare("output/features_" + frames, floats_of(out.embedding));
+    const auto stages = net.stages(mel.narrow(0, 0, 1));
+    const json& shapes = c.json.at("feature_map_shapes");
+    // The case's maps are those of one of its inputs: the one whose sizes they have.
+    if (!first || stages[0].sizes().vec() != shapes.at(0).get<std::vector<int64_t>>()) continue;
+    first = false;
+    for (size_t i = 0; i < stages.size(); ++i) {
+      EXPECT_EQ(stages[i].sizes().vec(), shapes.at(i).get<std::vector<int64_t>>());
+      report.compare("output/fmap_mean_" + std::to_string(i), floats_of(stages[i].mean({2, 3})));
+    }
+  }
+  // With gradients the norms are not folded: the same values by the other path.
+  const at::AutoGradMode grad(true);
+  for (const auto& [name, array] : c.arrays) {
+    if (name.compare(0, 10, "input/mel_") != 0) continue;
+    const Output out = net.forward(tensor_of(array).squeeze(1), {});
+    report.compare("output/logits_" + name.substr(10), floats_of(out.logits.detach()));
+  }
+}
+
+void efficientat(const Case& c, Report& report) {
+  const json& arguments = c.json.at("arguments");
+  if (c.json.at("source_function").get<std::string>().find("dymn") != std::string::npos) {
+    DymnOptions o;
+    fill(o, arguments);
+    o.replace_se = arguments.value("use_dy_blocks", "all") == "replace_se";
+    Dymn net(o, c.json.at("dyconv_temperature"), Init(0, false));
+    compare(c, report, net);
+    return;
+  }
+  MnOptions o;
+  fill(o, arguments);
+  o.attention_heads = arguments.value("multihead_attention_heads", 4);
+  if (arguments.contains("se_dims"))
+    o.squeeze_axes =
+        arguments.at("se_dims") == "none" ? "" : arguments.at("se_dims").get<std::string>();
+  Mn net(o, Init(0, false));
+  compare(c, report, net);
+}
+
+TEST(CnnParity, EfficientAt) {
+  at::set_num_threads(1);
+  testing::expect_parity({"model/efficientat"}, {{"model/efficientat", efficientat}});
+}
+
+}  // namespace
+}  // namespace xp::model
