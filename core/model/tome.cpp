@@ -86,6 +86,18 @@ Match match_on_cpu(const at::Tensor& keys, int64_t r, Protect protect,
   return match;
 }
 
+Match identity_match(const at::Tensor& keys, const std::vector<int64_t>& valid) {
+  const int64_t batch = keys.size(0), tokens = keys.size(2);
+  const auto options = keys.options().dtype(at::kLong);
+  Match match;
+  match.before = match.after = tokens;
+  match.target = at::arange(tokens, options).repeat({batch, 1});
+  match.unmerged = at::arange((tokens + 1) / 2, options).repeat({batch, 1});
+  match.merged_from = match.merged_into = at::empty({batch, 0}, options);
+  match.valid = valid;
+  return match;
+}
+
 template <class T>
 using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
@@ -190,6 +202,7 @@ Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect,
   const int64_t tokens = keys.size(2);
   XP_CHECK(tokens >= 2 || r == 0, "one token has nothing to merge with");
   r = merge_limit(r, tokens, protect.count());
+  if (r == 0) return identity_match(keys, valid);
   if (keys.is_cpu()) return match_on_cpu(keys, r, protect, valid);
   if (valid.empty()) return detail::match_on_device(keys, r, protect);
   // Padded batches on a device are rare (evaluation at the clips' own lengths): planned on the CPU.
@@ -219,7 +232,9 @@ Match match_every_kth(const at::Tensor& metric, int64_t k) {
 
 std::pair<at::Tensor, at::Tensor> merge_tokens(const at::Tensor& x, const at::Tensor& size,
                                                const Match& match) {
-  auto merged = MergeFunction::apply(x, size, match.target, match.after);
+  const at::Tensor sizes =
+      size.defined() ? size : at::ones(match.target.sizes(), x.options().dtype(at::kFloat));
+  auto merged = MergeFunction::apply(x, sizes, match.target, match.after);
   return {merged[0], merged[1]};
 }
 

@@ -58,7 +58,8 @@ struct Match {
 /// Plans the merge of `r` pairs (clamped by merge_limit). `metric`: [B, N, C], any float type; no
 /// gradient flows. Order after it: unmerged A, then B; with dist protected A0, B0, rest of A, rest
 /// of B, so that cls and dist stay at 0 and 1. `valid` (empty = all) keeps padding out: a clip
-/// merges as it would alone, with r clamped to its own tokens, and its padding stays at the end.
+/// merges as it would alone, with r clamped to its own tokens, and its padding stays at the end. r
+/// = 0 moves nothing.
 Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect,
                    const std::vector<int64_t>& valid = {});
 

@@ -134,7 +134,9 @@ at::Tensor Trunk::patches(const at::Tensor& mel, Grid& grid) const {
       .reshape({mel.size(0), grid.count(), o.patch_f * o.patch_t});
 }
 
-at::Tensor Trunk::embed_patches(const at::Tensor& patches) const { return proj_(patches); }
+at::Tensor Trunk::embed_patches(const at::Tensor& patches) const {
+  return proj_(patches).to(patches.scalar_type());  // the residual stream is as wide as the input
+}
 
 at::Tensor Trunk::position(Grid grid, int64_t offset) const {
   if (options_.position == PositionKind::kJoint) {

@@ -1,6 +1,7 @@
 #include "core/ops/token_merge.h"
 
 #include <limits>
+#include <numeric>
 
 namespace xp::ops {
 namespace {
@@ -87,6 +88,7 @@ int64_t plan_merge(const float* scores, int64_t tokens, int64_t valid, int64_t r
       plan.target[2 * a] = place_of_kept(k - pairs);
     }
   }
+  if (pairs == 0) std::iota(plan.target, plan.target + valid, int64_t{0});  // nothing moves
   const int64_t left = valid - pairs;
   for (int64_t token = valid; token < tokens; ++token) {
     const int64_t place = left + (token - valid);

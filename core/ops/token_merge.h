@@ -27,7 +27,7 @@ struct MergePlan {
 /// counts as worst, equal scores go to the lower index. The first `valid` of N tokens are no
 /// padding: they merge as if alone, with r clamped to (valid - protected) / 2. Returns the valid
 /// tokens after the merge. Order after it: unmerged A, B; with dist A0, B0, rest of A, rest of B;
-/// padding last.
+/// padding last. Without a pair nothing moves.
 int64_t plan_merge(const float* scores, int64_t tokens, int64_t valid, int64_t r, bool cls,
                    bool dist, const MergePlan& plan);
 

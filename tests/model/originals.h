@@ -1,0 +1,32 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/model/trunk.h"
+#include "tests/testing/fixtures.h"
+
+namespace xp::model {
+
+/// Tensors of an original checkpoint by name, wrappers and "module." prefixes taken off.
+using Weights = std::map<std::string, at::Tensor>;
+Weights read_weights(const std::filesystem::path& file);
+
+/// The originals' values under our names. `weights` of AST, SSAST (`special` position rows in front
+/// of one pos_embed, prefix "v."), PaSST (separate embeddings) and TorchOnlyAST.
+Weights from_ast(const Weights& weights, Grid grid);
+Weights from_passt(const Weights& weights);
+Weights from_torchonly(const Weights& weights);
+
+/// Copies `weights` into all tensors of `model`, each of which has to be there.
+void load(Module& model, const Weights& weights);
+
+at::Tensor tensor_of(const testing::Array& array);
+std::vector<float> floats_of(const at::Tensor& tensor);
+std::vector<int64_t> integers_of(const at::Tensor& tensor);
+
+}  // namespace xp::model

@@ -1,0 +1,317 @@
+#include "core/model/trunk.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "core/model/registry.h"
+#include "core/schema/model.h"
+#include "core/schema/patchout.h"
+#include "core/schema/tome.h"
+
+namespace xp::model {
+namespace {
+
+TrunkOptions tiny() {
+  TrunkOptions o;
+  o.dim = 24;
+  o.depth = 3;
+  o.heads = 3;
+  o.patch_f = o.patch_t = o.stride_f = o.stride_t = 8;
+  o.grid = {4, 8};
+  o.classes = 5;
+  return o;
+}
+
+at::Tensor noise_mel(int64_t batch, int64_t frames = 64, uint64_t seed = 1) {
+  at::manual_seed(seed);
+  return at::randn({batch, 32, frames});
+}
+
+/// Larger than a fresh model's, so that tokens differ and merging matters.
+Trunk make(const TrunkOptions& o) {
+  Trunk model(o, Init(7));
+  const at::NoGradGuard no_grad;
+  for (NamedTensor& entry : model.parameters()) entry.tensor.mul_(4);
+  return model;
+}
+
+at::Tensor logits(const Trunk& model, const at::Tensor& mel, const ForwardContext& context = {}) {
+  const at::NoGradGuard no_grad;
+  return model.forward(mel, context).logits;
+}
+
+void expect_close(const at::Tensor& a, const at::Tensor& b, double tolerance = 1e-5) {
+  ASSERT_EQ(a.sizes(), b.sizes());
+  EXPECT_LT((a - b).abs().max().item<double>(), tolerance);
+}
+
+TEST(Init, IsAFunctionOfSeedAndName) {
+  const Init init(3);
+  const at::Tensor a = init.child("x").normal("weight", {70000}, 0.02);
+  EXPECT_TRUE(at::equal(a, Init(3).normal("x.weight", {70000}, 0.02)));
+  EXPECT_FALSE(at::equal(a, Init(3).normal("y.weight", {70000}, 0.02)));
+  EXPECT_FALSE(at::equal(a, Init(4).normal("x.weight", {70000}, 0.02)));
+  EXPECT_NEAR(a.mean().item<double>(), 0, 3e-4);
+  EXPECT_NEAR(a.std().item<double>(), 0.02, 3e-4);
+  EXPECT_LT(a.abs().max().item<double>(), 0.02 * 6.5);
+  EXPECT_EQ(Init(3, false).normal("x.weight", {8}, 0.02).abs().sum().item<double>(), 0);
+}
+
+TEST(Trunk, NamesAndCountsItsTensors) {
+  const Trunk model(tiny(), Init(0));
+  std::vector<std::string> names;
+  for (const NamedTensor& entry : model.state()) names.push_back(entry.name);
+  EXPECT_EQ(names.size(), 4U + 2U + 3U * 12U + 2U + 4U);
+  EXPECT_EQ(names[0], "cls_token");
+  EXPECT_EQ(names[4], "patch_embed.proj.weight");
+  EXPECT_EQ(names.back(), "head.linear.bias");
+  EXPECT_EQ(model.placement("blocks.2.attn.qkv.weight").layer, 3);
+  EXPECT_TRUE(model.placement("head.norm.bias").head);
+  EXPECT_EQ(model.placement("pos.grid").layer, 0);
+}
+
+TEST(Trunk, MergingNothingChangesNothing) {
+  TrunkOptions o = tiny();
+  const at::Tensor mel = noise_mel(2);
+  const at::Tensor plain = logits(make(o), mel);
+  o.tome.r = {0, 0, 0};
+  EXPECT_TRUE(at::equal(plain, logits(make(o), mel)));
+  o.tome.r = {4, 4, 4};
+  EXPECT_FALSE(at::allclose(plain, logits(make(o), mel)));
+}
+
+TEST(Trunk, PatchoutOfNothingChangesNothing) {
+  const TrunkOptions o = tiny();
+  const at::Tensor mel = noise_mel(2);
+  ForwardContext training;
+  training.training = true;
+  EXPECT_TRUE(at::equal(logits(make(o), mel), logits(make(o), mel, training)));
+}
+
+TEST(Trunk, PatchoutOfAllCountsLeavesOnePatch) {
+  TrunkOptions o = tiny();
+  o.patchout.columns = 99;
+  o.patchout.rows = 99;
+  ForwardContext context;
+  context.training = true;
+  context.want_tokens = true;
+  EXPECT_EQ(make(o).forward(noise_mel(1), context).tokens.size(1), 3);
+}
+
+TEST(Trunk, PermutingTheBatchPermutesTheLogits) {
+  TrunkOptions o = tiny();
+  o.tome.r = {3, 3, 3};
+  const Trunk model = make(o);
+  const at::Tensor mel = noise_mel(4);
+  const at::Tensor order = at::tensor({2, 0, 3, 1}, at::kLong);
+  expect_close(logits(model, mel).index_select(0, order),
+               logits(model, mel.index_select(0, order)));
+}
+
+TEST(Trunk, DrawsBelongToTheClipAndNotToItsBatch) {
+  TrunkOptions o = tiny();
+  o.patchout.columns = 3;
+  o.patchout.tokens = 4;
+  o.patchout.per_clip = true;
+  o.dropout = 0.1;
+  o.drop_path = 0.3;
+  o.tome.r = {2, 2, 2};
+  const Trunk model = make(o);
+  const at::Tensor mel = noise_mel(4);
+  const std::vector<int64_t> positions = {40, 41, 42, 43};
+  ForwardContext context;
+  context.training = true;
+  context.epoch = 3;
+  context.positions = positions;
+  const at::Tensor whole = logits(model, mel, context);
+  for (const int64_t begin : {0, 2}) {  // as two ranks, or two micro-batches
+    context.positions = std::span(positions).subspan(static_cast<size_t>(begin), 2);
+    expect_close(whole.narrow(0, begin, 2), logits(model, mel.narrow(0, begin, 2), context));
+  }
+  context.epoch = 4;
+  EXPECT_FALSE(at::allclose(whole.narrow(0, 2, 2), logits(model, mel.narrow(0, 2, 2), context)));
+}
+
+TEST(Trunk, BatchWidePatchoutBelongsToTheStep) {
+  TrunkOptions o = tiny();
+  o.patchout.columns_p = 0.5;
+  o.patchout.rows = 1;
+  const Trunk model = make(o);
+  const at::Tensor mel = noise_mel(4);
+  ForwardContext context;
+  context.training = true;
+  context.step = 9;
+  const at::Tensor whole = logits(model, mel, context);
+  expect_close(whole.narrow(0, 2, 2), logits(model, mel.narrow(0, 2, 2), context));
+  context.step = 10;
+  EXPECT_FALSE(at::allclose(whole, logits(model, mel, context)));
+}
+
+/// What lies behind a clip's length cannot be seen, and a shorter clip alone gives what it gives in
+/// a batch.
+TEST(Trunk, PaddingChangesNothing) {
+  for (const Aggregator aggregator : {Aggregator::kClsDist, Aggregator::kMean}) {
+    for (const bool prop_attn : {true, false}) {
+      for (const int64_t r : {0, 2, 5, 30}) {
+        SCOPED_TRACE(testing::Message() << "r " << r << " prop_attn " << prop_attn);
+        TrunkOptions o = tiny();
+        o.aggregator = aggregator;
+        o.position =
+            PositionKind::kSeparate;  // the embedding of a frame does not depend on the length
+        o.tome.r = {r, r, r};
+        o.tome.prop_attn = prop_attn;
+        const Trunk model = make(o);
+        at::Tensor mel = noise_mel(3);
+        const std::vector<int64_t> lengths = {64, 41, 24};
+        ForwardContext context;
+        context.lengths = lengths;
+        const at::Tensor together = logits(model, mel, context);
+        for (int64_t clip = 0; clip < 3; ++clip) {
+          const at::Tensor alone =
+              mel.narrow(0, clip, 1).narrow(2, 0, lengths[static_cast<size_t>(clip)]);
+          expect_close(logits(model, alone), together.narrow(0, clip, 1));
+        }
+        mel.select(0, 2).narrow(1, 24, 40).fill_(100);
+        expect_close(together, logits(model, mel, context));
+      }
+    }
+  }
+}
+
+TEST(Trunk, RecomputingGivesTheSameGradients) {
+  TrunkOptions o = tiny();
+  o.tome.r = {3, 2, 1};
+  o.dropout = 0.1;
+  o.drop_path = 0.2;
+  std::vector<at::Tensor> gradients[2];
+  for (const bool recompute : {false, true}) {
+    Trunk model = make(o);
+    ForwardContext context;
+    context.training = true;
+    context.activation_checkpointing = recompute;
+    model.forward(noise_mel(2), context).logits.square().sum().backward();
+    for (const NamedTensor& entry : model.parameters()) {
+      ASSERT_TRUE(entry.tensor.grad().defined()) << entry.name;
+      gradients[recompute ? 1 : 0].push_back(entry.tensor.grad());
+    }
+  }
+  for (size_t i = 0; i < gradients[0].size(); ++i)
+    expect_close(gradients[0][i], gradients[1][i], 1e-4);
+}
+
+TEST(Trunk, FrozenBlocksGetNoGradient) {
+  TrunkOptions o = tiny();
+  o.freeze_blocks = 2;
+  for (const bool recompute : {false, true}) {
+    Trunk model = make(o);
+    model.apply_freezing();
+    ForwardContext context;
+    context.training = true;
+    context.activation_checkpointing = recompute;
+    model.forward(noise_mel(2), context).logits.sum().backward();
+    for (const NamedTensor& entry : model.parameters()) {
+      EXPECT_EQ(entry.tensor.grad().defined(), model.placement(entry.name).layer > 2) << entry.name;
+    }
+  }
+}
+
+TEST(Trunk, WeightsInBf16KeepTheResidualStreamInFloat) {
+  TrunkOptions o = tiny();
+  o.tome.r = {3, 3, 3};
+  Trunk model(o, Init(7));
+  const at::Tensor mel = noise_mel(2);
+  const at::Tensor exact = logits(model, mel);
+  model.to(at::kBFloat16);
+  ForwardContext context;
+  context.want_tokens = true;
+  const at::NoGradGuard no_grad;
+  const Output out = model.forward(mel, context);
+  EXPECT_EQ(out.tokens.scalar_type(), at::kFloat);
+  expect_close(exact, out.logits.to(at::kFloat), 0.05);
+}
+
+TEST(Trunk, TooSmallASpectrogramIsAnError) {
+  const Trunk model(tiny(), Init(0));
+  try {
+    model.forward(at::zeros({1, 32, 7}), {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), "a spectrogram of 32 bins x 7 frames holds no patch of 8 x 8");
+  }
+}
+
+struct Named {
+  const char* arch;
+  Geometry input;
+};
+
+class EveryArch : public ::testing::TestWithParam<Named> {};
+
+/// Forward and backward of each family by name, with merging and patchout; small where the option
+/// allows.
+TEST_P(EveryArch, TrainsWithMergingAndPatchout) {
+  const std::string arch = GetParam().arch;
+  schema::ModelOptions options =
+      schema::ModelOptions::of_kind(*schema::ModelOptions::parse_kind(arch));
+  options.arch = arch;
+  options.depth = 2;
+  schema::TomeOptions tome;
+  tome.r.value = 8;
+  schema::PatchoutOptions patchout;
+  patchout.t = 4;
+  const auto model = make_model(options, &tome, &patchout, GetParam().input, 10);
+  ForwardContext context;
+  context.training = true;
+  const Output out =
+      model->forward(at::randn({2, GetParam().input.F, GetParam().input.T}), context);
+  EXPECT_EQ(out.logits.sizes(), (std::vector<int64_t>{2, 10}));
+  EXPECT_EQ(out.embedding.size(1), model->embedding_size());
+  out.logits.square().mean().backward();
+  double norm = 0;
+  for (const NamedTensor& entry : model->parameters()) {
+    if (entry.tensor.grad().defined()) norm += entry.tensor.grad().norm().item<double>();
+  }
+  EXPECT_GT(norm, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Registry, EveryArch,
+    ::testing::Values(Named{"ast-nano", {128, 128}}, Named{"ast-tiny224", {128, 128}},
+                      Named{"ast-base384", {128, 128}}, Named{"passt-s", {128, 128}},
+                      Named{"passt-l", {128, 128}}, Named{"ssast-tiny-patch", {128, 160}},
+                      Named{"ssast-tiny-frame", {128, 100}}),
+    [](const auto& parameter) {
+      std::string name = parameter.param.arch;
+      for (char& c : name) c = c == '-' ? '_' : c;
+      return name;
+    });
+
+TEST(Registry, UnknownArchIsAnError) {
+  schema::ModelOptions options;
+  options.arch = "ast-huge";
+  try {
+    make_model(options, nullptr, nullptr, {128, 128}, 10);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), "there is no architecture 'ast-huge'");
+  }
+}
+
+TEST(Registry, ClampsAndCuts) {
+  EXPECT_EQ(kept_blocks(12, 0).size(), 12U);
+  EXPECT_EQ(kept_blocks(6, 3), (std::vector<int64_t>{0, 4, 5}));
+  schema::TomeOptions tome;
+  tome.r.is_list = true;
+  tome.r.list = {5, 4};
+  EXPECT_EQ(tome_settings(tome, 4).r, (std::vector<int64_t>{5, 4, 0, 0}));
+  tome.r = {};
+  tome.r.value = 8;
+  tome.inflection = -1;
+  EXPECT_EQ(tome_settings(tome, 3).r, (std::vector<int64_t>{16, 8, 0}));
+  tome.protect_dist = false;  // spread over 168 layers more
+  EXPECT_EQ(tome_settings(tome, 3).r, (std::vector<int64_t>{16, 15, 15}));
+}
+
+}  // namespace
+}  // namespace xp::model
