@@ -94,7 +94,6 @@ class Preparation {
   int64_t per_shard_ = 1;
   int64_t shards_ = 0;
   int64_t done_ = 0;
-  int64_t begin_ns_ = 0;
   int64_t told_ns_ = 0;
   PrepareResult result_;
   Report report_;
@@ -209,15 +208,7 @@ void Preparation::tell_progress() {
   const int64_t now = steady_ns();
   if (now - told_ns_ < 100'000'000 && done_ < static_cast<int64_t>(clips_.size())) return;
   told_ns_ = now;
-  const double seconds = static_cast<double>(now - begin_ns_) * 1e-9;
-  const auto fresh = static_cast<double>(done_ - result_.reused);
-  const double rate = seconds > 0 ? fresh / seconds : 0;
-  std::string what = "clips";
-  if (rate > 0) {
-    const double left = (static_cast<double>(clips_.size()) - static_cast<double>(done_)) / rate;
-    what = fmt::format("clips, {:.0f} clips/s, {} left", rate, duration_text(left));
-  }
-  job_.progress(what, static_cast<double>(done_), static_cast<double>(clips_.size()));
+  job_.progress("clips", static_cast<double>(done_), static_cast<double>(clips_.size()));
 }
 
 bool Preparation::decode_rest(ShardJournal& journal, std::span<const Listed> clips) {
@@ -352,7 +343,6 @@ PrepareResult Preparation::run() {
                 Exit::kData);
   }
   check_limit();
-  begin_ns_ = steady_ns();
   for (int64_t number = 0; number < shards_; ++number) {
     if (!make_shard(number) || (number + 1 < shards_ && job_.stop_requested())) {
       result_.stopped = true;

@@ -1,7 +1,6 @@
 #include "core/cli/run_record.h"
 
 #include <cmath>
-#include <mutex>
 #include <set>
 #include <sstream>
 
@@ -134,10 +133,10 @@ tracker::NewRun new_run(const PlannedRun& planned, const Session& session) {
   return out;
 }
 
-// One stage's progress line. The stage tells `done` in units of its own; a bar counts thousandths.
+// One stage's progress line.
 struct RunRecorder::Bar {
   std::unique_ptr<Progress> progress;
-  std::string what;
+  std::string label;
   int64_t shown = 0;
 };
 
@@ -151,15 +150,20 @@ std::unique_ptr<tracker::RunSink> RunRecorder::begin(const graph::Node& node,
 }
 
 void RunRecorder::publish(const graph::Node& node, const std::filesystem::path& folder) {
-  bars_.erase(node.name);
+  end_bar(node);
   if (run_ != nullptr) run_->publish_stage(node.name, folder);
 }
 
 void RunRecorder::attach(const graph::Node& node, const std::filesystem::path& folder,
                          bool made_now) {
-  bars_.erase(node.name);
+  end_bar(node);
   log::info("{}: {}", node.name, made_now ? "done" : "cached");
   if (run_ != nullptr) run_->attach_stage(node.name, node.kind, node.key, folder);
+}
+
+void RunRecorder::end_bar(const graph::Node& node) {
+  const std::lock_guard lock(mutex_);
+  bars_.erase(node.name);
 }
 
 void RunRecorder::say(const graph::Node& node, std::string_view line) {
@@ -167,20 +171,28 @@ void RunRecorder::say(const graph::Node& node, std::string_view line) {
   if (run_ != nullptr) run_->event(tracker::Level::kInfo, fmt::format("{}: {}", node.name, line));
 }
 
+// "epoch 3/10, loss 0.31": what stands before the comma names the line, the rest is a note that may
+// change with every call. Another name, or less than was done before, begins a new line.
 void RunRecorder::progress(const graph::Node& node, std::string_view what, double done,
                            double total) {
+  const std::lock_guard lock(mutex_);
+  const size_t comma = std::min(what.find(','), what.size());
+  const std::string label(what.substr(0, comma));
   std::unique_ptr<Bar>& bar = bars_[node.name];
-  if (!bar || bar->what != what || done < static_cast<double>(bar->shown)) {
-    bar = std::make_unique<Bar>();
-    bar->what = std::string(what);
-    bar->progress = std::make_unique<Progress>(fmt::format("{} {}", node.name, what),
-                                               static_cast<int64_t>(std::llround(total)), "");
-    bar->shown = static_cast<int64_t>(done);
-    bar->progress->start_from(bar->shown);
-  }
   const auto now = static_cast<int64_t>(done);
-  bar->progress->add(now - bar->shown);
+  if (!bar || bar->label != label || now < bar->shown) {
+    bar = nullptr;  // ends its line before the next begins
+    bar = std::make_unique<Bar>();
+    bar->label = label;
+    bar->progress = std::make_unique<Progress>(fmt::format("{}: {}", node.name, label),
+                                               static_cast<int64_t>(std::llround(total)), "");
+    bar->progress->start_from(now);
+  } else {
+    bar->progress->add(now - bar->shown);
+  }
   bar->shown = now;
+  const size_t note = what.find_first_not_of(", ", comma);
+  if (note != std::string_view::npos) bar->progress->note(std::string(what.substr(note)));
 }
 
 }  // namespace xp::cli

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -37,7 +38,10 @@ class RunRecorder final : public graph::Recorder {
 
  private:
   struct Bar;
+  void end_bar(const graph::Node& node);
+
   tracker::Run* run_;
+  std::mutex mutex_;  // of the bars: stages tell their progress from threads of their own
   std::map<std::string, std::unique_ptr<Bar>> bars_;
 };
 

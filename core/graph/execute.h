@@ -28,7 +28,8 @@ class Runner {
                         std::span<StageContext* const> contexts);
 };
 
-/// Where an execution tells what happens. Called from several threads, one call at a time.
+/// Where an execution tells what happens. Called from several threads; one call at a time, except
+/// `progress`, which a stage may call while others are told.
 class Recorder {
  public:
   virtual ~Recorder() = default;

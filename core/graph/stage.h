@@ -101,8 +101,10 @@ struct StageContext {
   /// Why somebody asked for an end: Ctrl-C, SIGTERM, `exp stop`; kNone while nobody did. Cheap; ask
   /// every step.
   std::function<StopReason()> stop_requested = [] { return StopReason::kNone; };
-  /// Tells how far the stage is: `what` ("epoch 3/10"), `done` of `total` (0 = unknown), in any
-  /// unit.
+  /// Tells how far the stage is: `done` of `total` (0 = unknown), in any unit. `what` names the
+  /// line up to its first comma ("epoch 3/10"); what follows is shown as it changes (", loss
+  /// 0.31"). Rate and time left are the display's to compute. Cheap, but not for every clip of a
+  /// thread.
   std::function<void(std::string_view what, double done, double total)> progress =
       [](std::string_view, double, double) {};
   /// A line for the person at the terminal and the run's log.
