@@ -8,7 +8,7 @@ xp_library(core/graph       PUBLIC exp::base exp::recipe exp::schema exp::tracke
 xp_library(core/checkpoint  PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json ZLIB::ZLIB)
 xp_library(data             PUBLIC exp::base exp::recipe exp::schema exp::graph
                             PRIVATE exp::ops exp_hdf5 exp_sndfile exp_soxr exp_png OpenSSL::Crypto nlohmann_json::nlohmann_json)
-xp_library(core/report      PUBLIC exp::base exp::tracker PRIVATE nlohmann_json::nlohmann_json)
+xp_library(core/report      PUBLIC exp::base exp::tracker exp::metric PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/frontend    TORCH PUBLIC exp::base exp::schema exp::ops)
 xp_library(core/model       TORCH PUBLIC exp::base exp::schema PRIVATE exp::ops exp::checkpoint)
 xp_library(core/dist        TORCH PUBLIC exp::base)

@@ -1,0 +1,108 @@
+#include <filesystem>
+#include <map>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/log.h"
+#include "core/cli/command.h"
+#include "core/cli/run_text.h"
+#include "core/report/comparison.h"
+#include "core/report/render.h"
+
+namespace xp::cli {
+namespace {
+
+using report::Comparison;
+using report::Format;
+
+std::string rendered(const Comparison& comparison, Format format) {
+  switch (format) {
+    case Format::kMarkdown:
+      return report::render_markdown(comparison);
+    case Format::kCsv:
+      return report::render_csv(comparison);
+    case Format::kJson:
+      return report::render_json(comparison);
+    case Format::kLatex:
+      return report::render_latex(comparison);
+    default:
+      return report::render_table(comparison);
+  }
+}
+
+class Report : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("targets", request_.targets,
+                   "runs, sweeps, names of experiments or filters (default: the newest sweep, else "
+                   "the newest experiment)");
+    app.add_option("--metric", request_.metrics, "a metric, or its last part: mAP")->delimiter(',');
+    app.add_option("--x", request_.x, "draw --y over this key or metric");
+    app.add_option("--y", request_.y, "the metric of that chart");
+    app.add_option("--format", format_, "table, md, html, csv, json, latex or svg");
+    app.add_option("-o,--output", output_, "write to this file; its ending names the format");
+    app.add_option("--remake", remake_, "make an earlier report again, from the query in it");
+    app.footer(
+        "Compares runs: what differs, metrics with their spread over seeds, and what it means.\n"
+        "docs/report.md says how the numbers are made.\n\nExamples:\n"
+        "  exp report\n"
+        "  exp report last-1 last\n"
+        "  exp report 'tome.r>=16 and status=done' --metric mAP,clips_per_s\n"
+        "  exp report 3F9KQ2ZT --format html -o report.html\n"
+        "  exp report --x tome.r --y eval.mAP --format svg -o figures/\n"
+        "  exp report --remake report.html\n");
+  }
+
+  int run(Session& session) override {
+    tracker::Query query = open_query(session);
+    std::string digest;
+    if (!remake_.empty()) {
+      report::Remade remade = report::read_query(read_file(remake_));
+      request_ = std::move(remade.request);
+      digest = std::move(remade.digest);
+      if (format_.empty()) remade_format_ = remade.format;
+    }
+    if (!request_.x.empty() && request_.y.empty()) throw Error("--x needs --y METRIC beside it");
+    const Comparison comparison = report::compare(query, request_);
+    if (!digest.empty() && digest != comparison.digest)
+      log::warn("the runs have changed since {} was made", remake_.string());
+    return write(comparison, chosen_format(session));
+  }
+
+ private:
+  Format chosen_format(const Session& session) const {
+    if (!format_.empty()) return report::format_of(format_);
+    if (session.json) return Format::kJson;
+    if (!remake_.empty()) return remade_format_;
+    const std::map<std::string, Format> endings = {
+        {".md", Format::kMarkdown}, {".html", Format::kHtml}, {".csv", Format::kCsv},
+        {".json", Format::kJson},   {".tex", Format::kLatex}, {".svg", Format::kSvg}};
+    const auto at = endings.find(output_.extension().string());
+    return at == endings.end() ? Format::kTable : at->second;
+  }
+
+  int write(const Comparison& comparison, Format format) const {
+    const std::string text = rendered(comparison, format);
+    if (output_.empty()) {
+      fmt::print("{}", text);
+      return 0;
+    }
+    write_file_atomic(output_, text);
+    log::info("{} is written", output_.string());
+    return 0;
+  }
+
+  report::Request request_;
+  std::string format_;
+  std::filesystem::path output_, remake_;
+  Format remade_format_ = Format::kTable;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_report() { return std::make_unique<Report>(); }
+
+}  // namespace xp::cli

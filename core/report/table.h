@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/report/comparison.h"
+
+namespace xp::report {
+
+/// `value` with so many digits that `deviation` keeps two; four significant digits where there is
+/// no deviation (NaN or 0). "nan" and "inf" as such.
+std::string number_text(double value, double deviation = kNaN);
+
+/// "0.4123 ± 0.0031" over seeds; "0.812 [0.721, 0.879]" for one seed with an interval over clips;
+/// "-" for nothing.
+std::string estimate_text(const Estimate& estimate);
+
+/// "+0.0120 [0.0010, 0.0230]"; the bare difference where nothing bounds it; "" for none.
+std::string contrast_text(const Contrast& contrast);
+
+struct Cell {
+  std::string text;
+  bool best = false;  ///< the best of its metric, where that has a direction and values differ
+};
+struct Table {
+  std::string caption;
+  std::vector<std::string> head;
+  std::vector<std::vector<Cell>> rows;  ///< the first `labels` cells of a row say what it is
+  size_t labels = 1;
+};
+
+/// Few groups: one table of the keys that differ, one of the metrics side by side with differences.
+/// More: one table with a row for each group. At most `metrics` metrics (0 = all).
+std::vector<Table> make_tables(const Comparison& comparison, size_t metrics);
+
+/// The group with the best mean of a metric; npos where it has no direction or all are equal.
+size_t best_group(const Comparison& comparison, size_t metric);
+
+}  // namespace xp::report
