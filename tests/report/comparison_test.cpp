@@ -197,8 +197,8 @@ TEST(Comparison, WordsOfASweepAreComputed) {
   }
   auto query = workspace.query();
   EXPECT_EQ(plain_words(compare(query, {})),
-            "tome.r = 16 is 2.00x faster than 0 at -0.00100 mAP; beyond 16 mAP falls off "
-            "(-0.10000 mAP at 32).");
+            "tome.r = 16 is 2.00x faster than 0 at -0.001 mAP; beyond 16 mAP falls off "
+            "(-0.1 mAP at 32).");
 }
 
 }  // namespace
