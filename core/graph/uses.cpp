@@ -36,8 +36,15 @@ FileLock lock_uses(const Cache& cache) {
 std::set<std::string> read_uses(const fs::path& file) {
   std::set<std::string> out;
   std::error_code error;
-  if (!fs::exists(file, error)) return out;
-  const nlohmann::json in = nlohmann::json::parse(read_file(file), nullptr, false);
+  std::string text;
+  try {
+    if (!fs::exists(file, error)) return out;
+    text = read_file(file);
+  } catch (const Error&) {
+    if (!fs::exists(file, error)) return out;  // the run was removed this moment
+    throw;
+  }
+  const nlohmann::json in = nlohmann::json::parse(text, nullptr, false);
   if (!in.is_object() || !in.contains("stages") || !in["stages"].is_array()) {
     throw Error(fmt::format("{}: cannot be read, so nobody knows what this run uses; remove the "
                             "run (exp rm) or the file",
