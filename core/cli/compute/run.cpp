@@ -12,9 +12,7 @@
 #include "core/schema/stage_options.h"
 #include "data/dataset.h"
 #include "data/prepare.h"
-#if __has_include("data/stats.h")
 #include "data/stats.h"
-#endif
 #if __has_include("core/train/run.h")
 #include "core/train/run.h"
 #endif
