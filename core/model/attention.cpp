@@ -21,17 +21,23 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                      const at::Tensor& key_bias) {
   const bool backward =
       at::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad() || v.requires_grad());
+  const AttentionPath path = attention_path(k.size(2), q.scalar_type(), backward, q.is_cpu());
+  return attention_by(path, q, k, v, key_bias);
+}
+
+at::Tensor attention_by(AttentionPath path, const at::Tensor& q, const at::Tensor& k,
+                        const at::Tensor& v, const at::Tensor& key_bias) {
   at::Tensor bias;
   if (key_bias.defined()) {
     bias = key_bias.to(q.scalar_type()).unsqueeze(1).unsqueeze(1);  // [B, 1, 1, N]
   }
-  if (attention_path(k.size(2), q.scalar_type(), backward, q.is_cpu()) == AttentionPath::kSdpa) {
+  if (path == AttentionPath::kSdpa) {
     std::optional<at::Tensor> mask;
     if (bias.defined()) mask = bias.expand({-1, -1, q.size(2), -1});
     return at::scaled_dot_product_attention(q, k, v, mask);
   }
-  at::Tensor scores =
-      at::matmul(q * (1 / std::sqrt(static_cast<double>(q.size(3)))), k.transpose(2, 3));
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(3)));
+  at::Tensor scores = at::matmul(q * scale, k.transpose(2, 3));
   if (bias.defined()) scores = scores + bias;
   return at::matmul(at::softmax(scores, -1).to(v.scalar_type()), v);
 }

@@ -19,4 +19,8 @@ AttentionPath attention_path(int64_t tokens, at::ScalarType dtype, bool backward
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const at::Tensor& key_bias);
 
+/// The same by a given path: for the bench and the tests that compare both.
+at::Tensor attention_by(AttentionPath path, const at::Tensor& q, const at::Tensor& k,
+                        const at::Tensor& v, const at::Tensor& key_bias);
+
 }  // namespace xp::model

@@ -1,0 +1,135 @@
+// CPU seconds per clip of a transformer: the counterpart of model.py.
+//   model_bench [--arch ast-base384] [--frames 512] [--stride 10] [--r 0] [--patchout_t 0]
+//   [--patchout_f 0]
+//               [--dtype fp32|bf16] [--batch 2] [--threads 1] [--train 0|1] [--repeats 3]
+//   model_bench --pieces 1 ...: the parts of one block instead (attention, MLP, matching, merging)
+// The last line is JSON, {"clip_s": ...}: the fastest repeat, after one that is not counted.
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <functional>
+#include <map>
+#include <string>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+
+#include "core/model/attention.h"
+#include "core/model/registry.h"
+#include "core/model/trunk.h"
+#include "core/schema/model.h"
+#include "core/schema/patchout.h"
+#include "core/schema/tome.h"
+
+namespace {
+
+using Args = std::map<std::string, std::string>;
+
+double cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+double fastest(int64_t repeats, const std::function<void()>& work) {
+  work();
+  double best = 1e30;
+  for (int64_t i = 0; i < repeats; ++i) {
+    const double before = cpu_seconds();
+    work();
+    best = std::min(best, cpu_seconds() - before);
+  }
+  return best;
+}
+
+void pieces(const Args& args, int64_t tokens, at::ScalarType dtype) {
+  const int64_t batch = std::stoll(args.at("--batch")),
+                repeats = std::stoll(args.at("--repeats")) * 5;
+  const int64_t r = std::stoll(args.at("--r"));
+  const bool train = args.at("--train") == "1";
+  const at::NoGradGuard no_grad;
+  const at::Tensor qkv = at::randn({3, batch, tokens, 12, 64}).to(dtype).transpose(2, 3);
+  const at::Tensor x = at::randn({batch, tokens, 768}).to(dtype);
+  const auto ms = [&](const char* name, const std::function<void()>& work) {
+    std::printf("%-12s %8.2f ms a batch\n", name, 1e3 * fastest(repeats, work));
+  };
+  for (const bool biased : {false, true}) {
+    const at::Tensor bias = biased ? at::zeros({batch, tokens}) : at::Tensor();
+    for (const auto path : {xp::model::AttentionPath::kSdpa, xp::model::AttentionPath::kEager}) {
+      const std::string name =
+          std::string(path == xp::model::AttentionPath::kSdpa ? "sdpa" : "eager") +
+          (biased ? "+bias" : "");
+      ms(name.c_str(), [&] {
+        const at::AutoGradMode grad(train);
+        const at::Tensor in = qkv.detach().requires_grad_(train);
+        const at::Tensor out = xp::model::attention_by(path, in[0], in[1], in[2], bias);
+        if (train) out.backward(out.detach());
+      });
+    }
+  }
+  const xp::model::Match match = xp::model::match_tokens(qkv[1], r, {true, true});
+  ms("matching", [&] { xp::model::match_tokens(qkv[1], r, {true, true}); });
+  ms("merging", [&] {
+    const at::AutoGradMode grad(train);
+    const at::Tensor in = x.detach().requires_grad_(train);
+    const auto [out, size] = xp::model::merge_tokens(in, {}, match);
+    if (train) out.backward(out.detach());
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Args args = {
+      {"--arch", "ast-base384"}, {"--frames", "512"},   {"--stride", "10"},  {"--r", "0"},
+      {"--patchout_t", "0"},     {"--patchout_f", "0"}, {"--dtype", "fp32"}, {"--batch", "2"},
+      {"--threads", "1"},        {"--train", "0"},      {"--repeats", "3"},  {"--pieces", "0"},
+      {"--depth", "0"}};
+  for (int i = 1; i + 1 < argc; i += 2) {
+    if (args.count(argv[i]) == 0) {
+      std::fprintf(stderr, "model_bench: unknown option %s\n", argv[i]);
+      return 2;
+    }
+    args[argv[i]] = argv[i + 1];
+  }
+  at::set_num_threads(std::stoi(args["--threads"]));
+  const bool half = args["--dtype"] == "bf16", train = args["--train"] == "1";
+  const int64_t batch = std::stoll(args["--batch"]);
+
+  xp::schema::ModelOptions options =
+      xp::schema::ModelOptions::of_kind(*xp::schema::ModelOptions::parse_kind(args["--arch"]));
+  options.arch = args["--arch"];
+  options.depth = std::stoll(args["--depth"]);
+  if (options.fstride > 0) options.fstride = options.tstride = std::stoll(args["--stride"]);
+  xp::schema::TomeOptions tome;
+  tome.r.value = std::stoll(args["--r"]);
+  xp::schema::PatchoutOptions patchout;
+  patchout.t = std::stoll(args["--patchout_t"]);
+  patchout.f = std::stoll(args["--patchout_f"]);
+  const xp::model::Geometry input{128, std::stoll(args["--frames"])};
+  if (args["--pieces"] == "1") {
+    pieces(args, xp::schema::patch_grid(options, input).count() + 2,
+           half ? at::kBFloat16 : at::kFloat);
+    return 0;
+  }
+  const auto model = xp::model::make_model(options, &tome, &patchout, input, 527);
+  const at::Tensor mel = at::randn({batch, input.F, input.T});
+  if (half && train) {
+    at::autocast::set_autocast_enabled(at::kCPU, true);
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  } else if (half) {
+    model->to(at::kBFloat16);
+  }
+  xp::model::ForwardContext context;
+  context.training = train;
+  const double seconds = fastest(std::stoll(args["--repeats"]), [&] {
+    const at::AutoGradMode grad(train);
+    const xp::model::Output out = model->forward(mel, context);
+    if (train) out.logits.to(at::kFloat).square().mean().backward();
+    at::autocast::clear_cache();
+    ++context.step;
+  });
+  std::printf("{\"clip_s\": %.6f}\n", seconds / static_cast<double>(batch));
+  return 0;
+}
