@@ -10,3 +10,7 @@ foreach(target recipe sweep_spec)
   endif()
   target_link_libraries(${target}_fuzz PRIVATE xp_schema xp_warnings)
 endforeach()
+
+# Built on demand: `cmake --build DIR --target recipe_load_bench`.
+add_executable(recipe_load_bench EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/recipe/load_bench.cpp)
+target_link_libraries(recipe_load_bench PRIVATE xp_schema xp_warnings)
