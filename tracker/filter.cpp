@@ -321,9 +321,7 @@ class Parser {
     return value;
   }
 
-  void bind(std::variant<int64_t, double, std::string> value) {
-    out_.bindings.push_back(std::move(value));
-  }
+  void bind(Binding value) { out_.bindings.push_back(std::move(value)); }
 
   /// Writes `expression op value` for each value, joined by OR. `expression` may hold a `?` for the
   /// time now.

@@ -4,16 +4,28 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <variant>
+#include <utility>
 #include <vector>
 
 namespace xp::tracker {
+
+/// A value for one `?`.
+struct Binding {
+  enum class Type { kInteger, kReal, kText };
+  Binding(int64_t value) : type(Type::kInteger), integer(value) {}
+  Binding(double value) : type(Type::kReal), real(value) {}
+  Binding(std::string value) : type(Type::kText), text(std::move(value)) {}
+  Type type;
+  int64_t integer = 0;
+  double real = 0;
+  std::string text;
+};
 
 /// A filter or sort key compiled to SQL over index.db. What the user wrote is only ever bound,
 /// never spliced.
 struct Compiled {
   std::string sql;  ///< an expression over table `run`; parameters are `?`
-  std::vector<std::variant<int64_t, double, std::string>> bindings;
+  std::vector<Binding> bindings;
 };
 
 /// What a key of a filter may be.

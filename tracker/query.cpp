@@ -75,14 +75,18 @@ RunInfo read_run(const sql::Statement& row) {
 }
 
 void bind_all(sql::Statement& statement, int& index, const Compiled& compiled) {
-  for (const auto& binding : compiled.bindings) {
+  for (const Binding& binding : compiled.bindings) {
     ++index;
-    if (const auto* integer = std::get_if<int64_t>(&binding)) {
-      statement.bind(index, *integer);
-    } else if (const auto* real = std::get_if<double>(&binding)) {
-      statement.bind(index, *real);
-    } else {
-      statement.bind(index, std::string_view(std::get<std::string>(binding)));
+    switch (binding.type) {
+      case Binding::Type::kInteger:
+        statement.bind(index, binding.integer);
+        break;
+      case Binding::Type::kReal:
+        statement.bind(index, binding.real);
+        break;
+      case Binding::Type::kText:
+        statement.bind(index, std::string_view(binding.text));
+        break;
     }
   }
 }

@@ -222,6 +222,10 @@ uint64_t Ring::peek(uint64_t position, size_t limit, bool skip_holes,
   return position;
 }
 
+void Ring::sync() const noexcept {
+  if (in_file_) ::msync(memory_, bytes_, MS_SYNC);
+}
+
 void Ring::release(uint64_t from, uint64_t position) noexcept {
   for (; from < position; ++from) {
     slots()[from & (kCapacity - 1)].sequence.store(from / kCapacity * 2 + 2,

@@ -80,6 +80,9 @@ class Ring {
   uint64_t peek(uint64_t position, size_t limit, bool skip_holes,
                 std::vector<RingPoint>& out) const;
 
+  /// Returns when everything pushed so far is on the disk: then it survives a loss of power too.
+  void sync() const noexcept;
+
   /// Frees the slots before `position`. The taker alone.
   void release(uint64_t from, uint64_t position) noexcept;
 

@@ -32,6 +32,8 @@ constexpr const char* kPutSummary =
     "min_step=excluded.min_step, "
     "max=excluded.max, max_step=excluded.max_step, reused=0";
 
+constexpr double kNull = std::numeric_limits<double>::quiet_NaN();  // SQLite stores it so
+
 bool packed(Grain grain) { return grain == Grain::kStep || grain == Grain::kTime; }
 
 template <class Enum>
@@ -250,8 +252,8 @@ void SeriesWriter::add(int64_t metric, int attempt, int rank, const Point& point
   sum.stats.add(point.step, point.time_ns, point.value);
   sum.dirty = true;
   if (!packed(grains_.at(metric))) {
-    const auto number = std::isnan(point.value) ? std::nullopt : std::optional(point.value);
-    put_point_.run(metric, attempt, rank, point.step, point.time_ns, number, bits_of(point.value));
+    put_point_.run(metric, attempt, rank, point.step, point.time_ns, point.value,
+                   bits_of(point.value));
     return;
   }
   const SeriesKey key{metric, rank, attempt};
@@ -273,8 +275,8 @@ void SeriesWriter::store(const SeriesKey& key, Block& block) {
   const auto [low, high] =
       std::minmax_element(block.columns.step.begin(), block.columns.step.end());
   const std::vector<std::byte> data = encode_chunk(block.columns);
-  const auto min = stats.has_range() ? std::optional(stats.min) : std::nullopt;
-  const auto max = stats.has_range() ? std::optional(stats.max) : std::nullopt;
+  const double min = stats.has_range() ? stats.min : kNull;
+  const double max = stats.has_range() ? stats.max : kNull;
   put_block_.run(metric, attempt, rank, block.seq, block.columns.size(), *low, *high,
                  block.columns.time_ns.front(), min, max, stats.nans,
                  std::span<const std::byte>(data), crc32_of(data));
@@ -284,13 +286,12 @@ void SeriesWriter::store(const SeriesKey& key, Block& block) {
 void SeriesWriter::store(int64_t metric, int rank, Summary& summary) {
   const Stats& s = summary.stats;
   const bool range = s.has_range();
-  put_summary_.run(metric, rank, s.n, s.nans,
-                   s.first_nan_step < 0 ? std::nullopt : std::optional(s.first_nan_step),
-                   std::isnan(s.last) ? std::nullopt : std::optional(s.last), bits_of(s.last),
-                   s.last_step, s.last_ns, range ? std::optional(s.min) : std::nullopt,
-                   range ? std::optional(s.min_step) : std::nullopt,
-                   range ? std::optional(s.max) : std::nullopt,
-                   range ? std::optional(s.max_step) : std::nullopt);
+  const auto known = [](bool yes, int64_t value) {
+    return yes ? std::optional(value) : std::nullopt;
+  };
+  put_summary_.run(metric, rank, s.n, s.nans, known(s.first_nan_step >= 0, s.first_nan_step),
+                   s.last, bits_of(s.last), s.last_step, s.last_ns, range ? s.min : kNull,
+                   known(range, s.min_step), range ? s.max : kNull, known(range, s.max_step));
   summary.dirty = false;
 }
 

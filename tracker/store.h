@@ -39,7 +39,8 @@ struct NewRun {
 
 /// How a run is tracked. The defaults are what `exp run` uses.
 struct RunOptions {
-  std::chrono::milliseconds flush{200};  ///< points are in run.db after this, synced
+  std::chrono::milliseconds flush{200};    ///< points survive a loss of power after this
+  std::chrono::milliseconds commit{1000};  ///< and are in run.db after this
   std::chrono::milliseconds heartbeat{10000};
   std::chrono::milliseconds system{5000};  ///< between samples of CPU, memory, GPU; 0 = none
   bool capture = false;          ///< keep stdout and stderr of this process: files/output.0.log

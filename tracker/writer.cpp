@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -154,12 +155,20 @@ void Writer::flush() {
 
 void Writer::loop() {
   while (!closing_.load()) {
+    bool asked = false;
     {
       std::unique_lock lock(mutex_);
       work_.wait_for(lock, options_.flush, [&] { return awake_; });
-      awake_ = false;
+      asked = std::exchange(awake_, false);
     }
-    cycle();
+    // The ring is the cheap half of durability: a page or two, several times a second. Blocks are
+    // rewritten in run.db less often.
+    if (!asked && ring_->in_file() && session_ && steady_ns() < next_commit_ns_) {
+      ring_->sync();
+    } else {
+      cycle();
+      next_commit_ns_ = steady_ns() + std::chrono::nanoseconds(options_.commit).count();
+    }
     cpu_seconds_ = thread_cpu_seconds();
   }
 }

@@ -100,7 +100,7 @@ class Writer {
   std::atomic<int> attempt_{0};
   std::atomic<uint64_t> position_{0};  ///< of the own ring, committed
   bool begun_ = false;                 ///< the attempt's row is stored
-  int64_t next_try_ns_ = 0, next_heartbeat_ns_ = 0;
+  int64_t next_try_ns_ = 0, next_heartbeat_ns_ = 0, next_commit_ns_ = 0;
 
   mutable std::mutex mutex_;  ///< guards what follows
   std::condition_variable work_, done_;

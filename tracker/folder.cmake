@@ -1,0 +1,15 @@
+# Fuzz target: libFuzzer with XP_FUZZ (preset fuzz), else a program that replays the committed corpus under ctest.
+if(XP_FUZZ)
+  add_executable(filter_fuzz ${CMAKE_SOURCE_DIR}/tracker/fuzz/filter_fuzz.cpp)
+  target_link_options(filter_fuzz PRIVATE -fsanitize=fuzzer)
+else()
+  add_executable(filter_fuzz ${CMAKE_SOURCE_DIR}/tracker/fuzz/filter_fuzz.cpp
+    ${CMAKE_SOURCE_DIR}/core/schema/fuzz/replay.cpp)
+  add_test(NAME corpus.filter COMMAND filter_fuzz ${CMAKE_SOURCE_DIR}/tests/tracker/corpus/filter)
+  set_tests_properties(corpus.filter PROPERTIES LABELS unit TIMEOUT 300)
+endif()
+target_link_libraries(filter_fuzz PRIVATE xp_tracker SQLite::SQLite3 xp_warnings)
+
+# bench/tracker: built on demand, `cmake --build DIR --target tracker_bench`.
+add_executable(tracker_bench EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/tracker/tracker_bench.cpp)
+target_link_libraries(tracker_bench PRIVATE xp_tracker xp_warnings)
