@@ -105,8 +105,7 @@ function(xp_programs folder)
 
   if(XP_TORCH)
     file(GLOB compute CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/compute/*.cpp)
-    add_executable(exp-compute ${folder}/main.cpp ${compute})
-    target_compile_definitions(exp-compute PRIVATE XP_COMPUTE)
+    add_executable(exp-compute ${compute})
     target_link_libraries(exp-compute PRIVATE exp::cli exp::data exp::frontend exp::model exp::dist exp::train
       exp::checkpoint exp::metric exp::ops CLI11::CLI11 nlohmann_json::nlohmann_json exp_png xp_warnings)
     xp_use_torch(exp-compute PRIVATE)

@@ -72,16 +72,14 @@ int exec_compute(const Session& session) {
               Exit::kFailed);
 }
 
-int dispatch(const CommandEntry& entry, Command& command, Session& session) {
-#ifdef XP_COMPUTE
-  if (entry.where == Where::kCompute) return compute_function(entry.name)(command, session);
-  return command.run(session);
-#else
+int dispatch(const CommandEntry& entry, Command& command, Session& session, ComputeTable compute) {
+  if (compute != nullptr && entry.where == Where::kCompute)
+    return compute(entry.name)(command, session);
   const int code = command.run(session);
   if (code != Command::kContinue) return code;
-  XP_CHECK(entry.where == Where::kCompute, std::string(entry.name) + " has no compute half");
+  // From exp-compute this would start itself again without end.
+  XP_CHECK(compute == nullptr, std::string(entry.name) + " has no compute half");
   return exec_compute(session);
-#endif
 }
 
 /// CLI11 calls words that nobody declared "extras"; for a first word that is a mistyped command we
@@ -94,7 +92,7 @@ std::string unknown_command_text(const std::string& word) {
                      guess.empty() ? ";" : fmt::format("; did you mean '{}'?", guess));
 }
 
-int run_parsed(int argc, char** argv) {
+int run_parsed(int argc, char** argv, ComputeTable compute) {
   Session session;
   session.program = fs::read_symlink("/proc/self/exe");
   for (int i = 1; i < argc; ++i) session.arguments.emplace_back(argv[i]);
@@ -137,7 +135,7 @@ int run_parsed(int argc, char** argv) {
   if (session.quiet) set_progress_enabled(false);
   if (!session.log_file.empty()) log::set_file(session.log_file);
   for (size_t i = 0; i < apps.size(); ++i) {
-    if (apps[i]->parsed()) return dispatch(commands()[i], *all[i], session);
+    if (apps[i]->parsed()) return dispatch(commands()[i], *all[i], session, compute);
   }
   fmt::print("{}", app.help());
   return 0;
@@ -150,10 +148,10 @@ int report(std::string_view text, Exit code) {
 
 }  // namespace
 
-int run_command_line(int argc, char** argv) {
+int run_command_line(int argc, char** argv, ComputeTable compute) {
   install_stop_signals();
   try {
-    return run_parsed(argc, argv);
+    return run_parsed(argc, argv, compute);
   } catch (const Error& error) {
     return report(error.what(), error.code());
   } catch (const Stopped& stopped) {

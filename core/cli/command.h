@@ -50,14 +50,14 @@ struct CommandEntry {
 /// The table of commands.inc, sorted by name.
 const std::vector<CommandEntry>& commands();
 
-/// Parses the command line, runs the command and turns every exception into one message and an exit
-/// code. In `exp-compute` kCompute commands go to their compute half.
-int run_command_line(int argc, char** argv);
-
-#ifdef XP_COMPUTE
-/// The compute half of a kCompute command, by name; null where there is none.
+/// The compute half of a kCompute command.
 using ComputeFunction = int (*)(Command&, Session&);
-ComputeFunction compute_function(const std::string& name);
-#endif
+/// Compute halves by name; null where a command has none.
+using ComputeTable = ComputeFunction (*)(const std::string& name);
+
+/// Parses the command line, runs the command and turns every exception into one message and an exit
+/// code. With `compute` (in `exp-compute`) kCompute commands go to their compute half; without it
+/// (in `exp`) they end by becoming `exp-compute`.
+int run_command_line(int argc, char** argv, ComputeTable compute = nullptr);
 
 }  // namespace xp::cli

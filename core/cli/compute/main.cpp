@@ -1,4 +1,4 @@
-// The compute halves of the kCompute commands, by name. Linked into exp-compute only.
+// exp-compute: the same command table, with the compute halves of the kCompute commands.
 
 #include "core/cli/command.h"
 
@@ -10,6 +10,8 @@ namespace xp::cli {
 #include "core/cli/commands.inc"
 #undef XP_COMMAND
 
+namespace {
+
 ComputeFunction compute_function([[maybe_unused]] const std::string& name) {
 #define XP_COMMAND(id, where, help) XP_RETURN_##where(id)
 #define XP_RETURN_kLocal(id)
@@ -20,4 +22,9 @@ ComputeFunction compute_function([[maybe_unused]] const std::string& name) {
   return nullptr;
 }
 
+}  // namespace
 }  // namespace xp::cli
+
+int main(int argc, char** argv) {
+  return xp::cli::run_command_line(argc, argv, &xp::cli::compute_function);
+}
