@@ -10,10 +10,11 @@
 namespace xp::model {
 
 AttentionPath attention_path(int64_t tokens, at::ScalarType dtype, bool backward, bool cpu) {
-  // oneDNN's kernels make the forward pass of SDPA in bf16 4 times as fast as the plain one on the
-  // CPU, but its backward pass does not use them.
+  // The backward pass of SDPA in 16 bits does not use the CPU's matrix units
+  // (bench/model/attention.md).
+  constexpr int64_t kEagerBelow = 900;
   const bool half = dtype == at::kBFloat16 || dtype == at::kHalf;
-  if (cpu && half && backward && tokens < 512) return AttentionPath::kEager;
+  if (cpu && half && backward && tokens < kEagerBelow) return AttentionPath::kEager;
   return AttentionPath::kSdpa;
 }
 
