@@ -1,0 +1,27 @@
+#pragma once
+
+#include "core/checkpoint/archive.h"
+#include "core/model/key_map.h"
+#include "core/model/model.h"
+
+namespace xp::model {
+
+/// The model's tensors under an original's names and in its forms, in the order of its state dict's
+/// parts, so that its own class loads them strictly: with its "module." prefix (AST), and with
+/// zeros for the classifiers that it keeps but never uses (AST: 1000 ImageNet classes; PaSST:
+/// `head_dist`).
+///
+///   kAst        joint position embedding, cls_dist aggregator, norm_linear head
+///   kDeit       timm's distilled ViT without classifiers (num_classes = 0)
+///   kPasst      separate position embedding, norm_linear head
+///   kTorchOnly  either; write_torch(file, "model") then makes its {model, resolved_config}. The
+///   positions of the
+///               special tokens are added to the tokens, as that project has none
+///   kMn, kDymn  the CNNs; our two temperatures of dymn are left out
+///   kExp        names of our own
+///
+/// Metadata: what the original's file carries beside the tensors. Values are shared with the model
+/// where they are contiguous on the CPU. Throws Error (kUsage) when the model has no such form.
+checkpoint::Archive export_weights(const Model& model, Original as);
+
+}  // namespace xp::model

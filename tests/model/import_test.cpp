@@ -1,0 +1,397 @@
+// Checkpoints in the originals' names: imported by load_weights alone they give the originals'
+// outputs, what is exported is what was imported, and what does not fit is said.
+#include "core/model/import.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "core/model/archive_tensors.h"
+#include "core/model/export.h"
+#include "core/model/mn.h"
+#include "core/model/trunk.h"
+#include "tests/model/originals.h"
+#include "tests/testing/fixtures.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::model {
+namespace {
+
+using checkpoint::Archive;
+using nlohmann::json;
+using testing::Case;
+using testing::Report;
+
+at::Tensor logits_of(const Trunk& model, const at::Tensor& mel) {
+  const at::NoGradGuard no_grad;
+  return model.forward(mel, {}).logits;
+}
+
+/// The first of `keys` that the case has.
+int64_t number(const json& object, std::initializer_list<const char*> keys, int64_t otherwise) {
+  for (const char* key : keys) {
+    if (object.contains(key)) return object.at(key);
+  }
+  return otherwise;
+}
+
+TrunkOptions options_of(const Case& c) {
+  const json& j = c.json;
+  TrunkOptions o;
+  o.dim = j.at("embed_dim");
+  o.depth = j.at("depth");
+  o.heads = j.at("num_heads");
+  o.hidden = number(j, {"dim_feedforward"}, 0);
+  o.classes = number(j, {"label_dim", "n_classes", "out_channels"}, 0);
+  o.patch_f = number(j, {"fshape"}, 16);
+  o.patch_t = number(j, {"tshape"}, 16);
+  if (j.contains("stride")) {
+    o.stride_f = j.at("stride").at(0);
+    o.stride_t = j.at("stride").at(1);
+  } else {
+    o.stride_f = j.at("fstride");
+    o.stride_t = j.at("tstride");
+  }
+  const int64_t bins = number(j, {"input_fdim", "n_bins"}, 128);
+  const int64_t frames = number(j, {"input_tdim", "n_frames"}, 0);
+  o.grid = {schema::patches_along(bins, o.patch_f, o.stride_f),
+            schema::patches_along(frames, o.patch_t, o.stride_t)};
+  return o;
+}
+
+/// The weights go out again under the original's names and come back equal.
+void expect_round_trip(const Trunk& model, const Archive& original, Original as, Report& report) {
+  const Archive out = export_weights(model, as);
+  for (const checkpoint::Entry& e : original.entries()) {
+    const checkpoint::Entry* found = out.find(e.name);
+    if (found == nullptr) {
+      // TorchOnlyAST's file is {model, resolved_config}: write_torch adds the first level.
+      found = out.find(e.name.substr(e.name.find('.') + 1));
+    }
+    if (found == nullptr) {
+      report.fail("the export lacks " + e.name);
+      continue;
+    }
+    const bool unused =
+        e.name.find("head_dist") != e.name.npos || e.name.find("v.head") != e.name.npos;
+    if (!unused && !at::equal(to_tensor(*found), to_tensor(e)))
+      report.fail("the export changed " + e.name);
+  }
+}
+
+void fine_tuned_head(Trunk& model, const Archive& head) {
+  const at::NoGradGuard no_grad;
+  for (const NamedTensor& t : model.state()) {
+    if (t.name.compare(0, 5, "head.") != 0) continue;
+    const std::string layer = t.name.find("norm") != t.name.npos ? "mlp_head.0" : "mlp_head.1";
+    const checkpoint::Entry* e = head.find("module." + layer + t.name.substr(t.name.rfind('.')));
+    at::Tensor(t.tensor).copy_(to_tensor(*e));
+  }
+}
+
+at::Tensor ast_input(const Case& c) { return tensor_of(c.at("input/spectrogram")).transpose(1, 2); }
+
+void ast(const Case& c, Report& report) {
+  const TrunkOptions o = options_of(c);
+  for (const std::string file : c.json.at("weights")) {
+    if (file == "mlp_head.pth") continue;
+    Trunk model(o, Init(3));
+    const Archive archive = Archive::open(c.folder / file);
+    const ImportReport imported = load_weights(model, archive, file);
+    if (file == "deit_before.pth") {
+      fine_tuned_head(model, Archive::open(c.folder / "audio_model.pth"));
+    } else if (file == "audioset_before.pth") {
+      fine_tuned_head(model, Archive::open(c.folder / "mlp_head.pth"));
+    } else {
+      expect_round_trip(model, archive, Original::kAst, report);
+    }
+    if (c.has("output/logits"))
+      report.compare("output/logits", floats_of(logits_of(model, ast_input(c))));
+    if (c.has("output/pos_embed_after")) {
+      const Archive out = export_weights(model, Original::kAst);
+      report.compare("output/pos_embed_after",
+                     floats_of(to_tensor(*out.find("module.v.pos_embed"))));
+    }
+  }
+}
+
+void passt(const Case& c, Report& report) {
+  TrunkOptions o = options_of(c);
+  o.position = PositionKind::kSeparate;
+  o.grid = {c.json.at("freq_pos_len"), c.json.at("time_pos_len")};
+  Trunk model(o, Init(3));
+  const Archive whole = Archive::open(c.folder / c.json.at("weights").back().get<std::string>());
+  load_weights(model, whole, "passt.pt");
+  expect_round_trip(model, whole, Original::kPasst, report);
+  if (c.json.contains("image_grid")) {
+    // The image's classifiers have no place here; that of the finished model is kept.
+    load_weights(model, Archive::open(c.folder / c.json.at("weights").at(0)), "deit_before.pth");
+    report.compare("output/logits",
+                   floats_of(logits_of(model, tensor_of(c.at("input/spec")).squeeze(1))));
+    return;
+  }
+  if (!c.json.contains("input_lengths")) return;
+  for (const int64_t length : c.json.at("input_lengths")) {
+    const std::string tail = '_' + std::to_string(length);
+    report.compare("output/logits" + tail,
+                   floats_of(logits_of(model, tensor_of(c.at("input/spec" + tail)).squeeze(1))));
+  }
+}
+
+void ssast(const Case& c, Report& report) {
+  if (c.has("input/mask_index")) return;
+  TrunkOptions o = options_of(c);
+  const std::string note = c.json.at("weights_note");
+  const size_t begin = note.find("../");
+  const Archive pretrained = Archive::open(c.folder / note.substr(begin, note.find(';') - begin));
+  for (const auto& [aggregator, output] : {std::pair{Aggregator::kMean, "output/logits_avgtok"},
+                                           {Aggregator::kClsDist, "output/logits_cls"}}) {
+    o.aggregator = aggregator;
+    Trunk model(o, Init(3));
+    load_weights(model, pretrained, "ssast_pretrain.pth");
+    fine_tuned_head(model, Archive::open(c.folder / c.json.at("weights").at(0)));
+    report.compare(output, floats_of(logits_of(model, ast_input(c))));
+  }
+}
+
+void torchonly(const Case& c, Report& report) {
+  if (c.has("input/mask")) return;
+  TrunkOptions o = options_of(c);
+  const Archive archive = Archive::open(c.folder / c.json.at("weights").at(0));
+  if (archive.find("model.embedding.time_embedding") != nullptr) {
+    o.position = PositionKind::kSeparate;
+    o.grid.t = archive.find("model.embedding.time_embedding")->shape.at(1);
+  }
+  // With and without positions of its own for the special tokens, which are zero then.
+  for (const bool special : {false, true}) {
+    o.special_position = special;
+    Trunk model(o, Init(3));
+    load_weights(model, archive, "model.pth");
+    expect_round_trip(model, archive, Original::kTorchOnly, report);
+    for (const int64_t frames : c.json.at("input_lengths")) {
+      const std::string tail = '_' + std::to_string(frames);
+      report.compare("output/logits" + tail,
+                     floats_of(logits_of(model, tensor_of(c.at("input/spec" + tail)))));
+    }
+  }
+}
+
+/// Only what comes from the weights is compared here; transformer_parity_test.cpp compares all.
+testing::Driver only_imports(testing::Driver driver) {
+  return [driver](const Case& c, Report& report) {
+    for (const auto& [name, array] : c.arrays) {
+      if (name.compare(0, 7, "output/") == 0)
+        report.elsewhere(name, "tests/model/transformer_parity_test.cpp");
+    }
+    driver(c, report);
+  };
+}
+
+TEST(ImportParity, OriginalsByName) {
+  at::set_num_threads(1);
+  testing::expect_parity({"model/ast", "model/passt", "model/ssast", "model/torchonly"},
+                         {{"model/ast", only_imports(ast)},
+                          {"model/passt", only_imports(passt)},
+                          {"model/ssast", only_imports(ssast)},
+                          {"model/torchonly", only_imports(torchonly)}});
+}
+
+// --- without fixtures
+
+TrunkOptions tiny() {
+  TrunkOptions o;
+  o.dim = 8;
+  o.depth = 2;
+  o.heads = 2;
+  o.stride_f = o.stride_t = 16;
+  o.grid = {8, 4};
+  o.classes = 5;
+  return o;
+}
+
+void expect_equal(const Module& a, const Module& b, const std::string& except = "") {
+  const auto left = a.state();
+  const auto right = b.state();
+  ASSERT_EQ(left.size(), right.size());
+  for (size_t i = 0; i < left.size(); ++i) {
+    if (!except.empty() && left[i].name.compare(0, except.size(), except) == 0) continue;
+    EXPECT_TRUE(at::equal(left[i].tensor, right[i].tensor)) << left[i].name;
+  }
+}
+
+std::string error_of(Model& model, const Archive& archive, const ImportOptions& options = {}) {
+  try {
+    load_weights(model, archive, "file.pth", options);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+/// The archive with a prefix in front of every name, without `without`.
+Archive renamed(const Archive& archive, const std::string& prefix,
+                const std::string& without = "") {
+  Archive out;
+  for (checkpoint::Entry e : archive.entries()) {
+    if (!without.empty() && e.name == without) continue;
+    e.name = prefix + e.name;
+    out.add(std::move(e));
+  }
+  return out;
+}
+
+TEST(Import, EveryFormComesBack) {
+  for (const Original as : {Original::kExp, Original::kAst, Original::kTorchOnly}) {
+    SCOPED_TRACE(original_name(as));
+    TrunkOptions o = tiny();
+    o.special_position = as != Original::kTorchOnly;
+    const Trunk model(o, Init(1));
+    Trunk other(o, Init(2));
+    load_weights(other, export_weights(model, as), "file");
+    expect_equal(model, other);
+  }
+  TrunkOptions o = tiny();
+  o.position = PositionKind::kSeparate;
+  const Trunk model(o, Init(1));
+  Trunk other(o, Init(2));
+  load_weights(other, export_weights(model, Original::kPasst), "file");
+  expect_equal(model, other);
+}
+
+TEST(Import, WrapperLevelsAreTakenOff) {
+  const Trunk model(tiny(), Init(1));
+  const Archive plain = export_weights(model, Original::kAst);
+  for (const char* prefix : {"", "model.", "state_dict.net.", "net._orig_mod.", "model.module."}) {
+    SCOPED_TRACE(prefix);
+    Trunk other(tiny(), Init(2));
+    load_weights(other, renamed(plain, prefix), "file");
+    expect_equal(model, other);
+  }
+}
+
+TEST(Import, TheAveragedCopyIsTaken) {
+  TrunkOptions o = tiny();
+  o.position = PositionKind::kSeparate;
+  const Trunk last(o, Init(1));
+  const Trunk averaged(o, Init(2));
+  Archive both = renamed(export_weights(last, Original::kPasst), "net.");
+  const Archive second = renamed(export_weights(averaged, Original::kPasst), "net_swa.");
+  for (checkpoint::Entry e : second.entries()) both.add(std::move(e));
+  Trunk model(o, Init(3));
+  load_weights(model, both, "file");
+  expect_equal(model, averaged);
+}
+
+TEST(Import, OtherClassesLeaveTheHead) {
+  const Trunk trained(tiny(), Init(1));
+  TrunkOptions o = tiny();
+  o.classes = 3;
+  Trunk model(o, Init(2));
+  const Trunk start(o, Init(2));
+  const ImportReport report = load_weights(model, export_weights(trained, Original::kAst), "file");
+  EXPECT_EQ(report.fresh, (std::vector<std::string>{"head.norm.weight", "head.norm.bias",
+                                                    "head.linear.weight", "head.linear.bias"}));
+  EXPECT_EQ(report.line(),
+            "AST: 32 tensors; new: head.norm.weight, head.norm.bias, head.linear.weight, "
+            "head.linear.bias");
+  EXPECT_TRUE(at::equal(model.state().back().tensor, start.state().back().tensor));
+}
+
+TEST(Import, SaysWhatDoesNotFit) {
+  const Trunk trained(tiny(), Init(1));
+  const Archive whole = export_weights(trained, Original::kAst);
+  const auto fails = [&](const TrunkOptions& o, const Archive& archive,
+                         const ImportOptions& options = {}) {
+    Trunk model(o, Init(2));
+    const Trunk start(o, Init(2));
+    std::string error = error_of(model, archive, options);
+    if (!error.empty()) expect_equal(model, start);
+    return error;
+  };
+  EXPECT_EQ(fails(tiny(), renamed(whole, "", "module.v.blocks.1.mlp.fc2.bias")),
+            "file.pth: it lacks 1 of the model's tensors: blocks.1.mlp.fc2.bias; model.strict = "
+            "false leaves them at their "
+            "start values");
+  TrunkOptions shallow = tiny();
+  shallow.depth = 1;
+  EXPECT_EQ(fails(shallow, whole).substr(0, 74),
+            "file.pth: the model has no place for 12 of its tensors: module.v.blocks.1.");
+  EXPECT_EQ(fails(shallow, whole, {.strict = false}), "");
+  TrunkOptions wide = tiny();
+  wide.dim = 16;
+  EXPECT_EQ(
+      fails(wide, whole, {.strict = false}).substr(0, 87),
+      "file.pth: AST weights do not fit the model: cls_token is [1, 1, 8] there and [1, 1, 16]");
+  EXPECT_EQ(fails(tiny(), renamed(whole, "something.")),
+            "file.pth: the tensor names are none of AST, SSAST, PaSST, TorchOnlyAST, EfficientAT, "
+            "timm DeiT/ViT or "
+            "transformers AST (its first tensor is 'something.module.v.cls_token')");
+  Mn cnn(MnOptions{}, Init(0, false));
+  EXPECT_EQ(error_of(cnn, whole), "file.pth: these are weights of AST, the model is a CNN");
+}
+
+TEST(Import, ShortenedModelsTakeTheirBlocks) {
+  TrunkOptions o = tiny();
+  o.position = PositionKind::kSeparate;
+  o.depth = 4;
+  const Trunk full(o, Init(1));
+  o.depth = 3;
+  o.source_blocks = {0, 2, 3};
+  Trunk cut(o, Init(2));
+  const ImportReport report = load_weights(cut, export_weights(full, Original::kPasst), "file");
+  ASSERT_FALSE(report.reshaped.empty());
+  EXPECT_EQ(report.reshaped[0].what, "blocks 0, 2, 3 of the full model");
+  std::map<std::string, at::Tensor> from;
+  for (const NamedTensor& t : full.state()) from[t.name] = t.tensor;
+  for (const NamedTensor& t : cut.state()) {
+    if (t.name.compare(0, 9, "blocks.1.") != 0) continue;
+    EXPECT_TRUE(at::equal(t.tensor, from.at("blocks.2." + t.name.substr(9))));
+  }
+}
+
+TEST(Import, PlainVitStartsBothTokens) {
+  const Trunk trained(tiny(), Init(1));
+  Archive image;
+  const Archive plain = export_weights(trained, Original::kDeit);
+  for (const checkpoint::Entry& e : plain.entries()) {
+    if (e.name == "dist_token") continue;
+    at::Tensor t = to_tensor(e);
+    if (e.name == "pos_embed") t = at::randn({1, 1 + 16, 8});
+    if (e.name == "patch_embed.proj.weight") t = at::cat({t, t, t}, 1);
+    image.add(to_entry(e.name, t));
+  }
+  Trunk model(tiny(), Init(2));
+  const ImportReport report = load_weights(model, image, "file");
+  EXPECT_EQ(report.line(),
+            "timm DeiT/ViT: 32 tensors; dist_token: a copy of the class token; pos.grid: 4x4 -> "
+            "8x4, time kept, "
+            "frequency stretched; patch_embed.proj.weight: colours summed; new: "
+            "head.norm.weight, head.norm.bias, head.linear.weight, head.linear.bias");
+}
+
+TEST(Export, SaysWhatHasNoSuchForm) {
+  const auto error = [](const Model& model, Original as) -> std::string {
+    try {
+      export_weights(model, as);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const Trunk joint(tiny(), Init(0));
+  EXPECT_EQ(error(joint, Original::kPasst),
+            "this model cannot be written as PaSST: it has one position embedding per patch; use "
+            "\"ast\"");
+  EXPECT_EQ(error(joint, Original::kMn),
+            "this model cannot be written as EfficientAT mn: it is a transformer");
+  TrunkOptions o = tiny();
+  o.aggregator = Aggregator::kMean;
+  EXPECT_EQ(error(Trunk(o, Init(0)), Original::kAst),
+            "this model cannot be written as AST: its classifier is a norm and a linear layer on "
+            "the mean of the two "
+            "special tokens");
+}
+
+}  // namespace
+}  // namespace xp::model
