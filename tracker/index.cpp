@@ -252,7 +252,7 @@ int64_t Index::key(std::string_view name) {
 }
 
 void Index::copy_run(const std::string& uid, const std::string& stamp, bool unheld) {
-  const sql::Database from = sql::Database::read(workspace_ / "runs" / uid / "run.db", kRunSchema);
+  const sql::Database from = read_run(workspace_ / "runs" / uid);
   auto run =
       from.prepare("SELECT name, recipe_path, recipe_hash, parent, sweep, created_ns FROM run");
   if (!run.step())

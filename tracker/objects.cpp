@@ -16,7 +16,7 @@
 #include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "tracker/schema.h"
+#include "tracker/run_db.h"
 
 namespace xp::tracker {
 namespace fs = std::filesystem;
@@ -77,7 +77,7 @@ References references(const fs::path& workspace) {
     const fs::path file = entry.path() / "run.db";
     if (!fs::exists(file, none)) continue;
     try {
-      const sql::Database db = sql::Database::read(file, kRunSchema);
+      const sql::Database db = read_run(entry.path());
       for (auto rows = db.prepare("SELECT sha256 FROM artifact"); rows.step();)
         objects.insert(rows.text(0));
       for (auto rows = db.prepare("SELECT key FROM stage"); rows.step();) keys.insert(rows.text(0));

@@ -149,8 +149,7 @@ struct Query::Impl {
   void fill(std::vector<RunInfo>& runs, const std::vector<int64_t>& ids,
             const std::optional<std::vector<std::string>>& keys);
   sql::Database run_db(std::string_view uid) {
-    sql::Database db =
-        sql::Database::read(workspace / "runs" / std::string(uid) / "run.db", kRunSchema);
+    sql::Database db = read_run(workspace / "runs" / std::string(uid));
     db.exec("BEGIN");  // one snapshot: blocks and the position in the ring belong together
     return db;
   }

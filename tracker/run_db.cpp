@@ -9,6 +9,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/files.h"
+#include "tracker/file_system.h"
 #include "tracker/inbox.h"
 #include "tracker/schema.h"
 
@@ -230,6 +231,14 @@ bool recover(const fs::path& run_folder) {
   for (const Request& request : requests) acknowledge(run_folder, request);
   db.settle();
   return true;
+}
+
+sql::Database read_run(const fs::path& run_folder) {
+  const fs::path copy = run_folder / "live.db";
+  std::error_code none;
+  const bool locked = !network_file_system(run_folder).empty() && fs::exists(copy, none) &&
+                      !FileLock::try_acquire(run_folder / "lock");
+  return sql::Database::read(locked ? copy : run_folder / "run.db", kRunSchema);
 }
 
 void add_ring_points(const sql::Database& db, const fs::path& run_folder, const MetricRow& metric,

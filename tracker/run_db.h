@@ -77,6 +77,10 @@ std::vector<std::filesystem::path> ring_files(const std::filesystem::path& run_f
 /// not opened). Returns whether it changed anything. Throws SqlError.
 bool recover(const std::filesystem::path& run_folder);
 
+/// Opens a run for reading. On a network file system a live run's run.db is locked by its writer;
+/// then its newest copy, live.db, is read, which the writer makes with every heartbeat.
+sql::Database read_run(const std::filesystem::path& run_folder);
+
 /// Adds the points of a metric that are in the rings of a run and not yet in `db`.
 void add_ring_points(const sql::Database& db, const std::filesystem::path& run_folder,
                      const MetricRow& metric, int rank, std::vector<Point>& points);

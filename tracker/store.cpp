@@ -17,7 +17,7 @@ namespace {
 /// Who writes the run, for messages: of its newest attempt.
 std::string owner(const fs::path& folder) {
   try {
-    const sql::Database db = sql::Database::read(folder / "run.db", kRunSchema);
+    const sql::Database db = read_run(folder);
     auto row = db.prepare("SELECT host, pid FROM attempt ORDER BY k DESC LIMIT 1");
     if (row.step()) return fmt::format(" on {}, pid {}", row.text(0), row.integer(1));
   } catch (const Error&) {

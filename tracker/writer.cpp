@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "tracker/file_system.h"
 #include "tracker/inbox.h"
 #include "tracker/schema.h"
 
@@ -98,6 +99,7 @@ void Writer::open_session() {
     transaction.commit();
     attempt_ = number;
     begun_ = true;
+    copy_for_readers();
   }
   if (ring_) session_->rings.push_back(std::make_unique<RingTaker>(ring_.get(), session_->db));
 }
@@ -255,6 +257,7 @@ bool Writer::transact(std::vector<Pending>& commands, uint64_t own_end) {
     next_heartbeat_ns_ = steady_ns() + std::chrono::nanoseconds(options_.heartbeat).count();
   }
   transaction.commit();
+  if (beat) copy_for_readers();
 
   for (const auto& taker : session.rings) taker->committed();
   position_ = session.rings.front()->position();
@@ -274,6 +277,14 @@ bool Writer::transact(std::vector<Pending>& commands, uint64_t own_end) {
   if (left && !progress && extra.empty())
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   return left;
+}
+
+/// Where the lock that this connection keeps shuts readers out, they get a copy.
+void Writer::copy_for_readers() {
+  if (network_file_system(folder_).empty()) return;
+  const fs::path aside = folder_ / "live.db.tmp";
+  session_->db.copy_to(aside);
+  fs::rename(aside, folder_ / "live.db");
 }
 
 bool Writer::take_rings() {
@@ -385,8 +396,9 @@ void Writer::last_words(const Command& ending) {
   const bool drained = session_ && session_->rings.front()->empty();
   if (session_) session_->db.settle();
   session_.reset();
+  std::error_code ignored;
+  fs::remove(folder_ / "live.db", ignored);
   if (ring_->in_file() && drained) {
-    std::error_code ignored;
     fs::remove(folder_ / "ring", ignored);
   }
   tell_losses(drained);

@@ -79,6 +79,7 @@ class Writer {
   void open();
   void open_session();
   void find_rings();
+  void copy_for_readers();
   bool take_rings();
   bool transact(std::vector<Pending>& commands, uint64_t own_end);
   void run_commands(std::vector<Pending>& commands);

@@ -56,6 +56,8 @@ class ExportTest : public ::testing::Test {
   std::string uid;
 };
 
+class ExportIntegration : public ExportTest {};
+
 TEST_F(ExportTest, Csv) {
   const Exported done = write("csv");
   EXPECT_EQ(done.runs, 1u);
@@ -113,7 +115,7 @@ TEST_F(ExportTest, TensorBoardRecordsAreFramedAndSummed) {
   EXPECT_EQ(records, 306u) << "the version, the configuration, 304 points";
 }
 
-TEST_F(ExportTest, TensorBoardIntegrationReadsItBack) {
+TEST_F(ExportIntegration, TensorBoardReadsItBack) {
   if (!has_module("tensorboard")) GTEST_SKIP() << "no tensorboard package (EXP_TRACKER_PYTHON)";
   write("tb");
   const auto read = testing::shell(fmt::format(
@@ -148,7 +150,7 @@ TEST_F(ExportTest, MlflowStoreHasItsLayout) {
   EXPECT_EQ(mlflow_name("a/../b:c"), "a__._b_c");
 }
 
-TEST_F(ExportTest, MlflowIntegrationReadsItBack) {
+TEST_F(ExportIntegration, MlflowReadsItBack) {
   if (!has_module("mlflow")) GTEST_SKIP() << "no mlflow package (EXP_TRACKER_PYTHON)";
   write("mlflow");
   const auto read = testing::shell(

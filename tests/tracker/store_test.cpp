@@ -10,6 +10,7 @@
 #include "core/base/files.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/tracker/make_run.h"
+#include "tracker/file_system.h"
 #include "tracker/objects.h"
 #include "tracker/schema.h"
 
@@ -389,6 +390,27 @@ TEST_F(StoreTest, RunClosedWithoutAWordIsLostOnceItsProcessIsGone) {
   const RunInfo info = query.run(uid);
   EXPECT_EQ(info.status, Status::kLost);
   EXPECT_EQ(info.metrics.at("loss").last, 0.5);
+}
+
+TEST_F(StoreTest, LiveRunOnANetworkFileSystemIsReadFromItsCopy) {
+  set_statfs_for_tests([](const char*) -> int64_t { return 0x6969; });
+  RunOptions options = quiet();
+  options.heartbeat = std::chrono::milliseconds(0);  // a copy with every transaction
+  auto run = store.create(sample("nfs", 8), options);
+  const MetricId loss = run->metric("loss", Unit::kNone);
+  for (int step = 0; step < 10; ++step) run->log(loss, step, step);
+  run->flush();
+  {
+    Query query(folder);
+    EXPECT_EQ(query.run(run->uid()).status, Status::kRunning);
+    EXPECT_EQ(query.curve(run->uid(), "loss").points.size(), 10u);
+  }
+  run->finish(Outcome::kDone, "", "", 0);
+  EXPECT_FALSE(fs::exists(run->folder() / "live.db"));
+  Query query(folder);
+  EXPECT_EQ(query.run(run->uid()).status, Status::kDone);
+  EXPECT_EQ(query.curve(run->uid(), "loss").points.size(), 10u);
+  set_statfs_for_tests(nullptr);
 }
 
 TEST_F(StoreTest, FindsRunsByWhatPeopleType) {
