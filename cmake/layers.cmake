@@ -13,7 +13,8 @@ xp_library(core/frontend    TORCH PUBLIC exp::base exp::schema exp::ops)
 xp_library(core/model       TORCH PUBLIC exp::base exp::schema PRIVATE exp::ops exp::checkpoint)
 xp_library(core/dist        TORCH PUBLIC exp::base)
 xp_library(core/train       TORCH PUBLIC exp::base exp::schema exp::graph exp::tracker exp::data
-                            PRIVATE exp::metric exp::checkpoint exp::frontend exp::model exp::dist exp::ops)
+                            PRIVATE exp::metric exp::checkpoint exp::frontend exp::model exp::dist exp::ops exp_hdf5
+                            nlohmann_json::nlohmann_json)
 xp_library(sweeps           PUBLIC exp::base exp::recipe exp::graph exp::tracker
                             PRIVATE SQLite::SQLite3 nlohmann_json::nlohmann_json)
 xp_programs(core/cli)

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/grad_mode.h>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "core/base/error.h"
@@ -106,14 +107,16 @@ std::string Rendezvous::get(const std::string& key, seconds timeout) {
 Group::Group(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Group::~Group() = default;
 
-std::unique_ptr<Group> Group::make(std::shared_ptr<Rendezvous> rendezvous, int rank, int size,
-                                   at::Device device, seconds timeout) {
+std::unique_ptr<Group> Group::make(std::shared_ptr<Rendezvous> rendezvous, const std::string& name,
+                                   int rank, int size, at::Device device, seconds timeout) {
   XP_CHECK(rank >= 0 && rank < size, "dist: rank out of range");
   auto impl = std::make_unique<Impl>();
   impl->device = device;
   impl->rank = rank;
   impl->size = size;
-  const c10::intrusive_ptr<c10d::Store>& store = rendezvous->impl().store;
+  impl->name = name;
+  const c10::intrusive_ptr<c10d::Store> store =
+      c10::make_intrusive<c10d::PrefixStore>(name, rendezvous->impl().store);
   guarded("joining the group", [&] {
     const bool cpu = device.is_cpu();
     const auto backend =
@@ -177,7 +180,9 @@ at::Tensor Group::gather_rows(const at::Tensor& rows) {
 
 std::vector<std::string> Group::gather_text(std::string_view text) {
   const int64_t number = impl_->texts++;
-  const auto key = [&](int rank) { return fmt::format("text/{}/{}", number, rank); };
+  const auto key = [&](int rank) {
+    return fmt::format("{}/text/{}/{}", impl_->name, number, rank);
+  };
   impl_->rendezvous->set(key(rank()), text);
   std::vector<std::string> texts;
   for (int r = 0; r < size(); ++r) texts.push_back(impl_->rendezvous->get(key(r), seconds(600)));

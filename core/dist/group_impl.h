@@ -18,6 +18,7 @@ struct Rendezvous::Impl {
 
 struct Group::Impl {
   std::shared_ptr<Rendezvous> rendezvous;
+  std::string name;
   c10::intrusive_ptr<c10d::ProcessGroup> group;
   at::Device device = at::kCPU;
   int rank = 0;

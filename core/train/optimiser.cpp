@@ -14,7 +14,7 @@ namespace {
 
 bool has_decay(const Trained& tensor) {
   if (tensor.tensor.dim() <= 1) return false;
-  for (const char* part : {"token", "pos_embed", "mask_embed", "position"})
+  for (const char* part : {"token", "pos.", "mask_embed"})
     if (tensor.name.find(part) != std::string::npos) return false;
   return true;
 }

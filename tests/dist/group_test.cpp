@@ -23,7 +23,7 @@ std::vector<std::string> on_threads(int size, const std::function<void(Group&)>&
   for (int rank = 0; rank < size; ++rank)
     threads.emplace_back([&, rank] {
       try {
-        const auto group = Group::make(rendezvous, rank, size, at::kCPU);
+        const auto group = Group::make(rendezvous, "test", rank, size, at::kCPU);
         body(*group);
         group->barrier();
       } catch (const std::exception& error) {

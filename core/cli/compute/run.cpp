@@ -10,14 +10,11 @@
 #include "core/cli/run_execute.h"
 #include "core/graph/build.h"
 #include "core/schema/stage_options.h"
+#include "core/train/run.h"
+#include "core/train/team.h"
 #include "data/dataset.h"
 #include "data/prepare.h"
 #include "data/stats.h"
-#if __has_include("core/train/run.h")
-#include "core/train/run.h"
-#endif
-
-namespace xp::train {}
 
 namespace xp::cli {
 namespace {
@@ -110,6 +107,11 @@ class StageRunner final : public graph::Runner {
 }  // namespace
 
 int compute_run(Command& command, Session& session) {
+  // Under srun every rank runs this command; rank 0 plans and tells the others what to do.
+  if (const train::WorkerPlace place = train::launched_place(); place.world > 1 && place.rank > 0) {
+    train::run_worker(place);
+    return 0;
+  }
   const RunArguments& arguments = dynamic_cast<RunCommand&>(command).arguments();
   try {
     PlannedRun planned = plan_run(arguments, session);

@@ -1,0 +1,32 @@
+#include "core/cli/worker.h"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+namespace xp::cli {
+namespace {
+
+class WorkerCommand final : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("address", arguments_.address, "HOST:PORT of rank 0")->required();
+    app.add_option("rank", arguments_.rank, "number of this rank")->required();
+    app.add_option("world", arguments_.world, "number of ranks")->required();
+  }
+  int run(Session&) override { return kContinue; }
+  const WorkerArguments& arguments() const { return arguments_; }
+
+ private:
+  WorkerArguments arguments_;
+};
+
+}  // namespace
+
+const WorkerArguments& worker_arguments(Command& command) {
+  return dynamic_cast<WorkerCommand&>(command).arguments();
+}
+
+std::unique_ptr<Command> make_worker() { return std::make_unique<WorkerCommand>(); }
+
+}  // namespace xp::cli

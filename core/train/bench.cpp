@@ -1,0 +1,120 @@
+#include "core/train/bench.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/record_function.h>
+#include <torch/csrc/autograd/grad_mode.h>
+
+#include "core/base/clock.h"
+#include "core/train/device.h"
+
+namespace xp::train {
+namespace {
+
+thread_local double flop = 0;
+
+double product(const at::Tensor& a, const at::Tensor& b) {
+  // [.., m, k] x [.., k, n]: every element of the result is k multiply-adds.
+  return 2.0 * static_cast<double>(a.numel()) * static_cast<double>(b.size(-1));
+}
+
+at::Tensor tensor_at(c10::ArrayRef<const c10::IValue> inputs, size_t i) {
+  return i < inputs.size() && inputs[i].isTensor() ? inputs[i].toTensor() : at::Tensor();
+}
+
+/// Counts the operations that do the arithmetic; those that only call these have other names.
+std::unique_ptr<at::ObserverContext> observe(const at::RecordFunction& call) {
+  const std::string_view name = call.name();
+  const auto inputs = call.inputs();
+  const at::Tensor a = tensor_at(inputs, 0);
+  const at::Tensor b = tensor_at(inputs, 1);
+  const at::Tensor c = tensor_at(inputs, 2);
+  if ((name == "aten::mm" || name == "aten::bmm") && b.defined()) {
+    flop += product(a, b);
+  } else if ((name == "aten::addmm" || name == "aten::baddbmm") && c.defined()) {
+    flop += product(b, c);
+  } else if (name == "aten::convolution" && b.defined() && b.dim() >= 3 && a.dim() == b.dim()) {
+    // Inputs: input, weight, bias, stride, padding, dilation, transposed, output_padding, groups.
+    double outputs = static_cast<double>(a.size(0) * b.size(0));
+    for (int64_t axis = 2; axis < a.dim(); ++axis) {
+      const auto at = [&](size_t input) {
+        const auto list = inputs[input].toIntVector();
+        return list[std::min(list.size() - 1, static_cast<size_t>(axis - 2))];
+      };
+      const int64_t reach = at(5) * (b.size(axis) - 1) + 1;
+      outputs *= static_cast<double>((a.size(axis) + 2 * at(4) - reach) / at(3) + 1);
+    }
+    flop += 2 * outputs * static_cast<double>(b.numel() / b.size(0));
+  } else if (name.starts_with("aten::_scaled_dot_product_") &&
+             name != "aten::_scaled_dot_product_attention_math" && c.defined()) {
+    // q k^T and its product with v: [B, H, N, d].
+    flop += 4.0 * static_cast<double>(a.numel()) * static_cast<double>(b.size(-2));
+  }
+  return nullptr;
+}
+
+double percentile(std::vector<double> values, double share) {
+  std::sort(values.begin(), values.end());
+  const auto at = static_cast<size_t>(std::ceil(share * static_cast<double>(values.size())));
+  return values[std::max<size_t>(1, at) - 1];
+}
+
+}  // namespace
+
+double count_flop(const model::Model& model, const at::Tensor& mel,
+                  const model::TomeSettings* tome) {
+  const at::NoGradGuard no_grad;
+  flop = 0;
+  const auto handle = at::addThreadLocalCallback(
+      at::RecordFunctionCallback(&observe).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
+  model::ForwardContext context;
+  context.tome = tome;
+  model.forward(mel, context);
+  at::removeCallback(handle);
+  return flop;
+}
+
+std::map<std::string, double> bench(const model::Model& model, InputSize size, at::Device device,
+                                    const BenchOptions& options) {
+  const at::NoGradGuard no_grad;
+  const Autocast autocast(device, options.precision);
+  model::ForwardContext context;
+  context.tome = options.tome;
+  const auto input = [&](int64_t clips) {
+    return at::zeros({clips, size.bins, size.frames})
+        .normal_(0, 0.5, at::make_generator<at::CPUGeneratorImpl>(1))
+        .to(device);
+  };
+  const auto timed = [&](const at::Tensor& mel) {
+    options.check();
+    const int64_t begin = steady_ns();
+    model.forward(mel, context);
+    synchronise(device);
+    return static_cast<double>(steady_ns() - begin) * 1e-9;
+  };
+  std::map<std::string, double> values;
+  const at::Tensor batch = input(options.batch);
+  for (int64_t i = 0; i < options.warm_up; ++i) timed(batch);
+  reset_peak(device);
+  double seconds = 0;
+  for (int64_t i = 0; i < options.reps; ++i) seconds += timed(batch);
+  values["clips_per_s"] = static_cast<double>(options.batch * options.reps) / seconds;
+  values["peak_mem_mb"] = peak_memory_mb(device);
+  const at::Tensor one = input(1);
+  for (int64_t i = 0; i < options.warm_up; ++i) timed(one);
+  std::vector<double> latency;
+  for (int64_t i = 0; i < std::max<int64_t>(options.reps, 20); ++i)
+    latency.push_back(timed(one) * 1e3);
+  values["latency_p50_ms"] = percentile(latency, 0.5);
+  values["latency_p95_ms"] = percentile(latency, 0.95);
+  values["params_m"] = static_cast<double>(model.parameter_count()) * 1e-6;
+  values["gflop"] = count_flop(model, one, options.tome) * 1e-9;
+  return values;
+}
+
+}  // namespace xp::train

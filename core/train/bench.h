@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/model/model.h"
+#include "core/schema/train.h"
+#include "core/train/source.h"
+
+namespace xp::train {
+
+struct BenchOptions {
+  int64_t batch = 32;
+  int64_t reps = 30;
+  int64_t warm_up = 10;
+  schema::Precision precision = schema::Precision::kFp32;
+  const model::TomeSettings* tome = nullptr;  ///< replaces the model's own
+  std::function<void()> check = [] {};
+};
+
+/// Speed of a model on its device, from spectrogram to logits, without the front end: clips_per_s
+/// over `reps` batches; latency_p50_ms and latency_p95_ms of single clips; peak_mem_mb while it
+/// ran; params_m; gflop of one clip (multiply and add count as two). Inputs are noise: no model
+/// here is faster on easy sounds.
+std::map<std::string, double> bench(const model::Model& model, InputSize size, at::Device device,
+                                    const BenchOptions& options);
+
+/// Floating-point operations of one forward pass of `mel` [B, F, T]: matrix products, convolutions
+/// and attention as ATen runs them.
+double count_flop(const model::Model& model, const at::Tensor& mel,
+                  const model::TomeSettings* tome);
+
+}  // namespace xp::train

@@ -1,0 +1,190 @@
+#include "core/train/fit.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <torch/csrc/autograd/grad_mode.h>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/dist/group.h"
+#include "core/graph/stage.h"
+#include "core/train/averaging.h"
+#include "core/train/batch_norm.h"
+#include "core/train/hooks.h"
+#include "tracker/run_sink.h"
+
+namespace xp::train {
+namespace {
+
+namespace fs = std::filesystem;
+using Metrics = std::map<std::string, double>;
+
+bool keeps(const schema::TrainOptions& train, const char* what) {
+  return std::find(train.keep.begin(), train.keep.end(), what) != train.keep.end();
+}
+
+std::vector<std::pair<std::string, at::Tensor>> state_tensors(const model::Model& model) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const model::NamedTensor& named : model.state())
+    tensors.emplace_back(named.name, named.tensor.detach());
+  return tensors;
+}
+
+/// Writes the weights as they are now.
+void write(const Fit& fit, const Loop& loop, const std::string& name, const Metrics& metrics,
+           const graph::StageContext& context) {
+  Carried carried = fit.carried;
+  carried.epoch = loop.epoch();
+  carried.step = loop.step();
+  carried.metrics = metrics;
+  write_weights(context.output, name, *fit.model, carried);
+}
+
+/// Weights of every epoch, where train.keep lists "epochs".
+class EpochWeights final : public Hook {
+ public:
+  EpochWeights(const Fit& fit, const ValidateHook& validation)
+      : fit_(fit), validation_(validation) {}
+  std::string name() const override { return "epoch_weights"; }
+  void after_epoch(Loop& loop) override {
+    if (loop.first_rank())
+      write(fit_, loop, fmt::format("epoch-{:04}", loop.epoch()), validation_.last(),
+            loop.context());
+  }
+
+ private:
+  const Fit& fit_;
+  const ValidateHook& validation_;
+};
+
+/// Goes on from this stage's newest checkpoint, or takes over another training's last state.
+void restore(Loop& loop, const graph::StageContext& context) {
+  const auto warn = [&](std::string_view text) {
+    if (loop.first_rank()) context.say("WARNING: " + std::string(text));
+  };
+  if (const auto own = CheckpointFolder(context.output).load(warn)) {
+    loop.load(own->states);
+    if (loop.first_rank()) context.say(fmt::format("goes on from step {}", own->step));
+    return;
+  }
+  const graph::StageInput* start = context.find_input("start_from");
+  if (start == nullptr) return;
+  const fs::path folder = fs::is_directory(start->path) ? start->path : start->path.parent_path();
+  const auto other = CheckpointFolder(folder).load(warn);
+  if (!other)
+    throw Error(fmt::format("train.start_from: {} holds no full training state", folder.string()),
+                Exit::kData);
+  loop.load(other->states);
+  if (loop.epoch() >= loop.epochs())
+    throw Error(
+        fmt::format("train.start_from: that training has {} epochs already; train.epochs = {} "
+                    "has to be more",
+                    loop.epoch(), loop.epochs()));
+  if (loop.first_rank())
+    context.say(fmt::format("trains on from epoch {} (step {})", loop.epoch(), loop.step()));
+}
+
+/// `.average`: batch norm re-estimated with the averaged weights in place, which are then put back.
+void write_average(const Fit& fit, Loop& loop, Averaging& averaging, graph::StageContext& context,
+                   const Session& session) {
+  if (averaging.count() == 0)
+    throw Error(
+        fmt::format("[averaging] took no weights in {} epochs: lower first_epoch", loop.epoch()));
+  averaging.exchange();
+  if (session.rank() == 0) reestimate_batch_norm(*fit.model, *fit.task, *fit.batches);
+  if (session.group != nullptr)
+    for (const model::NamedTensor& named : fit.model->buffers()) {
+      at::Tensor tensor = named.tensor;
+      session.group->broadcast(tensor);
+    }
+  Metrics metrics;
+  if (fit.validate) metrics = fit.validate();
+  if (session.rank() == 0) {
+    for (const auto& [metric, value] : metrics)
+      context.sink->summary("average." + metric, value, tracker::Unit::kNone);
+    write(fit, loop, "average", metrics, context);
+  }
+}
+
+void drop(const graph::StageContext& context, const char* name) {
+  std::error_code none;
+  fs::remove(context.output / fmt::format("{}.safetensors", name), none);
+  fs::remove(context.output / fmt::format("{}.json", name), none);
+}
+
+}  // namespace
+
+SplitRows training_rows(const Clips& clips, const graph::StageContext& context) {
+  SplitRows rows{clips.rows("train"), clips.rows("val")};
+  if (rows.train.empty()) throw Error("the training split has no clips", Exit::kData);
+  if (context.depth != graph::Depth::kOverfit) return rows;
+  const size_t count = std::min(rows.train.size(), static_cast<size_t>(context.overfit_clips));
+  std::vector<uint32_t> few;
+  for (size_t i = 0; i < count; ++i) few.push_back(rows.train[i * rows.train.size() / count]);
+  return {few, few};
+}
+
+void run_fit(Fit& fit, graph::StageContext& context, const Session& session) {
+  LoopOptions options;
+  options.train = fit.train;
+  options.optimiser = fit.optimiser;
+  options.schedule = fit.schedule;
+  options.micro_batch =
+      context.resources.micro_batch > 0 ? context.resources.micro_batch : fit.train.micro_batch;
+  if (context.depth == graph::Depth::kCheck) options.stop_after_steps = 1;
+
+  Averaging::Named named;
+  for (const Trained& tensor : trained(*fit.model)) named.emplace_back(tensor.name, tensor.tensor);
+  Averaging averaging(fit.averaging, named, fit.train.epochs);
+
+  Loop* the_loop = nullptr;
+  LogHook log(*context.sink);
+  AverageHook average(averaging);
+  DivergenceHook divergence;
+  ValidateHook validation(
+      [&] { return fit.validate ? fit.validate() : Metrics{}; },
+      [&](const Metrics& metrics) { write(fit, *the_loop, "best", metrics, context); },
+      fit.schedule.kind == schema::ScheduleKind::kPlateau ? fit.schedule.metric : "");
+  EpochWeights each(fit, validation);
+  std::vector<Hook*> hooks{&log, &average, &divergence, &validation};
+  if (keeps(fit.train, "epochs")) hooks.push_back(&each);
+  std::optional<ProfileHook> profile;
+  if (const char* file = std::getenv("EXP_PROFILE"); file != nullptr && *file != '\0') {
+    profile.emplace(file);
+    hooks.push_back(&*profile);
+  }
+
+  Loop loop(options, state_tensors(*fit.model), trained(*fit.model), fit.model->layers(), *fit.task,
+            *fit.batches, hooks, context, session.device, session.group);
+  the_loop = &loop;
+  restore(loop, context);
+  loop.run();
+
+  if (session.rank() == 0) {
+    write(fit, loop, "last", validation.last(), context);
+    if (validation.best_epoch() == 0) write(fit, loop, "best", validation.last(), context);
+  }
+  const bool whole = context.depth == graph::Depth::kFull;
+  if (averaging.on() && (whole || averaging.count() > 0))
+    write_average(fit, loop, averaging, context, session);
+  else if (averaging.on() && session.rank() == 0)
+    write(fit, loop, "average", validation.last(), context);
+  if (session.rank() != 0) return;
+  CheckpointFolder(context.output).keep_last();
+  nlohmann::json curves(validation.curves());
+  write_file_atomic(context.output / "curves.json", curves.dump(1) + "\n");
+  if (!keeps(fit.train, "last") && keeps(fit.train, "best")) drop(context, "last");
+  if (!keeps(fit.train, "best") && keeps(fit.train, "last")) drop(context, "best");
+  for (const auto& [metric, value] : validation.last())
+    context.sink->summary("final." + metric, value, tracker::Unit::kNone);
+  if (validation.best_epoch() > 0)
+    context.sink->summary("best_epoch", static_cast<double>(validation.best_epoch()),
+                          tracker::Unit::kCount);
+  if (!loop.save_problem().empty()) throw Error(loop.save_problem(), Exit::kFailed);
+}
+
+}  // namespace xp::train

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/model/model.h"
+#include "core/schema/averaging.h"
+#include "core/schema/optimiser.h"
+#include "core/schema/schedule.h"
+#include "core/schema/train.h"
+#include "core/train/loop.h"
+#include "core/train/session.h"
+#include "core/train/weights_file.h"
+
+namespace xp::train {
+
+/// Rows to train and to validate on. With `--overfit N` both are the same N clips, evenly spaced.
+struct SplitRows {
+  std::vector<uint32_t> train;
+  std::vector<uint32_t> val;
+};
+SplitRows training_rows(const Clips& clips, const graph::StageContext& context);
+
+/// A training: what train and pretrain stages share.
+struct Fit {
+  model::Model* model = nullptr;
+  Task* task = nullptr;
+  Batches* batches = nullptr;
+  schema::TrainOptions train;
+  schema::OptimiserOptions optimiser;
+  schema::ScheduleOptions schedule;
+  schema::AveragingOptions averaging;
+  Carried carried;  ///< epoch, step and metrics are filled in
+  std::function<std::map<std::string, double>()> validate;  ///< null = nothing to validate on
+};
+
+/// Trains from the newest checkpoint in the output folder, from `train.start_from`, or from the
+/// start; then leaves last, best and (with averaging) average weights and the last full state
+/// there.
+void run_fit(Fit& fit, graph::StageContext& context, const Session& session);
+
+}  // namespace xp::train

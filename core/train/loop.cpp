@@ -1,0 +1,283 @@
+#include "core/train/loop.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/grad_mode.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/dist/group.h"
+#include "core/graph/stage.h"
+#include "core/train/device.h"
+#include "core/train/evidence.h"
+#include "tracker/run_sink.h"
+
+namespace xp::train {
+namespace {
+
+std::vector<at::Tensor> tensors_of(const std::vector<Trained>& trained) {
+  std::vector<at::Tensor> tensors;
+  for (const Trained& tensor : trained) tensors.push_back(tensor.tensor);
+  return tensors;
+}
+
+int64_t limited(int64_t steps, int64_t limit) { return limit > 0 ? std::min(steps, limit) : steps; }
+
+}  // namespace
+
+Loop::Loop(const LoopOptions& options,
+           std::vector<std::pair<std::string, at::Tensor>> model_tensors,
+           std::vector<Trained> trained, int64_t layers, Task& task, Batches& batches,
+           std::vector<Hook*> hooks, graph::StageContext& context, at::Device device,
+           dist::Group* group)
+    : options_(options),
+      model_tensors_(std::move(model_tensors)),
+      task_(task),
+      batches_(batches),
+      hooks_(std::move(hooks)),
+      context_(context),
+      device_(device),
+      group_(group),
+      steps_per_epoch_(limited(batches.steps_per_epoch(), options.train.max_steps)),
+      optimiser_(options.optimiser, std::move(trained), layers),
+      schedule_(options.schedule, options.optimiser.lr, std::max<int64_t>(1, steps_per_epoch_)),
+      scale_(options.train.precision == schema::Precision::kFp16),
+      checkpoints_(context.output),
+      micro_(options.micro_batch),
+      saved_at_ns_(steady_ns()) {
+  if (steps_per_epoch_ == 0)
+    throw Error("the training split has no clips: an epoch has no steps", Exit::kData);
+  if (group_ == nullptr) return;
+  // Buffers too: ranks start from rank 0's values.
+  for (auto& [name, tensor] : model_tensors_) group_->broadcast(tensor);
+  reducer_ = std::make_unique<dist::GradientReducer>(*group_, tensors_of(optimiser_.tensors()));
+}
+
+Loop::~Loop() = default;
+
+bool Loop::first_rank() const { return group_ == nullptr || group_->first(); }
+
+States Loop::states() const {
+  States states;
+  for (const auto& [name, tensor] : model_tensors_) states["weights"].tensors[name] = tensor;
+  states["optimiser"] = optimiser_.state();
+  states["schedule"] = schedule_.state();
+  states["loss_scale"] = scale_.state();
+  State& loop = states["loop"];
+  loop.facts["step"] = step_;
+  loop.facts["epoch"] = epoch_;
+  loop.facts["step_in_epoch"] = step_in_epoch_;
+  loop.facts["ended"] = static_cast<int64_t>(ended_);
+  for (const Hook* hook : hooks_) states["hook." + hook->name()] = hook->state();
+  return states;
+}
+
+void Loop::load(const States& states) {
+  const auto of = [&](const std::string& name) -> const State& {
+    const auto found = states.find(name);
+    if (found == states.end())
+      throw Error(fmt::format("the checkpoint lacks the state '{}'", name), Exit::kData);
+    return found->second;
+  };
+  const State& weights = of("weights");
+  for (const auto& [name, tensor] : model_tensors_) copy_into(tensor, weights.tensor(name), name);
+  optimiser_.load(of("optimiser"));
+  schedule_.load(of("schedule"));
+  scale_.load(of("loss_scale"));
+  const State& loop = of("loop");
+  step_ = loop.integer("step");
+  epoch_ = loop.integer("epoch");
+  step_in_epoch_ = loop.integer("step_in_epoch");
+  ended_ = loop.integer("ended") != 0;
+  for (Hook* hook : hooks_) hook->load(of("hook." + hook->name()));
+  saved_step_ = step_;
+  if (first_rank()) context_.sink->resumed(step_, epoch_);
+}
+
+void Loop::run() {
+  while (epoch_ < epochs() && !ended_) {
+    run_epoch();
+    if (options_.stop_after_steps > 0 && step_ >= options_.stop_after_steps) return;
+    ++epoch_;
+    step_in_epoch_ = 0;
+    for (Hook* hook : hooks_) hook->after_epoch(*this);
+    save();
+    stop_if_asked();
+  }
+}
+
+void Loop::run_epoch() {
+  if (step_in_epoch_ == 0)
+    for (Hook* hook : hooks_) hook->before_epoch(*this);
+  batches_.start(epoch_, step_in_epoch_);
+  while (step_in_epoch_ < steps_per_epoch_) {
+    const std::optional<data::Batch> batch = batches_.next();
+    if (!batch) break;
+    const StepResult result = do_step(*batch);
+    ++step_;
+    ++step_in_epoch_;
+    for (Hook* hook : hooks_) hook->after_step(*this, result);
+    report(result);
+    if (options_.stop_after_steps > 0 && step_ >= options_.stop_after_steps) return;
+    if (step_in_epoch_ == steps_per_epoch_) return;  // the end of the epoch saves
+    if (save_due()) save();
+    stop_if_asked();
+  }
+}
+
+/// One step; when memory runs out and the size of micro-batches is ours to choose, smaller ones.
+StepResult Loop::do_step(const data::Batch& batch) {
+  const Place place{step_, epoch_};
+  task_.begin(batch, place);
+  for (;;) {
+    try {
+      StepResult result =
+          attempt(batch, place, micro_ > 0 ? micro_ : std::max<int64_t>(1, batch.size));
+      return result;
+    } catch (const std::exception& error) {
+      if (!is_out_of_memory(error)) throw;
+      const int64_t size = micro_ > 0 ? std::min(micro_, batch.size) : batch.size;
+      if (options_.micro_batch > 0 || size <= 1 || group_ != nullptr)
+        throw Error(fmt::format("out of memory in step {} with {} clips at a time: lower "
+                                "train.micro_batch, or set train.activation_checkpointing = true",
+                                step_, size),
+                    Exit::kFailed);
+      optimiser_.zero_grad();
+      micro_ = (size + 1) / 2;
+      context_.say(
+          fmt::format("out of memory with {} clips at a time: {} from now on", size, micro_));
+    }
+  }
+}
+
+StepResult Loop::attempt(const data::Batch& batch, const Place& place, int64_t micro) {
+  StepResult result;
+  result.place = place;
+  result.clips = batches_.clips(step_in_epoch_);
+  result.lr = schedule_.lr(step_);
+  const double world = group_ == nullptr ? 1 : group_->size();
+  std::map<std::string, double> parts;
+  std::vector<std::string> order;
+  int64_t first = 0;
+  do {
+    const int64_t count = std::min(micro, batch.size - first);
+    const bool last = first + count >= batch.size;
+    if (reducer_ && last) reducer_->begin();
+    Loss loss;
+    if (count > 0) {
+      loss = task_.loss(first, count);
+    } else {
+      // A rank without clips in the last batch of an epoch still takes part in the mean.
+      for (const Trained& tensor : optimiser_.tensors())
+        loss.total =
+            loss.total.defined() ? loss.total + tensor.tensor.sum() * 0 : tensor.tensor.sum() * 0;
+    }
+    // Shares of the mean over all clips; the ranks' mean divides by their number.
+    const double share = static_cast<double>(count) / static_cast<double>(result.clips);
+    const at::Tensor scaled = loss.total * (share * world * scale_.scale());
+    if (reducer_ && last) reducer_->watch(scaled);
+    torch::autograd::backward({scaled}, {});
+    if (count > 0) result.loss += loss.total.item<double>() * share;
+    for (const auto& [name, value] : loss.parts) {
+      if (parts.count(name) == 0) order.push_back(name);
+      parts[name] += value.item<double>() * share;
+    }
+    first += count;
+  } while (first < batch.size);
+  for (const std::string& name : order) result.parts.emplace_back(name, parts[name]);
+  agree(result);
+
+  const bool finite = scale_.unscale(optimiser_.tensors());
+  if (!std::isfinite(result.loss)) {
+    if (options_.train.on_nan == schema::OnNan::kStop) diverged(result);
+    result.skipped = true;
+    context_.sink->event(tracker::Level::kWarning,
+                         fmt::format("step {}: the loss is not finite; skipped", step_));
+  }
+  result.skipped = result.skipped || !finite;
+  if (!result.skipped) {
+    if ((step_ + 1) % options_.train.log_every_steps == 0)
+      result.gradient_norms = optimiser_.gradient_norms();
+    if (options_.train.clip_norm > 0) optimiser_.clip(options_.train.clip_norm);
+    optimiser_.step(result.lr);
+  }
+  optimiser_.zero_grad();
+  return result;
+}
+
+/// Sums of the ranks' shares, and whether one of them was asked to stop: one exchange a step.
+void Loop::agree(StepResult& result) {
+  const bool asked = context_.stop_requested() != StopReason::kNone;
+  if (group_ == nullptr) {
+    stop_ = asked;
+    return;
+  }
+  std::vector<double> values{result.loss, asked ? 1.0 : 0.0};
+  for (const auto& [name, value] : result.parts) values.push_back(value);
+  at::Tensor sums = at::tensor(values, at::kDouble).to(device_);
+  group_->sum(sums);
+  const at::Tensor on_cpu = sums.cpu();
+  const double* sum = on_cpu.data_ptr<double>();
+  result.loss = sum[0];
+  stop_ = sum[1] > 0;
+  for (size_t i = 0; i < result.parts.size(); ++i) result.parts[i].second = sum[2 + i];
+}
+
+void Loop::diverged(const StepResult& result) {
+  const std::string file = fmt::format("broken-step-{:09}.safetensors", result.place.step);
+  State evidence = task_.evidence();
+  for (const auto& [name, tensor] : model_tensors_) evidence.tensors["weights/" + name] = tensor;
+  std::string ids;
+  try {
+    ids = write_evidence(context_.output / file, evidence, result);
+  } catch (const Error& error) {
+    ids = fmt::format("; its batch could not be kept: {}", error.message());
+  }
+  throw Error(fmt::format("the loss of step {} (epoch {}) is {}; lr {:.3g}{}", result.place.step,
+                          result.place.epoch + 1, result.loss, result.lr, ids),
+              Exit::kFailed);
+}
+
+bool Loop::save_due() const {
+  const auto& train = options_.train;
+  if (options_.save_every_steps > 0 && step_ % options_.save_every_steps == 0) return true;
+  if (train.save_every_min == 0) return false;
+  return static_cast<double>(steady_ns() - saved_at_ns_) * 1e-9 >
+         static_cast<double>(train.save_every_min) * 60;
+}
+
+void Loop::save() {
+  saved_at_ns_ = steady_ns();
+  if (!first_rank() || saved_step_ == step_) return;
+  try {
+    checkpoints_.save(step_, states());
+    saved_step_ = step_;
+    save_problem_.clear();
+  } catch (const Error& error) {
+    // Hours of training are worth more than this checkpoint: go on with the one before it.
+    save_problem_ =
+        fmt::format("the checkpoint of step {} was not written: {}", step_, error.message());
+    context_.say("WARNING: " + save_problem_ + "; training goes on");
+    context_.sink->event(tracker::Level::kError, save_problem_);
+  }
+}
+
+void Loop::stop_if_asked() {
+  if (!stop_) return;
+  const StopReason reason = context_.stop_requested();
+  save();
+  throw Stopped(reason == StopReason::kNone ? StopReason::kRequested : reason);
+}
+
+void Loop::report(const StepResult& result) {
+  if (!first_rank()) return;
+  context_.progress(fmt::format("epoch {}/{} loss {:.4f} lr {:.2e}", result.place.epoch + 1,
+                                epochs(), result.loss, result.lr),
+                    static_cast<double>(step_), static_cast<double>(epochs() * steps_per_epoch_));
+}
+
+}  // namespace xp::train

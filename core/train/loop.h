@@ -1,0 +1,183 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/schema/optimiser.h"
+#include "core/schema/schedule.h"
+#include "core/schema/train.h"
+#include "core/train/checkpoint_folder.h"
+#include "core/train/optimiser.h"
+#include "core/train/schedule.h"
+#include "core/train/state.h"
+#include "data/loader.h"
+
+namespace xp::dist {
+class Group;
+class GradientReducer;
+}  // namespace xp::dist
+namespace xp::graph {
+struct StageContext;
+}
+
+namespace xp::train {
+
+/// Where a step stands: randomness is a function of this and the seed.
+struct Place {
+  int64_t step = 0;   ///< optimiser steps completed before it
+  int64_t epoch = 0;  ///< epochs completed before it
+};
+
+/// The loss of some clips: what is minimised, and its parts for the log ("loss_hard", "loss_kd").
+struct Loss {
+  at::Tensor total;  ///< scalar float32: the mean over the clips
+  std::vector<std::pair<std::string, at::Tensor>> parts;
+};
+
+/// What is trained: from a batch of the loader to a loss. One implementation for labels, one for
+/// pretraining.
+class Task {
+ public:
+  virtual ~Task() = default;
+  /// Takes a batch: spectrograms, mixing, targets, on the device.
+  virtual void begin(const data::Batch& batch, const Place& place) = 0;
+  /// The loss of clips first .. first + count - 1 of that batch.
+  virtual Loss loss(int64_t first, int64_t count) = 0;
+  /// What a broken step was given: input and targets of the batch, ids of the clips.
+  virtual State evidence() const = 0;
+};
+
+/// Batches of this rank in the order of the epoch. The loader in programs, a list in tests.
+class Batches {
+ public:
+  virtual ~Batches() = default;
+  virtual void start(int64_t epoch, int64_t first_step) = 0;
+  virtual std::optional<data::Batch> next() = 0;
+  virtual int64_t steps_per_epoch() const = 0;
+  /// Clips of all ranks together in the batch number `step` of an epoch.
+  virtual int64_t clips(int64_t step) const = 0;
+  virtual data::LoaderStats take_stats() = 0;
+};
+
+/// What one optimiser step did; means over all clips of all ranks.
+struct StepResult {
+  Place place;
+  double loss = 0;
+  std::vector<std::pair<std::string, double>> parts;
+  double lr = 0;
+  int64_t clips = 0;
+  bool skipped = false;                ///< not finite, and train.on_nan = "skip" or fp16's scaling
+  std::vector<double> gradient_norms;  ///< of each group, at steps that are logged; else empty
+};
+
+class Loop;
+
+/// Something that goes along with training. Its state is saved and restored with everything else.
+class Hook {
+ public:
+  virtual ~Hook() = default;
+  virtual std::string name() const = 0;  ///< of its State
+  virtual void before_epoch(Loop&) {}
+  virtual void after_step(Loop&, const StepResult&) {}
+  virtual void after_epoch(Loop&) {}
+  virtual State state() const { return {}; }
+  virtual void load(const State&) {}
+};
+
+struct LoopOptions {
+  schema::TrainOptions train;
+  schema::OptimiserOptions optimiser;
+  schema::ScheduleOptions schedule;
+  int64_t micro_batch = 0;       ///< 0 = whole batches, halved when memory runs out
+  int64_t save_every_steps = 0;  ///< beside train.save_every_min; 0 = off
+  int64_t stop_after_steps = 0;  ///< for rehearsals: end after so many steps in all; 0 = off
+};
+
+/// loss -> backward -> optimiser, again and again. Everything else is a hook.
+///
+/// Exact: on one machine with the same number of threads and ranks, a run that was killed at any
+/// moment and goes on from its newest checkpoint ends with the same bits as one that was not (CPU;
+/// on a GPU where its kernels are deterministic). With several ranks every rank makes the same
+/// calls; rank 0 writes.
+class Loop {
+ public:
+  /// `model_tensors`: the tensors of the model that a checkpoint holds, by name. `group` null for
+  /// one rank.
+  Loop(const LoopOptions& options, std::vector<std::pair<std::string, at::Tensor>> model_tensors,
+       std::vector<Trained> trained, int64_t layers, Task& task, Batches& batches,
+       std::vector<Hook*> hooks, graph::StageContext& context, at::Device device,
+       dist::Group* group);
+  ~Loop();
+
+  /// Goes on from a full state: of this stage (`load`), or of another run, to train longer.
+  void load(const States& states);
+  States states() const;
+
+  /// Trains to the end. Throws xp::Stopped after a request to stop, once a checkpoint is written;
+  /// Error (kFailed) when the loss is not finite, with the batch kept in the output folder.
+  void run();
+
+  /// Ends the training after the present epoch (early stopping).
+  void end() { ended_ = true; }
+
+  int64_t step() const { return step_; }
+  int64_t epoch() const { return epoch_; }  ///< completed
+  int64_t epochs() const { return options_.train.epochs; }
+  int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  Optimiser& optimiser() { return optimiser_; }
+  Schedule& schedule() { return schedule_; }
+  graph::StageContext& context() { return context_; }
+  Batches& batches() { return batches_; }
+  dist::Group* group() { return group_; }
+  bool first_rank() const;
+  at::Device device() const { return device_; }
+  const schema::TrainOptions& train() const { return options_.train; }
+  /// Checkpoints that could not be written; the stage fails at its end, having done its work.
+  const std::string& save_problem() const { return save_problem_; }
+
+ private:
+  void run_epoch();
+  StepResult do_step(const data::Batch& batch);
+  StepResult attempt(const data::Batch& batch, const Place& place, int64_t micro);
+  void agree(StepResult& result);
+  [[noreturn]] void diverged(const StepResult& result);
+  bool save_due() const;
+  void save();
+  void stop_if_asked();
+  void report(const StepResult& result);
+
+  LoopOptions options_;
+  std::vector<std::pair<std::string, at::Tensor>> model_tensors_;
+  Task& task_;
+  Batches& batches_;
+  std::vector<Hook*> hooks_;
+  graph::StageContext& context_;
+  at::Device device_;
+  dist::Group* group_;
+  int64_t steps_per_epoch_;
+  Optimiser optimiser_;
+  Schedule schedule_;
+  LossScale scale_;
+  std::unique_ptr<dist::GradientReducer> reducer_;
+  CheckpointFolder checkpoints_;
+
+  int64_t step_ = 0;
+  int64_t epoch_ = 0;
+  int64_t step_in_epoch_ = 0;
+  int64_t micro_ = 0;  // 0 = whole batches
+  bool ended_ = false;
+  bool stop_ = false;  // some rank was asked to
+  int64_t saved_at_ns_ = 0;
+  int64_t saved_step_ = -1;
+  std::string save_problem_;
+};
+
+}  // namespace xp::train

@@ -1,0 +1,30 @@
+#pragma once
+
+namespace xp::graph {
+struct StageContext;
+}
+namespace xp::schema {
+struct PretrainStageOptions;
+struct TrainStageOptions;
+struct TeachStageOptions;
+struct EvaluateStageOptions;
+struct BaselineStageOptions;
+struct EmbedStageOptions;
+struct AggregateOptions;
+}  // namespace xp::schema
+
+/// The run halves of the stages that compute (core/graph/stages.inc): what each reads and writes is
+/// said there and in docs/formats/checkpoint.md and docs/formats/predictions.md. They throw
+/// xp::Error for the world's faults and xp::Stopped after a request to stop, with what the next
+/// attempt needs in the output.
+namespace xp::train {
+
+void run_pretrain(const schema::PretrainStageOptions& options, graph::StageContext& context);
+void run_train(const schema::TrainStageOptions& options, graph::StageContext& context);
+void run_teach(const schema::TeachStageOptions& options, graph::StageContext& context);
+void run_evaluate(const schema::EvaluateStageOptions& options, graph::StageContext& context);
+void run_baseline(const schema::BaselineStageOptions& options, graph::StageContext& context);
+void run_embed(const schema::EmbedStageOptions& options, graph::StageContext& context);
+void run_aggregate(const schema::AggregateOptions& options, graph::StageContext& context);
+
+}  // namespace xp::train

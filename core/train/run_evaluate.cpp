@@ -1,0 +1,216 @@
+#include <algorithm>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/graph/stage.h"
+#include "core/model/registry.h"
+#include "core/schema/stage_options.h"
+#include "core/train/bench.h"
+#include "core/train/evaluation.h"
+#include "core/train/logits_file.h"
+#include "core/train/predict.h"
+#include "core/train/run.h"
+#include "core/train/session.h"
+#include "tracker/run_sink.h"
+
+namespace xp::train {
+namespace {
+
+std::vector<float> floats(const at::Tensor& tensor) {
+  if (!tensor.defined()) return {};
+  const at::Tensor values = tensor.to(at::kFloat).contiguous();
+  return {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()};
+}
+
+/// The split under its role's name, all of it or (in a rehearsal) its first clips.
+std::vector<uint32_t> scored_rows(const Clips& clips, std::string_view split,
+                                  const graph::StageContext& context, int64_t batch) {
+  std::vector<uint32_t> rows = clips.rows(split);
+  if (rows.empty()) throw Error(fmt::format("the split '{}' has no clips", split), Exit::kData);
+  size_t most = rows.size();
+  if (context.depth == graph::Depth::kCheck) most = static_cast<size_t>(batch);
+  if (context.depth == graph::Depth::kOverfit) most = static_cast<size_t>(context.overfit_clips);
+  rows.resize(std::min(rows.size(), most));
+  return rows;
+}
+
+PredictOptions predict_options(const schema::EvalOptions& eval, const Session& session,
+                               graph::StageContext& context) {
+  PredictOptions how;
+  how.batch_size = evaluation_batch(eval.batch_size, session.device);
+  how.window_s = eval.window_s;
+  how.window_hop_s = eval.window_hop_s;
+  how.device = session.device;
+  how.workers = session.threads.load;
+  how.check = [&context] { throw_if_stopped(context); };
+  how.progress = [&context](int64_t done, int64_t total) {
+    context.progress("clips", static_cast<double>(done), static_cast<double>(total));
+  };
+  return how;
+}
+
+std::vector<std::string> ids_of(const Clips& clips, const std::vector<uint32_t>& rows) {
+  std::vector<std::string> ids;
+  for (const uint32_t row : rows) ids.emplace_back(clips.shards->id(row));
+  return ids;
+}
+
+std::string names_of(const std::vector<LoadedModel>& models) {
+  std::string names;
+  for (const LoadedModel& model : models) names += (names.empty() ? "" : " + ") + model.name;
+  return names;
+}
+
+/// Speed with the recipe's merging and, where it merges, without: `no_tome/` stands before those.
+void add_bench(const std::vector<LoadedModel>& models, const schema::EvaluateStageOptions& options,
+               InputSize size, const Session& session, graph::StageContext& context,
+               std::map<std::string, double>& metrics) {
+  BenchOptions how;
+  how.batch = options.eval.bench_batch;
+  how.reps = context.depth == graph::Depth::kFull ? options.eval.bench_reps : 1;
+  if (context.depth != graph::Depth::kFull) how.warm_up = 1;
+  how.check = [&context] { throw_if_stopped(context); };
+  context.progress("bench", 0, 0);
+  for (const auto& [leaf, value] : bench(*models.front().model, size, session.device, how))
+    metrics[leaf] = value;
+  if (!options.tome || !options.tome->r.any()) return;
+  const model::TomeSettings none;
+  how.tome = &none;
+  for (const auto& [leaf, value] : bench(*models.front().model, size, session.device, how))
+    if (leaf != "params_m") metrics["no_tome/" + leaf] = value;
+}
+
+}  // namespace
+
+void run_evaluate(const schema::EvaluateStageOptions& options, graph::StageContext& context) {
+  const Session session = single_session(context, 0);
+  const Clips clips = open_clips(context, options.dataset);
+  const schema::FrontendOptions frontend_options = with_stats(options.frontend, context);
+  const frontend::Frontend frontend(frontend_options, {});
+  const std::string split(recipe::enum_name(options.eval.split));
+  PredictOptions how = predict_options(options.eval, session, context);
+  const std::vector<uint32_t> rows = scored_rows(clips, split, context, how.batch_size);
+  const InputSize size = input_size(frontend_options, clips, rows);
+  const auto models = load_models(
+      context, {options.model, frontend_options, options.tome ? &*options.tome : nullptr}, clips,
+      size, session.device);
+  const Predictions predictions =
+      predict(pointers(models), frontend, frontend_options, clips, rows, how);
+
+  ScoredSplit scored;
+  scored.ids = ids_of(clips, rows);
+  scored.classes = clips.class_list();
+  scored.logits = floats(predictions.logits);
+  scored.targets = floats(predictions.targets);
+  scored.mask = floats(predictions.mask);
+  scored.split = split;
+  scored.model = names_of(models);
+  Evaluation evaluation = evaluate(scored, options.eval, static_cast<uint64_t>(options.seed));
+  if (options.eval.bench) add_bench(models, options, size, session, context, evaluation.metrics);
+  report_evaluation(evaluation, scored, options.eval, context.output, *context.sink);
+  // The training's validation curve goes along, for k-fold aggregates.
+  const auto curves = context.inputs_of("checkpoint").front()->path / "curves.json";
+  std::error_code none;
+  std::filesystem::copy_file(curves, context.output / "curves.json", none);
+}
+
+void run_embed(const schema::EmbedStageOptions& options, graph::StageContext& context) {
+  const Session session = single_session(context, 0);
+  const Clips clips = open_clips(context, options.dataset);
+  const schema::FrontendOptions frontend_options = with_stats(options.frontend, context);
+  const frontend::Frontend frontend(frontend_options, {});
+  PredictOptions how = predict_options(options.eval, session, context);
+  how.embeddings = true;
+  const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
+  const InputSize size = input_size(frontend_options, clips, rows);
+  const auto models = load_models(
+      context, {options.model, frontend_options, options.tome ? &*options.tome : nullptr}, clips,
+      size, session.device);
+  const Predictions predictions =
+      predict(pointers(models), frontend, frontend_options, clips, rows, how);
+  ScoreFile file;
+  file.dataset = "embeddings";
+  file.ids = ids_of(clips, rows);
+  file.width = predictions.embeddings.size(1);
+  file.values = floats(predictions.embeddings);
+  file.texts = {{"split", options.split}, {"model", names_of(models)}};
+  write_scores(context.output / "embeddings.h5", file);
+  context.sink->summary("rows", static_cast<double>(rows.size()), tracker::Unit::kCount);
+}
+
+void run_teach(const schema::TeachStageOptions& options, graph::StageContext& context) {
+  const Session session = single_session(context, 0);
+  const Clips clips = open_clips(context, options.dataset);
+  const schema::FrontendOptions frontend_options = with_stats(options.frontend, context);
+  const frontend::Frontend frontend(frontend_options, {});
+  PredictOptions how = predict_options(options.eval, session, context);
+  const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
+  const InputSize size = input_size(frontend_options, clips, rows);
+  const auto models = load_models(
+      context, {options.model, frontend_options, options.tome ? &*options.tome : nullptr}, clips,
+      size, session.device);
+
+  ScoreFile file;
+  file.ids = ids_of(clips, rows);
+  for (const auto& [id, name] : clips.class_list()) {
+    file.class_ids.push_back(id);
+    file.class_names.push_back(name);
+  }
+  file.width = clips.classes();
+  // In blocks that stay when the stage is stopped: a large set takes hours.
+  constexpr size_t kBlock = 8192;
+  for (size_t begin = 0; begin < rows.size(); begin += kBlock) {
+    const std::vector<uint32_t> block(
+        rows.begin() + static_cast<std::ptrdiff_t>(begin),
+        rows.begin() + static_cast<std::ptrdiff_t>(std::min(rows.size(), begin + kBlock)));
+    const auto part = context.output / fmt::format("part-{:06}.h5", begin / kBlock);
+    ScoreFile scores;
+    if (std::filesystem::exists(part)) {
+      scores = read_scores(part);
+    } else {
+      how.progress = [&](int64_t done, int64_t) {
+        context.progress("clips", static_cast<double>(begin) + static_cast<double>(done),
+                         static_cast<double>(rows.size()));
+      };
+      const Predictions predictions =
+          predict(pointers(models), frontend, frontend_options, clips, block, how);
+      scores.ids = ids_of(clips, block);
+      scores.width = file.width;
+      scores.values = floats(predictions.logits);
+      scores.targets = floats(predictions.targets);
+      scores.mask = floats(predictions.mask);
+      write_scores(part, scores);
+    }
+    const auto append = [](std::vector<float>& all, const std::vector<float>& more) {
+      all.insert(all.end(), more.begin(), more.end());
+    };
+    append(file.values, scores.values);
+    append(file.targets, scores.targets);
+    append(file.mask, scores.mask);
+  }
+  ScoredSplit scored;
+  scored.ids = file.ids;
+  scored.classes = clips.class_list();
+  scored.logits = file.values;
+  scored.targets = file.targets;
+  scored.mask = file.mask;
+  schema::EvalOptions eval;
+  eval.metrics = {schema::Metric::kMap};
+  const Evaluation evaluation = evaluate(scored, eval, 0);
+  std::string keys;
+  for (const graph::StageInput* input : context.inputs_of("checkpoint"))
+    keys += (keys.empty() ? "" : " ") + input->key;
+  file.texts = {{"split", options.split}, {"teacher", names_of(models)}, {"teacher_keys", keys}};
+  file.numbers = evaluation.metrics;
+  write_scores(context.output / "logits.h5", file);
+  for (const auto& entry : std::filesystem::directory_iterator(context.output))
+    if (entry.path().filename().string().starts_with("part-"))
+      std::filesystem::remove(entry.path());
+  context.sink->summary("rows", static_cast<double>(rows.size()), tracker::Unit::kCount);
+  for (const auto& [leaf, value] : evaluation.metrics)
+    context.sink->summary(leaf, value, metric_unit(leaf));
+}
+
+}  // namespace xp::train

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/model/model.h"
+#include "core/schema/tome.h"
+#include "core/train/device.h"
+#include "core/train/source.h"
+#include "core/train/weights_file.h"
+
+namespace xp::graph {
+struct StageContext;
+struct StageInput;
+}  // namespace xp::graph
+namespace xp::dist {
+class Group;
+}
+
+namespace xp::train {
+
+/// Where one rank of a stage computes.
+struct Session {
+  at::Device device = at::kCPU;
+  dist::Group* group = nullptr;  ///< null for one rank
+  Threads threads;
+
+  int rank() const;
+  int world() const;
+};
+
+/// The session of a stage that runs on one device: the first of `context.resources.devices`.
+Session single_session(const graph::StageContext& context, int64_t workers);
+
+/// Throws Stopped after a request to stop.
+void throw_if_stopped(const graph::StageContext& context);
+
+/// A trained model and what it expects.
+struct LoadedModel {
+  std::unique_ptr<model::Model> model;
+  std::string name;  ///< "student.last", or the file's name
+};
+
+/// What stages that read checkpoints were configured with.
+struct LoadOptions {
+  schema::ModelOptions model;
+  schema::FrontendOptions frontend;
+  const schema::TomeOptions* tome = nullptr;
+};
+
+/// Builds the model of a checkpoint and loads it onto `device`. Throws Error (kData) when its
+/// classes are not those of `clips`.
+LoadedModel load_model(const graph::StageInput& input, const LoadOptions& options,
+                       const Clips& clips, InputSize size, at::Device device);
+
+/// All checkpoints of role "checkpoint".
+std::vector<LoadedModel> load_models(const graph::StageContext& context, const LoadOptions& options,
+                                     const Clips& clips, InputSize size, at::Device device);
+std::vector<const model::Model*> pointers(const std::vector<LoadedModel>& models);
+
+/// Start values of a model that is to be trained, from the input of role "weights" or "checkpoint":
+/// exp's own checkpoints and published ones. A classifier for other classes stays as it was made.
+/// Says what it did.
+void initialise(model::Model& model, const schema::ModelOptions& options,
+                const graph::StageInput& input, const graph::StageContext& context);
+
+/// Clips in a forward pass where the recipe leaves it open: what fits easily.
+int64_t evaluation_batch(int64_t wanted, at::Device device);
+
+}  // namespace xp::train

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/schema/kd.h"
+#include "core/train/loss.h"
+#include "core/train/source.h"
+#include "data/loader.h"
+
+namespace xp::train {
+
+/// A teacher's stored logits for the clips of a training split, found by clip id: a teach stage's
+/// logits.h5, or EfficientAT's and Faster_Audio_Transformers' NAME.npy [N, K] with a dict of id ->
+/// row (.pkl, or .csv with `id,row`). Their ids are the bare YouTube ids: text after the first `Y`
+/// of the name, no extension.
+class TeacherLogits {
+ public:
+  /// Throws Error (kData): another number of classes, and with on_missing "error" the first clip
+  /// without a row and how many lack one.
+  TeacherLogits(const std::filesystem::path& logits, const std::filesystem::path& index,
+                const schema::KdOptions& options, const Clips& clips,
+                const std::vector<uint32_t>& rows);
+
+  /// The soft target of a batch: both rows of a mixed clip unless kd.mix_teacher is off. `labels`
+  /// [B, K] stands in for a missing row with on_missing "label".
+  SoftTarget target(const data::Batch& batch, const at::Tensor& labels, at::Device device) const;
+
+  int64_t missing() const { return missing_; }
+  /// "teacher NAME, 10-class logits of 120 clips, mAP 0.47": from the file, for the log.
+  const std::string& description() const { return description_; }
+
+ private:
+  SoftTarget gather(std::span<const int64_t> rows, at::Device device) const;
+
+  schema::KdOptions options_;
+  at::Tensor logits_;            // [N, K] float32 on the CPU
+  std::vector<int64_t> row_of_;  // row of the split -> row of logits_, -1 = none
+  int64_t missing_ = 0;
+  std::string description_;
+};
+
+}  // namespace xp::train

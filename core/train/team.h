@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/train/session.h"
+
+namespace xp::schema {
+struct PretrainStageOptions;
+struct TrainStageOptions;
+}  // namespace xp::schema
+
+namespace xp::train {
+
+/// What one rank of a stage does (run_train.cpp, run_pretrain.cpp). Rank 0 owns the context's sink
+/// and output; the others report nothing.
+void train_rank(const schema::TrainStageOptions& options, graph::StageContext& context,
+                const Session& session);
+void pretrain_rank(const schema::PretrainStageOptions& options, graph::StageContext& context,
+                   const Session& session);
+
+/// Runs a stage on every device of the stage: here when there is one, else with a worker process
+/// for each further device, or with the ranks that a launcher (srun) started beside this one. When
+/// a rank fails or dies all end within seconds, and the Error thrown here has that rank's first
+/// error line.
+void run_team(const schema::TrainStageOptions& options, graph::StageContext& context);
+void run_team(const schema::PretrainStageOptions& options, graph::StageContext& context);
+
+/// A process among others of one job.
+struct WorkerPlace {
+  std::string host = "127.0.0.1";
+  int port = 0;
+  int rank = 0;
+  int world = 1;
+  int jobs = 0;  ///< leave after so many; 0 = when rank 0 says so or is gone
+};
+
+/// Takes jobs from rank 0 until there are no more. Throws what a job throws.
+void run_worker(const WorkerPlace& place);
+
+/// The place that a launcher gave this process: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, or
+/// Slurm's SLURM_PROCID, SLURM_NTASKS and SLURM_LAUNCH_NODE_IPADDR with more than one task. world =
+/// 1 where there is none.
+WorkerPlace launched_place();
+
+/// The program that workers are started from: this one, unless a test says otherwise.
+void set_worker_program(const std::string& program);
+
+}  // namespace xp::train

@@ -1,0 +1,115 @@
+#include "core/train/weights_file.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/recipe/options_io.h"
+#include "core/train/archive_io.h"
+#include "core/train/state.h"
+
+namespace xp::train {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// Metadata keys of exp's own checkpoints, see docs/formats/checkpoint.md.
+constexpr const char* kFormatKey = "exp.checkpoint";
+constexpr const char* kFormat = "1";
+
+json to_json(const Carried& carried) {
+  json classes = json::array();
+  for (const auto& [id, name] : carried.classes) classes.push_back({{"id", id}, {"name", name}});
+  json metrics = json::object();
+  for (const auto& [name, value] : carried.metrics) metrics[name] = value;
+  return {{"model", recipe::to_text(carried.model)},
+          {"frontend", recipe::to_text(carried.frontend)},
+          {"bins", carried.geometry.F},
+          {"frames", carried.geometry.T},
+          {"classes", classes},
+          {"epoch", carried.epoch},
+          {"step", carried.step},
+          {"metrics", metrics}};
+}
+
+Carried from_json(const json& object) {
+  Carried carried;
+  carried.model = recipe::from_text<schema::ModelOptions>(object.at("model").get<std::string>());
+  carried.frontend =
+      recipe::from_text<schema::FrontendOptions>(object.at("frontend").get<std::string>());
+  carried.geometry.F = object.at("bins").get<int64_t>();
+  carried.geometry.T = object.at("frames").get<int64_t>();
+  for (const json& item : object.at("classes"))
+    carried.classes.emplace_back(item.at("id").get<std::string>(),
+                                 item.at("name").get<std::string>());
+  carried.epoch = object.at("epoch").get<int64_t>();
+  carried.step = object.at("step").get<int64_t>();
+  for (const auto& [name, value] : object.at("metrics").items())
+    carried.metrics[name] = value.is_number() ? value.get<double>() : 0.0;
+  return carried;
+}
+
+}  // namespace
+
+std::map<std::string, at::Tensor> weights_of(const model::Model& model) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const model::NamedTensor& named : model.state()) tensors[named.name] = named.tensor.detach();
+  return tensors;
+}
+
+void write_weights(const fs::path& folder, const std::string& name, const model::Model& model,
+                   const Carried& carried) {
+  const json object = to_json(carried);
+  checkpoint::Archive archive;
+  for (const model::NamedTensor& named : model.state())
+    add_tensor(archive, named.name, named.tensor);
+  archive.set_metadata(kFormatKey, kFormat);
+  archive.set_metadata("exp.carried", object.dump());
+  archive.write_safetensors(folder / (name + ".safetensors"));
+  write_file_atomic(folder / (name + ".json"), object.dump(1) + "\n");
+}
+
+std::optional<Carried> read_carried(const fs::path& file) {
+  const checkpoint::Archive archive = checkpoint::Archive::open(file);
+  const auto& metadata = archive.metadata();
+  const auto format = metadata.find(kFormatKey);
+  if (format == metadata.end()) return std::nullopt;
+  if (format->second != kFormat)
+    throw Error(fmt::format("{}: a checkpoint of a newer version of exp", file.string()),
+                Exit::kData);
+  try {
+    return from_json(json::parse(metadata.at("exp.carried")));
+  } catch (const std::exception& error) {
+    throw Error(fmt::format("{}: damaged metadata ({})", file.string(), error.what()), Exit::kData);
+  }
+}
+
+void load_weights(const fs::path& file, model::Model& model) {
+  const checkpoint::Archive archive = checkpoint::Archive::open(file);
+  std::string missing;
+  for (const model::NamedTensor& named : model.state()) {
+    const checkpoint::Entry* entry = archive.find(named.name);
+    if (entry == nullptr) {
+      missing += (missing.empty() ? "" : ", ") + named.name;
+      continue;
+    }
+    copy_into(named.tensor, to_tensor(*entry), named.name);
+  }
+  if (!missing.empty())
+    throw Error(fmt::format("{} lacks {}", file.string(), missing), Exit::kData);
+}
+
+fs::path weights_path(const fs::path& path, const std::string& part) {
+  if (!fs::is_directory(path)) return path;
+  const fs::path file =
+      path / ((part.empty() || part == "output" ? "last" : part) + ".safetensors");
+  if (!fs::exists(file))
+    throw Error(fmt::format("{} has no checkpoint '{}'{}", path.string(), part,
+                            part == "average" ? ": its training had no [averaging]" : ""),
+                Exit::kData);
+  return file;
+}
+
+}  // namespace xp::train

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/model/model.h"
+#include "core/schema/frontend.h"
+#include "core/schema/model.h"
+
+namespace xp::schema {
+struct TomeOptions;
+struct PatchoutOptions;
+}  // namespace xp::schema
+
+namespace xp::train {
+
+/// What a checkpoint says of itself beside the tensors: enough to build the model and its input
+/// anywhere. It stands in the metadata of NAME.safetensors and, for people and scripts, in
+/// NAME.json.
+struct Carried {
+  schema::ModelOptions model;
+  schema::FrontendOptions frontend;
+  model::Geometry geometry;
+  std::vector<std::pair<std::string, std::string>> classes;  ///< id, name
+  int64_t epoch = 0;
+  int64_t step = 0;
+  std::map<std::string, double> metrics;  ///< of the validation at that epoch
+};
+
+/// Writes FOLDER/NAME.safetensors with the model's tensors under their own names, and NAME.json.
+/// Throws Error (kFailed).
+void write_weights(const std::filesystem::path& folder, const std::string& name,
+                   const model::Model& model, const Carried& carried);
+
+/// What exp's own checkpoint carries; nullopt for a file that another program wrote.
+std::optional<Carried> read_carried(const std::filesystem::path& file);
+
+/// Copies tensors of exp's own checkpoint into a model by name. Throws Error (kData) naming the
+/// tensors that are missing or have another shape.
+void load_weights(const std::filesystem::path& file, model::Model& model);
+
+/// The weights' file that a stage input means: FOLDER/PART.safetensors of a stage, or the file
+/// itself. Throws Error (kData) when the stage made no such checkpoint (`average` without
+/// averaging).
+std::filesystem::path weights_path(const std::filesystem::path& path, const std::string& part);
+
+/// The values of a model, detached and by name: a State "weights".
+std::map<std::string, at::Tensor> weights_of(const model::Model& model);
+
+}  // namespace xp::train
