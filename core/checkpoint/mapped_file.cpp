@@ -12,13 +12,18 @@
 
 namespace xp::checkpoint {
 
+namespace {
+
+[[noreturn]] void refuse(const std::filesystem::path& file) {
+  throw Error(Place{file.string()}, std::string("cannot be read: ") + std::strerror(errno),
+              Exit::kData);
+}
+
+}  // namespace
+
 MappedFile MappedFile::open(const std::filesystem::path& file) {
-  const auto fail = [&] [[noreturn]] () {
-    throw Error(Place{file.string()}, std::string("cannot be read: ") + std::strerror(errno),
-                Exit::kData);
-  };
   const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail();
+  if (descriptor < 0) refuse(file);
   struct stat status {};
   const bool known = ::fstat(descriptor, &status) == 0;
   if (!known || !S_ISREG(status.st_mode)) {
@@ -26,7 +31,7 @@ MappedFile MappedFile::open(const std::filesystem::path& file) {
     const int reason = errno;
     ::close(descriptor);
     errno = reason;
-    fail();
+    refuse(file);
   }
   const auto size = static_cast<size_t>(status.st_size);
   if (size == 0) {
@@ -38,7 +43,7 @@ MappedFile MappedFile::open(const std::filesystem::path& file) {
   ::close(descriptor);
   if (address == MAP_FAILED) {
     errno = reason;
-    fail();
+    refuse(file);
   }
   MappedFile mapped;
   mapped.bytes = {static_cast<const std::byte*>(address), size};

@@ -35,7 +35,7 @@ const std::vector<CommandEntry>& commands() {
 }
 
 fs::path Session::workspace() const {
-  const fs::path here = fs::current_path();
+  fs::path here = fs::current_path();
   for (fs::path at = here;; at = at.parent_path()) {
     if (fs::exists(at / "exp.toml")) return at;
     if (at == at.parent_path()) return here;
