@@ -10,7 +10,10 @@
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "core/report/comparison.h"
+#include "core/report/figures.h"
+#include "core/report/html.h"
 #include "core/report/render.h"
+#include "core/report/svg.h"
 
 namespace xp::cli {
 namespace {
@@ -18,8 +21,10 @@ namespace {
 using report::Comparison;
 using report::Format;
 
-std::string rendered(const Comparison& comparison, Format format) {
+std::string rendered(tracker::Query& query, const Comparison& comparison, Format format) {
   switch (format) {
+    case Format::kHtml:
+      return report::render_html(comparison, report::make_figures(query, comparison));
     case Format::kMarkdown:
       return report::render_markdown(comparison);
     case Format::kCsv:
@@ -69,7 +74,7 @@ class Report : public Command {
     const Comparison comparison = report::compare(query, request_);
     if (!digest.empty() && digest != comparison.digest)
       log::warn("the runs have changed since {} was made", remake_.string());
-    return write(comparison, chosen_format(session));
+    return write(query, comparison, chosen_format(session));
   }
 
  private:
@@ -84,14 +89,35 @@ class Report : public Command {
     return at == endings.end() ? Format::kTable : at->second;
   }
 
-  int write(const Comparison& comparison, Format format) const {
-    const std::string text = rendered(comparison, format);
+  int write(tracker::Query& query, const Comparison& comparison, Format format) const {
+    if (format == Format::kSvg) return write_figures(query, comparison);
+    const std::string text = rendered(query, comparison, format);
     if (output_.empty()) {
       fmt::print("{}", text);
       return 0;
     }
     write_file_atomic(output_, text);
     log::info("{} is written", output_.string());
+    return 0;
+  }
+
+  /// Into a folder every chart, each a file; into FILE.svg the one that --x and --y ask for.
+  int write_figures(tracker::Query& query, const Comparison& comparison) const {
+    if (output_.empty()) throw Error("--format svg needs -o DIR, or -o FILE.svg with --x and --y");
+    const bool one = output_.extension() == ".svg";
+    const auto figures =
+        one ? report::asked_figures(comparison) : report::make_figures(query, comparison);
+    if (figures.empty())
+      throw Error(
+          one ? "-o FILE.svg needs --x KEY --y METRIC; -o DIR takes every chart"
+              : "there is nothing to draw: these runs differ in no number and have no curves",
+          one ? Exit::kUsage : Exit::kData);
+    if (!one) std::filesystem::create_directories(output_);
+    for (const report::Figure& figure : figures) {
+      const auto file = one ? output_ : output_ / (figure.id + ".svg");
+      write_file_atomic(file, report::svg_file(figure.svg, figure.title));
+      log::info("{} is written", file.string());
+    }
     return 0;
   }
 

@@ -19,8 +19,9 @@ using tracker::RunInfo;
 
 // What a person looks at first; the rest follows by name.
 constexpr std::array<std::string_view, 12> kFirst = {
-    "mAP",  "acc",         "auc",      "d_prime",        "loss",           "seconds",
-    "clips_per_s", "params_m", "latency_p50_ms", "latency_p95_ms", "peak_mem_mb", "gflop"};
+    "mAP",         "acc",         "auc",      "d_prime",        "loss",
+    "seconds",     "clips_per_s", "params_m", "latency_p50_ms", "latency_p95_ms",
+    "peak_mem_mb", "gflop"};
 
 size_t order_of(std::string_view name) {
   return static_cast<size_t>(std::find(kFirst.begin(), kFirst.end(), leaf(name)) - kFirst.begin());

@@ -1,0 +1,190 @@
+#include "core/report/chart.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "core/report/scale.h"
+#include "core/report/svg.h"
+
+namespace xp::report {
+namespace {
+
+constexpr double kWidth = 680, kLeft = 72, kRight = 20, kTop = 14, kPlotHeight = 300, kFoot = 48;
+constexpr double kKeyHeight = 20, kLetter = 6.6;
+constexpr int kXTicks = 8, kYTicks = 6;
+constexpr size_t kPalette = 8;
+
+std::string colour(const Series& series, size_t place) {
+  if (std::isnan(series.shade)) return fmt::format("s{}\"", place % kPalette);
+  return fmt::format("\" style=\"--c:{}\"", ramp(series.shade));
+}
+
+double letters(const std::string& text) {
+  return static_cast<double>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+// Where each entry of the legend begins, and how many rows it takes.
+struct Legend {
+  std::vector<std::pair<double, double>> places;
+  double height = 0;
+};
+
+Legend lay_out(const std::vector<Series>& series, double top) {
+  Legend out;
+  if (series.size() < 2) return out;
+  double x = kLeft, y = top;
+  for (const Series& one : series) {
+    const double width = 34 + letters(one.name) * kLetter;
+    if (x > kLeft && x + width > kWidth - kRight) {
+      x = kLeft;
+      y += kKeyHeight;
+    }
+    out.places.emplace_back(x, y);
+    x += width;
+  }
+  out.height = y + kKeyHeight - top;
+  return out;
+}
+
+class Drawing {
+ public:
+  explicit Drawing(const Chart& chart)
+      : chart_(chart),
+        legend_(lay_out(chart.series, kTop + kPlotHeight + kFoot)),
+        x_(scale(chart.x, kLeft, kWidth - kRight, true)),
+        y_(scale(chart.y, kTop + kPlotHeight, kTop, false)),
+        svg_(kWidth, kTop + kPlotHeight + kFoot + legend_.height, chart.title,
+             fmt::format("data-plot=\"{} {} {} {}\" data-x=\"{} {} {}\" data-y=\"{} {} {}\"",
+                         coordinate(kLeft), coordinate(kTop), coordinate(kWidth - kRight - kLeft),
+                         coordinate(kPlotHeight), x_.low, x_.high, x_.log ? 1 : 0, y_.low, y_.high,
+                         y_.log ? 1 : 0)) {}
+
+  std::string draw() {
+    axes();
+    svg_.open(fmt::format("class=\"plot\" clip-path=\"url(#{}-clip)\"", chart_.id));
+    svg_.open("class=\"moves\"");
+    for (size_t i = 0; i < chart_.series.size(); ++i) one(chart_.series[i], i);
+    svg_.close();
+    svg_.close();
+    keys();
+    std::string out = svg_.finish();
+    const std::string clip = fmt::format(
+        "<clipPath id=\"{}-clip\"><rect x=\"{}\" y=\"{}\" width=\"{}\" "
+        "height=\"{}\"/></clipPath>\n",
+        chart_.id, coordinate(kLeft - 6), coordinate(kTop - 6),
+        coordinate(kWidth - kRight - kLeft + 12), coordinate(kPlotHeight + 12));
+    return out.insert(out.find('\n') + 1, clip);
+  }
+
+ private:
+  Scale scale(const Axis& axis, double begin, double end, bool of_x) const {
+    std::vector<double> values;
+    for (const Series& series : chart_.series) {
+      for (const ChartPoint& point : series.points) {
+        values.push_back(of_x ? point.x : point.y);
+        if (of_x) continue;
+        values.push_back(point.low);
+        values.push_back(point.high);
+      }
+    }
+    const auto [low, high] = padded_range(values, axis.log);
+    return {low, high, begin, end, axis.log};
+  }
+
+  void axes() {
+    svg_.open("class=\"ticks\"");
+    const double foot = kTop + kPlotHeight;
+    for (const double value : ticks(y_, kYTicks)) {
+      svg_.line(kLeft, y_(value), kWidth - kRight, y_(value), "class=\"grid\"");
+      svg_.text(kLeft - 8, y_(value) + 4, tick_text(value), "end", "class=\"tick\"");
+    }
+    for (const double value : chart_.x.ticks.empty() ? ticks(x_, kXTicks) : chart_.x.ticks) {
+      svg_.line(x_(value), kTop, x_(value), foot, "class=\"grid\"");
+      svg_.text(x_(value), foot + 17, tick_text(value), "middle", "class=\"tick\"");
+    }
+    svg_.close();
+    svg_.line(kLeft, foot, kWidth - kRight, foot, "class=\"axis\"");
+    svg_.line(kLeft, kTop, kLeft, foot, "class=\"axis\"");
+    svg_.text((kLeft + kWidth - kRight) / 2, foot + 37, chart_.x.label, "middle");
+    svg_.text(0, 0, chart_.y.label, "middle",
+              fmt::format("transform=\"translate(17 {}) rotate(-90)\"",
+                          coordinate(kTop + kPlotHeight / 2)));
+  }
+
+  void one(const Series& series, size_t place) {
+    svg_.open(fmt::format("data-s=\"{}\" class=\"series {}", place, colour(series, place)));
+    if (series.line) lines(series);
+    for (const ChartPoint& point : series.points) {
+      if (!std::isfinite(point.y)) {
+        lost(point);
+        continue;
+      }
+      const double x = x_(point.x), y = y_(point.y);
+      if (std::isfinite(point.low) && std::isfinite(point.high) && point.low != point.high) {
+        svg_.line(x, y_(point.low), x, y_(point.high), "class=\"bar\"");
+        for (const double end : {point.low, point.high})
+          svg_.line(x - 4, y_(end), x + 4, y_(end), "class=\"bar cap\"");
+      }
+      if (series.marks)
+        svg_.circle(x, y, 4, point.ring ? "class=\"ring\"" : "class=\"mark\"", point.label);
+      if (!point.text.empty()) svg_.text(x + 7, y - 7, point.text, "start", "class=\"label\"");
+    }
+    svg_.close();
+  }
+
+  // A line breaks where there is no number.
+  void lines(const Series& series) {
+    const std::string style =
+        fmt::format("class=\"{}{}\"", series.marks ? "line" : "thin", series.dashed ? " dash" : "");
+    std::vector<std::pair<double, double>> part;
+    const auto flush = [&] {
+      if (part.size() > 1) svg_.path(part, style);
+      part.clear();
+    };
+    for (const ChartPoint& point : series.points) {
+      if (std::isfinite(point.y)) {
+        part.emplace_back(x_(point.x), y_(point.y));
+      } else {
+        flush();
+      }
+    }
+    flush();
+  }
+
+  void lost(const ChartPoint& point) {
+    const double x = x_(point.x), y = kTop + kPlotHeight - 7;
+    svg_.open("class=\"lost\"");
+    svg_.line(x - 4, y - 4, x + 4, y + 4, "class=\"nan\"");
+    svg_.line(x - 4, y + 4, x + 4, y - 4, "class=\"nan\"");
+    svg_.circle(x, y, 5, "fill-opacity=\"0\"", point.label);
+    svg_.close();
+  }
+
+  void keys() {
+    for (size_t i = 0; i < legend_.places.size(); ++i) {
+      const auto [x, y] = legend_.places[i];
+      const Series& series = chart_.series[i];
+      svg_.open(fmt::format("data-s=\"{}\" class=\"key {}", i, colour(series, i)));
+      if (series.line)
+        svg_.line(x, y + 10, x + 18, y + 10,
+                  series.dashed ? "class=\"line dash\"" : "class=\"line\"");
+      if (series.marks) svg_.circle(x + 9, y + 10, 4, "class=\"mark\"", "");
+      svg_.text(x + 23, y + 14, series.name, "start", "class=\"label\"");
+      svg_.close();
+    }
+  }
+
+  const Chart& chart_;
+  Legend legend_;
+  Scale x_, y_;
+  Svg svg_;
+};
+
+}  // namespace
+
+std::string draw(const Chart& chart) { return Drawing(chart).draw(); }
+
+}  // namespace xp::report

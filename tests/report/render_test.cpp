@@ -1,0 +1,250 @@
+// The formats: whole texts where they are small, properties where they are pages.
+#include "core/report/render.h"
+
+#include <cstdlib>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/report/figures.h"
+#include "core/report/html.h"
+#include "core/report/svg.h"
+#include "core/report/table.h"
+#include "tests/report/workspace.h"
+#include "tests/testing/shell.h"
+
+namespace xp::report {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing_workspace::Made;
+using testing_workspace::param;
+using testing_workspace::Workspace;
+
+// r = 0, 8, 16 with three seeds, curves with a spike and a NaN, values per class, names that bite.
+void fill(Workspace& workspace) {
+  for (const int64_t r : {0, 8, 16}) {
+    for (const int64_t seed : {0, 1, 2}) {
+      Made made;
+      made.name = "kd & <tome>_100%";
+      made.sweep = "01SWEEPAAAAAAAAAAAAAAAAAAA";
+      made.params = {param("tome.r", r), param("experiment.seed", seed),
+                     param("eval.split", std::string("test"))};
+      const double noise = 0.002 * static_cast<double>((seed * 7 + r) % 3);
+      const double size = static_cast<double>(r);
+      made.finals = {{"mAP", 0.41 - 0.0008 * size + noise},
+                     {"clips_per_s", 100 + 6 * size + 10 * noise},
+                     {"peak_mem_mb", 900 - size},
+                     {"ap/m_0", 0.5 - 0.001 * size},
+                     {"ap/m_1", 0.3 + 0.002 * size}};
+      for (int i = 0; i < 3000; ++i) made.loss.push_back(2.0 / (1 + 0.01 * i) + 0.001 * size);
+      made.loss[1500] = 4;
+      if (r == 16) made.loss[2000] = NAN;
+      workspace.add(made);
+    }
+  }
+}
+
+Comparison small(Workspace& workspace) {
+  workspace.run(0, 0, 0.4123, 100);
+  workspace.run(8, 0, 0.4023, 150);
+  auto query = workspace.query();
+  return compare(query, {});
+}
+
+TEST(NumberText, DigitsComeFromTheDeviation) {
+  struct Case {
+    double value, deviation;
+    const char* want;
+  };
+  const Case cases[] = {{0.41234, 0.0031, "0.4123"},
+                        {0.41234, 0.12, "0.41"},
+                        {1234.5, 12, "1234"},
+                        {1234.56, kNaN, "1235"},
+                        {0.5, 0, "0.5"},
+                        {-0.00001, 0.1, "0.00"},
+                        {NAN, 1, "nan"},
+                        {-INFINITY, 1, "-inf"}};
+  for (const Case& c : cases) EXPECT_EQ(number_text(c.value, c.deviation), c.want) << c.value;
+}
+
+TEST(Render, TableOfTwoRunsIsWhole) {
+  Workspace workspace;
+  const Comparison comparison = small(workspace);
+  const auto id = [&](size_t i) { return comparison.runs[i].uid.substr(18); };
+  EXPECT_EQ(
+      render_table(comparison),
+      "experiment exp: 2 runs\n"
+      "tome.r = 8 against tome.r = 0: -0.01 mAP, 1.50x faster. One seed each and no interval: "
+      "these differences may be chance.\n"
+      "\n"
+      "key     " +
+          id(0) + "  " + id(1) +
+          "\n"
+          "tome.r  0         8\n"
+          "\n"
+          "metric            tome.r = 0  tome.r = 8  difference\n"
+          "eval.mAP          0.4123      0.4023      -0.01\n"
+          "eval.clips_per_s  100         150         +50\n");
+}
+
+TEST(Render, MarkdownBestIsBold) {
+  Workspace workspace;
+  const std::string text = render_markdown(small(workspace));
+  EXPECT_THAT(text, HasSubstr("| eval.mAP | **0.4123** | 0.4023 | -0.01 |"));
+  EXPECT_THAT(text, HasSubstr("| eval.clips\\_per\\_s | 100 | **150** | +50 |"));
+}
+
+TEST(Render, CsvHasARowForEachConfiguration) {
+  Workspace workspace;
+  const Comparison comparison = small(workspace);
+  EXPECT_THAT(render_csv(comparison),
+              HasSubstr("group,runs,tome.r,eval.mAP,eval.mAP_mean_std,eval.mAP_mean_lo,"
+                        "eval.mAP_mean_hi,eval.mAP_n,eval.clips_per_s,"));
+  EXPECT_THAT(render_csv(comparison),
+              HasSubstr("tome.r = 8," + comparison.runs[1].uid + ",8,0.4023,,,,1,150,,,,1\n"));
+}
+
+TEST(Render, JsonIsJson) {
+  Workspace workspace;
+  const auto json = nlohmann::json::parse(render_json(small(workspace)));
+  EXPECT_EQ(json["keys"][0], "tome.r");
+  EXPECT_EQ(json["groups"][1]["metrics"]["eval.mAP"]["mean"], 0.4023);
+  EXPECT_TRUE(json["groups"][1]["metrics"]["eval.mAP"]["lo"].is_null());
+}
+
+TEST(Render, EveryFormatSaysSelectedOnTest) {
+  Workspace workspace;
+  fill(workspace);
+  auto query = workspace.query();
+  const Comparison comparison = compare(query, {});
+  for (const std::string& text :
+       {render_table(comparison), render_markdown(comparison), render_json(comparison),
+        render_latex(comparison), render_html(comparison, {})})
+    EXPECT_THAT(text, HasSubstr("selected on test"));
+}
+
+TEST(RenderIntegration, LatexEscapesAndCompiles) {
+  Workspace workspace;
+  fill(workspace);
+  auto query = workspace.query();
+  const std::string text = render_latex(compare(query, {}));
+  EXPECT_THAT(text, HasSubstr("\\toprule"));
+  EXPECT_THAT(text, HasSubstr("eval.clips\\_per\\_s"));
+  EXPECT_THAT(text, HasSubstr("\\textbf{"));
+  if (testing::shell("command -v pdflatex && kpsewhich booktabs.sty").code != 0)
+    GTEST_SKIP() << "no pdflatex with booktabs here";
+  const auto file = workspace.folder() / "report.tex";
+  write_file_atomic(file,
+                    "\\documentclass{article}\\usepackage{booktabs}\\usepackage[utf8]{inputenc}\n"
+                    "\\begin{document}\n" +
+                        text + "\\end{document}\n");
+  const testing::Shell done =
+      testing::shell("cd '" + workspace.folder().string() +
+                     "' && pdflatex -halt-on-error -interaction=nonstopmode report.tex");
+  EXPECT_EQ(done.code, 0) << done.text;
+}
+
+TEST(Render, PageNeedsNoNetworkAndIsTheSameTwice) {
+  Workspace workspace;
+  fill(workspace);
+  auto query = workspace.query();
+  const Comparison comparison = compare(query, {});
+  const auto figures = make_figures(query, comparison);
+  const std::string page = render_html(comparison, figures);
+  for (const char* outside : {"http:", "https:", "//www", " src=", "@import", "url(/"})
+    EXPECT_THAT(page, Not(HasSubstr(outside)));
+  EXPECT_THAT(page, Not(HasSubstr("<tome>")));  // names are escaped
+  auto again = workspace.query();
+  EXPECT_EQ(render_html(compare(again, {}), make_figures(again, compare(again, {}))), page);
+  if (const char* keep = std::getenv("XP_KEEP_REPORT")) std::ofstream(keep) << page;
+}
+
+TEST(Render, EveryFormatButCsvCanBeMadeAgain) {
+  Workspace workspace;
+  fill(workspace);
+  auto query = workspace.query();
+  Request request;
+  request.targets = {"tome.r>=8"};
+  request.metrics = {"mAP"};
+  const Comparison comparison = compare(query, request);
+  workspace.run(32, 0, 0.1);  // would match now, and must not change the old report
+  const auto again = [&](const std::string& text) {
+    auto other = workspace.query();
+    const Remade remade = read_query(text);
+    const Comparison made = compare(other, remade.request);
+    EXPECT_EQ(made.digest, remade.digest);
+    return made;
+  };
+  std::string text = render_markdown(comparison);
+  EXPECT_EQ(render_markdown(again(text)), text);
+  text = render_latex(comparison);
+  EXPECT_EQ(render_latex(again(text)), text);
+  text = render_json(comparison);
+  EXPECT_EQ(render_json(again(text)), text);
+  text = render_html(comparison, make_figures(query, comparison));
+  auto other = workspace.query();
+  const Comparison made = again(text);
+  EXPECT_EQ(render_html(made, make_figures(other, made)), text);
+  EXPECT_EQ(read_query(text).format, Format::kHtml);
+}
+
+TEST(Render, AFileWithoutAQueryIsNamedSo) {
+  try {
+    read_query("group,runs\n");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "this file holds no query of a report: it was not written by `exp report`, or as "
+                 "csv or svg, which keep none");
+  }
+}
+
+TEST(Figures, ASweepHasItsCharts) {
+  Workspace workspace;
+  fill(workspace);
+  auto query = workspace.query();
+  std::vector<std::string> ids;
+  for (const Figure& figure : make_figures(query, compare(query, {}))) {
+    ids.push_back(figure.id);
+    EXPECT_THAT(svg_file(figure.svg, figure.title), HasSubstr("prefers-color-scheme:dark"));
+    EXPECT_THAT(figure.svg, Not(HasSubstr("=\"nan"))) << figure.id;
+  }
+  for (const char* id : {"eval-map-over-tome-r", "speedup-over-tome-r", "pareto",
+                         "curve-train-train-loss", "classes"})
+    EXPECT_THAT(ids, ::testing::Contains(id));
+}
+
+TEST(Figures, CurvesKeepTheSpikeAndMarkTheNaN) {
+  Workspace workspace;
+  fill(workspace);
+  auto query = workspace.query();
+  const auto figures = curve_figures(query, compare(query, {}));
+  ASSERT_EQ(figures.size(), 1U);
+  EXPECT_THAT(figures[0].caption, HasSubstr("not a number"));
+  EXPECT_THAT(figures[0].svg, HasSubstr("tome.r = 16: nan at step 2001"));
+}
+
+TEST(Figures, TwoKeysHaveAHeatMapAndParallelCoordinates) {
+  Workspace workspace;
+  for (const int64_t r : {0, 8}) {
+    for (const double lambda : {0.1, 0.5, 1.0}) {
+      Made made;
+      made.params = {param("tome.r", r), param("kd.lambda", lambda)};
+      made.finals = {{"mAP", 0.4 + 0.01 * lambda * static_cast<double>(r)}};
+      workspace.add(made);
+    }
+  }
+  auto query = workspace.query();
+  std::vector<std::string> ids;
+  for (const Figure& figure : make_figures(query, compare(query, {}))) ids.push_back(figure.id);
+  EXPECT_THAT(ids, ::testing::IsSupersetOf({"interaction", "parallel"}));
+}
+
+}  // namespace
+}  // namespace xp::report
