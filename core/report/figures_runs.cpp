@@ -14,7 +14,7 @@
 namespace xp::report {
 namespace {
 
-constexpr size_t kCurves = 12, kColumns = 560, kCharts = 4, kBars = 24;
+constexpr size_t kCurves = 12, kColumns = 300, kCharts = 4, kBars = 24;
 
 // Groups at even distances, the first and the last among them.
 std::vector<size_t> spread(size_t groups, size_t most) {

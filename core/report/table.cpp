@@ -53,7 +53,8 @@ Table side_by_side(const Comparison& comparison, size_t limit) {
   for (const Group& group : comparison.groups) out.head.push_back(head_of(group, seeds));
   const size_t n = comparison.groups.size();
   for (size_t g = 1; g < n; ++g)
-    out.head.push_back(n == 2 ? "difference" : fmt::format("difference {}", g + 1));
+    out.head.push_back(n == 2 ? "difference"
+                              : fmt::format("{} against the first", comparison.groups[g].label));
   for (size_t m = 0; m < shown_metrics(comparison, limit); ++m) {
     const size_t best = best_group(comparison, m);
     auto& row = out.rows.emplace_back();

@@ -213,7 +213,7 @@ TEST(Figures, ASweepHasItsCharts) {
   for (const Figure& figure : make_figures(query, compare(query, {}))) {
     ids.push_back(figure.id);
     EXPECT_THAT(svg_file(figure.svg, figure.title), HasSubstr("prefers-color-scheme:dark"));
-    EXPECT_THAT(figure.svg, Not(HasSubstr("=\"nan"))) << figure.id;
+    EXPECT_THAT(figure.svg, Not(HasSubstr("y=\"nan"))) << figure.id;
   }
   for (const char* id : {"eval-map-over-tome-r", "speedup-over-tome-r", "pareto",
                          "curve-train-train-loss", "classes"})
