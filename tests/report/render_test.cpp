@@ -50,6 +50,12 @@ void fill(Workspace& workspace) {
   }
 }
 
+// For looking at: XP_KEEP_REPORTS=DIR keeps the pages that the tests make.
+void keep_page(const char* name, const std::string& page) {
+  if (const char* folder = std::getenv("XP_KEEP_REPORTS"))
+    std::ofstream(std::filesystem::path(folder) / name) << page;
+}
+
 Comparison small(Workspace& workspace) {
   workspace.run(0, 0, 0.4123, 100);
   workspace.run(8, 0, 0.4023, 150);
@@ -162,7 +168,7 @@ TEST(Render, PageNeedsNoNetworkAndIsTheSameTwice) {
   EXPECT_THAT(page, Not(HasSubstr("<tome>")));  // names are escaped
   auto again = workspace.query();
   EXPECT_EQ(render_html(compare(again, {}), make_figures(again, compare(again, {}))), page);
-  if (const char* keep = std::getenv("XP_KEEP_REPORT")) std::ofstream(keep) << page;
+  keep_page("sweep.html", page);
 }
 
 TEST(Render, EveryFormatButCsvCanBeMadeAgain) {
@@ -232,17 +238,22 @@ TEST(Figures, CurvesKeepTheSpikeAndMarkTheNaN) {
 
 TEST(Figures, TwoKeysHaveAHeatMapAndParallelCoordinates) {
   Workspace workspace;
-  for (const int64_t r : {0, 8}) {
+  for (const int64_t r : {0, 8, 16, 24}) {
     for (const double lambda : {0.1, 0.5, 1.0}) {
       Made made;
       made.params = {param("tome.r", r), param("kd.lambda", lambda)};
-      made.finals = {{"mAP", 0.4 + 0.01 * lambda * static_cast<double>(r)}};
+      made.finals = {{"mAP", 0.4 + 0.01 * lambda * static_cast<double>(r)},
+                     {"clips_per_s", 100 + static_cast<double>(r)},
+                     {"peak_mem_mb", 800 + 300 * lambda}};
       workspace.add(made);
     }
   }
   auto query = workspace.query();
+  const Comparison comparison = compare(query, {});
+  const auto figures = make_figures(query, comparison);
+  keep_page("two_keys.html", render_html(comparison, figures));
   std::vector<std::string> ids;
-  for (const Figure& figure : make_figures(query, compare(query, {}))) ids.push_back(figure.id);
+  for (const Figure& figure : figures) ids.push_back(figure.id);
   EXPECT_THAT(ids, ::testing::IsSupersetOf({"interaction", "parallel"}));
 }
 
