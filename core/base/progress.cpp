@@ -48,7 +48,8 @@ struct Progress::State {
     if (total > 0)
       out += fmt::format("/{} ({:.0f} %)", total,
                          100.0 * static_cast<double>(now) / static_cast<double>(total));
-    out += fmt::format(" {}, {:.3g}/s", unit, rate);
+    if (!unit.empty()) out += " " + unit;
+    out += fmt::format(", {:.3g}/s", rate);
     if (total > now && rate > 0)
       out += fmt::format(", {} left", duration_text(static_cast<double>(total - now) / rate));
     const std::lock_guard lock(note_mutex);

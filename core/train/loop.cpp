@@ -275,7 +275,7 @@ void Loop::stop_if_asked() {
 
 void Loop::report(const StepResult& result) {
   if (!first_rank()) return;
-  context_.progress(fmt::format("epoch {}/{} loss {:.4f} lr {:.2e}", result.place.epoch + 1,
+  context_.progress(fmt::format("steps, epoch {}/{} loss {:.4f} lr {:.2e}", result.place.epoch + 1,
                                 epochs(), result.loss, result.lr),
                     static_cast<double>(step_), static_cast<double>(epochs() * steps_per_epoch_));
 }
