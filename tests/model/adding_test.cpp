@@ -1,12 +1,12 @@
 // The example of docs/adding_a_model.md.
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include "core/model/layers.h"
 #include "core/model/model.h"
