@@ -130,7 +130,12 @@ class Drawing {
       }
       if (series.marks)
         svg_.circle(x, y, 4, point.ring ? "class=\"ring\"" : "class=\"mark\"", point.label);
-      if (!point.text.empty()) svg_.text(x + 7, y - 7, point.text, "start", "class=\"label\"");
+      if (!point.text.empty()) {
+        // Beside the mark, on the side that has room.
+        const bool room = x + 7 + letters(point.text) * kLetter < kWidth - kRight;
+        svg_.text(x + (room ? 7 : -7), y - 7, point.text, room ? "start" : "end",
+                  "class=\"label\"");
+      }
     }
     svg_.close();
   }

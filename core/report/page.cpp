@@ -99,7 +99,10 @@ function zoom(svg) {
     const lost = e.closest('.lost') !== null;
     if (e.tagName === 'polyline') return { e, points: e.getAttribute('points').split(' ').map(p => p.split(',').map(Number)) };
     if (e.tagName === 'circle') return { e, lost, x: ['cx'], y: ['cy'], at: [num(e, 'cx'), num(e, 'cy')] };
-    if (e.tagName === 'text') return { e, lost, text: true, at: [num(e, 'x') - 7, num(e, 'y') + 7] };
+    if (e.tagName === 'text') {
+      const side = e.getAttribute('text-anchor') === 'end' ? -7 : 7;
+      return { e, lost, side, at: [num(e, 'x') - side, num(e, 'y') + 7] };
+    }
     const p = ['x1', 'y1', 'x2', 'y2'].map(k => num(e, k));
     return { e, lost, line: p, stiff: lost || e.classList.contains('cap') };
   });
@@ -139,7 +142,7 @@ function zoom(svg) {
         const dx = px(mx) - mx, dy = p.lost ? 0 : py(my) - my;
         const to = p.stiff ? [x1 + dx, y1 + dy, x2 + dx, y2 + dy] : [px(x1), py(y1), px(x2), py(y2)];
         ['x1', 'y1', 'x2', 'y2'].forEach((k, i) => p.e.setAttribute(k, to[i]));
-      } else if (p.text) { p.e.setAttribute('x', px(p.at[0]) + 7); p.e.setAttribute('y', py(p.at[1]) - 7); }
+      } else if (p.side) { p.e.setAttribute('x', px(p.at[0]) + p.side); p.e.setAttribute('y', py(p.at[1]) - 7); }
       else { p.e.setAttribute('cx', px(p.at[0])); p.e.setAttribute('cy', p.lost ? p.at[1] : py(p.at[1])); }
     }
     const whole = view[0] === X && view[1] === X + W && view[2] === Y && view[3] === Y + H;
