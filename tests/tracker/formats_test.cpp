@@ -67,6 +67,25 @@ for name in ("train.loss", "train.val.mAP"):
   EXPECT_EQ(query.curve(uid, "train.loss").points.size(), 650u);
 }
 
+TEST(TrackerFormatIntegration, PandasTableOfTheDocs) {
+  const std::string_view given = testing::env("EXP_TRACKER_PYTHON");
+  const std::string python = given.empty() ? "python3" : std::string(given);
+  if (testing::shell(python + " -c 'import pandas'").code != 0)
+    GTEST_SKIP() << "no pandas (EXP_TRACKER_PYTHON)";
+  const testing::TempDir dir;
+  Store store(dir / ".exp");
+  testing_runs::finished_run(store, "x", 1, 0.25);
+  const std::string uid = testing_runs::finished_run(store, "x", 2, 0.5);
+  EXPECT_EQ(Query(dir / ".exp").runs({}).size(), 2u);
+  const std::string text = page();
+  const size_t from = text.find("```python\nimport pandas") + 10;
+  std::ofstream(dir / "table.py") << text.substr(from, text.find("```", from) - from);
+  const auto read =
+      testing::shell(fmt::format("cd '{}' && {} table.py", dir.path().string(), python));
+  EXPECT_EQ(read.code, 0) << read.text;
+  EXPECT_LT(read.text.find(uid), read.text.rfind("0.25")) << read.text;
+}
+
 TEST(TrackerFormat, ReaderIsShort) {
   const std::string text = python_reader();
   EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 34);
