@@ -80,12 +80,13 @@ class Group {
 /// Averages gradients over the ranks while backward still runs: LibTorch's Reducer, pinned to its
 /// version.
 ///
-///   reducer.begin();                    // before the forward pass whose gradients are to be
-///   averaged loss = ...; reducer.watch(loss); loss.backward();
+///   reducer.begin();         // before the forward pass whose gradients are to be averaged
+///   loss = ...;
+///   reducer.backward(loss);
 ///
-/// A backward pass without `begin` and `watch` only accumulates locally, so with accumulation the
-/// last micro-batch alone pays for communication. After it, gradients hold the mean over ranks of
-/// what each rank has accumulated.
+/// An ordinary backward pass only accumulates locally, so with accumulation the last micro-batch
+/// alone pays for communication. After `backward`, gradients hold the mean over ranks of what each
+/// rank has accumulated.
 class GradientReducer {
  public:
   /// `parameters`: the same list on every rank; their values are made rank 0's. Buckets of
@@ -94,9 +95,9 @@ class GradientReducer {
   ~GradientReducer();
 
   void begin();
-  /// `loss` must lead to every parameter that will get a gradient; those it does not lead to count
-  /// as zero.
-  void watch(const at::Tensor& loss);
+  /// Parameters that `loss` does not lead to count as zero. Throws Error (kFailed) "... another
+  /// rank is gone ..." when the connection is lost.
+  void backward(const at::Tensor& loss);
 
   int64_t buckets() const;
 

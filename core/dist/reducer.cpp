@@ -1,10 +1,16 @@
 #include <algorithm>
+#include <string>
+#include <string_view>
 
 #include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/grad_mode.h>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 #include <torch/headeronly/version.h>
 
+#include "core/base/error.h"
 #include "core/dist/group_impl.h"
 
 // The Reducer's constructor changes between releases of LibTorch.
@@ -12,6 +18,34 @@ static_assert(TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR == 11,
               "check the arguments of c10d::Reducer");
 
 namespace xp::dist {
+
+namespace {
+
+/// Drops the warnings of its thread while it lives.
+class Quiet {
+ public:
+  Quiet() : guard_(&nothing_) {}
+
+ private:
+  struct Nothing final : c10::WarningHandler {
+    void process(const c10::Warning&) override {}
+  };
+  Nothing nothing_;
+  c10::WarningUtils::WarningHandlerGuard guard_;
+};
+
+/// Gloo throws plain runtime errors that name its own files; NCCL's have a type.
+bool lost_connection(const std::exception& error) {
+  if (dynamic_cast<const c10::DistError*>(&error) != nullptr) return true;
+  return std::string_view(error.what()).find("gloo") != std::string_view::npos;
+}
+
+std::string first_line(const std::exception& error) {
+  const std::string text = error.what();
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
 
 struct GradientReducer::Impl {
   std::unique_ptr<c10d::Reducer> reducer;
@@ -45,8 +79,18 @@ GradientReducer::~GradientReducer() = default;
 
 void GradientReducer::begin() { impl_->reducer->prepare_for_forward(); }
 
-void GradientReducer::watch(const at::Tensor& loss) {
-  impl_->reducer->prepare_for_backward({loss});
+void GradientReducer::backward(const at::Tensor& loss) {
+  // The Reducer's warnings are about speed: that no parameter was left out this time, and that a
+  // gradient of one token has unusual strides.
+  const Quiet quiet;
+  try {
+    impl_->reducer->prepare_for_backward({loss});
+    torch::autograd::backward({loss}, {});
+  } catch (const std::exception& error) {
+    if (!lost_connection(error)) throw;
+    throw Error(fmt::format("averaging gradients: another rank is gone ({})", first_line(error)),
+                Exit::kFailed);
+  }
 }
 
 int64_t GradientReducer::buckets() const { return impl_->buckets; }

@@ -135,6 +135,8 @@ void run_fit(Fit& fit, graph::StageContext& context, const Session& session) {
   options.schedule = fit.schedule;
   options.micro_batch =
       context.resources.micro_batch > 0 ? context.resources.micro_batch : fit.train.micro_batch;
+  options.evidence = fit.evidence;
+  options.evidence["carried"] = carried_text(fit.carried);
   if (context.depth == graph::Depth::kCheck) options.stop_after_steps = 1;
 
   Averaging::Named named;

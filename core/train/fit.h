@@ -33,7 +33,8 @@ struct Fit {
   schema::OptimiserOptions optimiser;
   schema::ScheduleOptions schedule;
   schema::AveragingOptions averaging;
-  Carried carried;  ///< epoch, step and metrics are filled in
+  Carried carried;                              ///< epoch, step and metrics are filled in
+  std::map<std::string, std::string> evidence;  ///< texts kept beside a broken step
   std::function<std::map<std::string, double>()> validate;  ///< null = nothing to validate on
 };
 

@@ -179,8 +179,10 @@ StepResult Loop::attempt(const data::Batch& batch, const Place& place, int64_t m
     // Shares of the mean over all clips; the ranks' mean divides by their number.
     const double share = static_cast<double>(count) / static_cast<double>(result.clips);
     const at::Tensor scaled = loss.total * (share * world * scale_.scale());
-    if (reducer_ && last) reducer_->watch(scaled);
-    torch::autograd::backward({scaled}, {});
+    if (reducer_ && last)
+      reducer_->backward(scaled);
+    else
+      torch::autograd::backward({scaled}, {});
     if (count > 0) result.loss += loss.total.item<double>() * share;
     for (const auto& [name, value] : loss.parts) {
       if (parts.count(name) == 0) order.push_back(name);
@@ -230,6 +232,7 @@ void Loop::agree(StepResult& result) {
 void Loop::diverged(const StepResult& result) {
   const std::string file = fmt::format("broken-step-{:09}.safetensors", result.place.step);
   State evidence = task_.evidence();
+  for (const auto& [name, text] : options_.evidence) evidence.facts[name] = text;
   for (const auto& [name, tensor] : model_tensors_) evidence.tensors["weights/" + name] = tensor;
   std::string ids;
   try {
@@ -275,9 +278,18 @@ void Loop::stop_if_asked() {
 
 void Loop::report(const StepResult& result) {
   if (!first_rank()) return;
-  context_.progress(fmt::format("steps, epoch {}/{} loss {:.4f} lr {:.2e}", result.place.epoch + 1,
-                                epochs(), result.loss, result.lr),
-                    static_cast<double>(step_), static_cast<double>(epochs() * steps_per_epoch_));
+  // Smoothed over some twenty steps, the first one (warm-up of everything) left out.
+  const int64_t now = steady_ns();
+  if (reported_ns_ > 0 && now > reported_ns_) {
+    const double rate =
+        static_cast<double>(result.clips) * 1e9 / static_cast<double>(now - reported_ns_);
+    clips_per_s_ = clips_per_s_ == 0 ? rate : 0.95 * clips_per_s_ + 0.05 * rate;
+  }
+  reported_ns_ = now;
+  context_.progress(
+      fmt::format("steps, epoch {}/{}, loss {:.4f}, lr {:.2e}, {:.1f} clips/s",
+                  result.place.epoch + 1, epochs(), result.loss, result.lr, clips_per_s_),
+      static_cast<double>(step_), static_cast<double>(epochs() * steps_per_epoch_));
 }
 
 }  // namespace xp::train

@@ -96,8 +96,9 @@ struct LoopOptions {
   schema::TrainOptions train;
   schema::OptimiserOptions optimiser;
   schema::ScheduleOptions schedule;
-  int64_t micro_batch = 0;       ///< 0 = whole batches, halved when memory runs out
-  int64_t save_every_steps = 0;  ///< beside train.save_every_min; 0 = off
+  int64_t micro_batch = 0;                      ///< 0 = whole batches, halved when memory runs out
+  int64_t save_every_steps = 0;                 ///< beside train.save_every_min; 0 = off
+  std::map<std::string, std::string> evidence;  ///< texts kept beside a broken step
   int64_t stop_after_steps = 0;  ///< for rehearsals: end after so many steps in all; 0 = off
 };
 
@@ -178,6 +179,8 @@ class Loop {
   int64_t saved_at_ns_ = 0;
   int64_t saved_step_ = -1;
   std::string save_problem_;
+  int64_t reported_ns_ = 0;
+  double clips_per_s_ = 0;
 };
 
 }  // namespace xp::train

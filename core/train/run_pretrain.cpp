@@ -24,7 +24,7 @@ void pretrain_rank(const schema::PretrainStageOptions& options, graph::StageCont
   const auto seed = static_cast<uint64_t>(options.seed);
   const auto model = model::make_masked_model(options.model, {size.bins, size.frames}, seed);
   if (const graph::StageInput* input = context.find_input("weights"))
-    initialise(*model, options.model, *input, context);
+    initialise(*model, options.model, frontend_options, *input, context);
   model->to(session.device);
   model->apply_freezing();
 

@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/graph/stage.h"
 #include "core/model/registry.h"
+#include "core/recipe/options_io.h"
 #include "core/schema/geometry.h"
 #include "core/schema/stage_options.h"
 #include "core/train/fit.h"
@@ -57,7 +58,7 @@ void train_rank(const schema::TrainStageOptions& options, graph::StageContext& c
                                        {size.bins, size.frames}, clips.classes(), seed);
   for (const char* role : {"weights", "checkpoint"})
     if (const graph::StageInput* input = context.find_input(role))
-      initialise(*model, options.model, *input, context);
+      initialise(*model, options.model, frontend_options, *input, context);
   model->to(session.device);
   model->apply_freezing();
   if (context.depth == graph::Depth::kCheck && session.rank() == 0)
@@ -111,6 +112,9 @@ void train_rank(const schema::TrainStageOptions& options, graph::StageContext& c
   fit.carried.frontend = frontend_options;
   fit.carried.geometry = {size.bins, size.frames};
   fit.carried.classes = clips.class_list();
+  fit.evidence["loss_kind"] = recipe::enum_name(options.train.loss);
+  if (options.tome) fit.evidence["tome"] = recipe::to_text(*options.tome);
+  if (options.patchout) fit.evidence["patchout"] = recipe::to_text(*options.patchout);
   if (!rows.val.empty())
     fit.validate = [&] {
       PredictOptions how;

@@ -5,11 +5,12 @@
 
 #include "core/base/error.h"
 #include "core/base/stop.h"
+#include "core/checkpoint/archive.h"
 #include "core/dist/group.h"
 #include "core/graph/stage.h"
+#include "core/model/import.h"
 #include "core/model/registry.h"
-#include "core/train/archive_io.h"
-#include "core/train/state.h"
+#include "core/recipe/options.h"
 
 namespace xp::train {
 namespace {
@@ -32,6 +33,28 @@ void check_classes(const Carried& carried, const Clips& clips, const std::string
       throw Error(fmt::format("class {} of {} is {}, of the data set {}", k, name,
                               carried.classes[k].first, ours[k].first),
                   Exit::kData);
+}
+
+/// Keys of the front end that change what a model sees, "" when all agree. Length may differ:
+/// position embeddings are fitted to it.
+std::string frontend_difference(const schema::FrontendOptions& theirs,
+                                const schema::FrontendOptions& ours) {
+  const auto differs = [](auto a, auto b, const char* key) {
+    return a == b ? std::string() : fmt::format("{} {} there, {} here", key, a, b);
+  };
+  if (theirs.kind != ours.kind)
+    return fmt::format("kind {} there, {} here", recipe::enum_name(theirs.kind),
+                       recipe::enum_name(ours.kind));
+  for (const std::string& text :
+       {differs(theirs.rate_hz, ours.rate_hz, "rate_hz"),
+        differs(theirs.mel_bins, ours.mel_bins, "mel_bins"),
+        differs(theirs.window_samples, ours.window_samples, "window_samples"),
+        differs(theirs.hop_samples, ours.hop_samples, "hop_samples"),
+        differs(theirs.fft_size, ours.fft_size, "fft_size"),
+        differs(theirs.low_hz, ours.low_hz, "low_hz"),
+        differs(theirs.high_hz, ours.high_hz, "high_hz")})
+    if (!text.empty()) return text;
+  return "";
 }
 
 }  // namespace
@@ -57,16 +80,21 @@ void throw_if_stopped(const graph::StageContext& context) {
 LoadedModel load_model(const graph::StageInput& input, const LoadOptions& options,
                        const Clips& clips, InputSize size, at::Device device) {
   const fs::path file = weights_path(input.path, input.part);
+  const checkpoint::Archive archive = checkpoint::Archive::open(file);
   LoadedModel loaded;
   loaded.name = input_name(input);
-  const std::optional<Carried> carried =
-      file.extension() == ".safetensors" ? read_carried(file) : std::nullopt;
-  const model::Geometry geometry{size.bins, size.frames};
-  if (!carried) throw Error(fmt::format("{} was not written by exp", file.string()), Exit::kData);
-  check_classes(*carried, clips, loaded.name);
-  loaded.model = model::make_model(carried->model, options.tome, nullptr, geometry, clips.classes(),
-                                   0, /*draw=*/false);
-  load_weights(file, *loaded.model);
+  // A checkpoint of exp says what it is; of another program's the recipe does.
+  const std::optional<Carried> carried = carried_of(archive, file);
+  if (carried) check_classes(*carried, clips, loaded.name);
+  loaded.model = model::make_model(carried ? carried->model : options.model, options.tome, nullptr,
+                                   {size.bins, size.frames}, clips.classes(), 0, /*draw=*/false);
+  model::ImportOptions import;
+  import.strict = options.model.strict;
+  const model::ImportReport report = model::load_weights(*loaded.model, archive, file, import);
+  if (!report.fresh.empty())
+    throw Error(fmt::format("{} has no classifier for the {} classes of the data set", loaded.name,
+                            clips.classes()),
+                Exit::kData);
   loaded.model->to(device);
   loaded.model->require_grad(false);
   return loaded;
@@ -87,27 +115,25 @@ std::vector<const model::Model*> pointers(const std::vector<LoadedModel>& models
   return list;
 }
 
-void initialise(model::Model& model, const schema::ModelOptions&, const graph::StageInput& input,
+void initialise(model::Model& model, const schema::ModelOptions& options,
+                const schema::FrontendOptions& frontend, const graph::StageInput& input,
                 const graph::StageContext& context) {
   const fs::path file = weights_path(input.path, input.part);
   const checkpoint::Archive archive = checkpoint::Archive::open(file);
-  int64_t copied = 0;
-  std::string fresh;
-  for (const model::NamedTensor& named : model.state()) {
-    const checkpoint::Entry* entry = archive.find(named.name);
-    const bool fits = entry != nullptr && entry->shape == named.tensor.sizes().vec();
-    if (!fits && model.placement(named.name).head) {
-      fresh += (fresh.empty() ? "" : ", ") + named.name;
-      continue;
+  if (const std::optional<Carried> carried = carried_of(archive, file)) {
+    const std::string difference = frontend_difference(carried->frontend, frontend);
+    if (!difference.empty()) {
+      const std::string text =
+          fmt::format("{} was trained with another frontend: {}", input_name(input), difference);
+      if (options.frontend_mismatch == schema::OnMismatch::kError)
+        throw Error(text + "; model.frontend_mismatch = \"warn\" goes on", Exit::kUsage);
+      context.say("WARNING: " + text);
     }
-    if (!fits)
-      throw Error(fmt::format("{}: no tensor '{}' of this size", file.string(), named.name),
-                  Exit::kData);
-    copy_into(named.tensor, to_tensor(*entry), named.name);
-    ++copied;
   }
-  context.say(fmt::format("starts from {}: {} tensors{}", input_name(input), copied,
-                          fresh.empty() ? "" : "; new: " + fresh));
+  model::ImportOptions import;
+  import.strict = options.strict;
+  const model::ImportReport report = model::load_weights(model, archive, file, import);
+  context.say(fmt::format("starts from {}: {}", input_name(input), report.line()));
 }
 
 int64_t evaluation_batch(int64_t wanted, at::Device device) {

@@ -66,7 +66,8 @@ std::vector<const model::Model*> pointers(const std::vector<LoadedModel>& models
 /// exp's own checkpoints and published ones. A classifier for other classes stays as it was made.
 /// Says what it did.
 void initialise(model::Model& model, const schema::ModelOptions& options,
-                const graph::StageInput& input, const graph::StageContext& context);
+                const schema::FrontendOptions& frontend, const graph::StageInput& input,
+                const graph::StageContext& context);
 
 /// Clips in a forward pass where the recipe leaves it open: what fits easily.
 int64_t evaluation_batch(int64_t wanted, at::Device device);

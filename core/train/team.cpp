@@ -3,7 +3,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
+#include <functional>
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -27,6 +30,8 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+
+constexpr const char* kGone = "another rank is gone";  // what core/dist says of a lost connection
 
 std::string& worker_program() {
   static std::string program = "/proc/self/exe";
@@ -61,11 +66,30 @@ void body(const schema::PretrainStageOptions& options, graph::StageContext& cont
   pretrain_rank(options, context, session);
 }
 
+/// Joins the group. `check` is called meanwhile and may throw: a rank that dies before it has
+/// joined would else keep the others waiting for the half hour after which gloo gives up. The
+/// thread that is then left waiting ends with the process.
+std::unique_ptr<dist::Group> join(const std::shared_ptr<dist::Rendezvous>& rendezvous,
+                                  const std::string& name, int rank, int world, at::Device device,
+                                  const std::function<void()>& check) {
+  const auto promise = std::make_shared<std::promise<std::unique_ptr<dist::Group>>>();
+  auto joined = promise->get_future();
+  std::thread([=] {
+    try {
+      promise->set_value(dist::Group::make(rendezvous, name, rank, world, device));
+    } catch (...) {
+      promise->set_exception(std::current_exception());
+    }
+  }).detach();
+  while (joined.wait_for(milliseconds(20)) != std::future_status::ready) check();
+  return joined.get();
+}
+
 /// One rank: joins the group that job `number` forms, and does its part.
 template <class Options>
 void run_rank(const Options& options, graph::StageContext& context,
-              const std::shared_ptr<dist::Rendezvous>& rendezvous, int number, int rank,
-              int world) {
+              const std::shared_ptr<dist::Rendezvous>& rendezvous, int number, int rank, int world,
+              const std::function<void()>& check) {
   Session session;
   session.device = find_device(device_of(context, rank));
   // Ranks on one machine share its cores; those of a launcher have their own.
@@ -76,7 +100,7 @@ void run_rank(const Options& options, graph::StageContext& context,
       threads, context.resources.workers > 0 ? context.resources.workers : options.train.workers);
   prepare_device(session.device, session.threads.compute);
   const auto group =
-      dist::Group::make(rendezvous, fmt::format("job{}", number), rank, world, session.device);
+      join(rendezvous, fmt::format("job{}", number), rank, world, session.device, check);
   session.group = group.get();
   body(options, context, session);
   group->barrier();
@@ -112,25 +136,30 @@ class Workers {
       if (!child.ended) ::kill(child.pid, SIGKILL);
     while (alive()) std::this_thread::sleep_for(milliseconds(5));
     std::error_code none;
-    if (failure_.empty())
+    if (!failed_)
       for (const Child& child : children_) fs::remove(child.log, none);
   }
 
-  /// "" while all is well, else which rank failed and its first error line.
-  const std::string& failure() {
+  /// "" while all is well, else which rank failed and its first error line. A rank that only saw
+  /// another one go is named when there is no other.
+  std::string failure() {
     alive();
-    return failure_;
+    std::string text;
+    for (const Child& child : children_) {
+      if (!child.ended || child.code == 0) continue;
+      const std::optional<std::string> line = first_error(child);
+      if (line) return fmt::format("rank {} failed: {}", child.rank, *line);
+      if (text.empty())
+        text = fmt::format("rank {} failed: exit code {}; see {}", child.rank, child.code,
+                           child.log.string());
+    }
+    return text;
   }
 
-  /// Waits until every worker has its job: from then on a death is seen by the others at once.
-  /// Throws Error when one fails before.
-  void await_ready(dist::Rendezvous& rendezvous, const graph::StageContext& context) {
-    for (const Child& child : children_)
-      while (!rendezvous.look(fmt::format("ready/0/{}", child.rank))) {
-        if (!failure().empty()) throw Error(failure_, Exit::kFailed);
-        throw_if_stopped(context);
-        std::this_thread::sleep_for(milliseconds(20));
-      }
+  /// Throws Stopped after a request to stop, else Error when a worker failed.
+  void check(const graph::StageContext& context) {
+    throw_if_stopped(context);  // Ctrl-C reaches the workers too: their end is then no failure
+    if (const std::string text = failure(); !text.empty()) throw Error(text, Exit::kFailed);
   }
 
   /// Waits for all to end by themselves.
@@ -146,6 +175,7 @@ class Workers {
     int rank = 0;
     fs::path log;
     bool ended = false;
+    int code = 0;
   };
 
   bool alive() {
@@ -158,25 +188,25 @@ class Workers {
         continue;
       }
       child.ended = true;
-      if (*code != 0 && failure_.empty())
-        failure_ = fmt::format("rank {} failed: {}", child.rank, first_error(child.log, *code));
+      child.code = *code;
+      failed_ = failed_ || *code != 0;
     }
     return any;
   }
 
-  static std::string first_error(const fs::path& log, int code) {
-    std::ifstream in(log);
+  /// What a rank says of its own failure; nullopt where it says nothing or that another is gone.
+  static std::optional<std::string> first_error(const Child& child) {
+    std::ifstream in(child.log);
     std::string line;
     while (std::getline(in, line))
-      if (line.find("rror") != std::string::npos &&
-          line.find("another rank is gone") == std::string::npos)
+      if (line.find("rror") != std::string::npos && line.find(kGone) == std::string::npos)
         return line;
-    if (code > 128) return fmt::format("ended by signal {}", code - 128);
-    return fmt::format("exit code {}; see {}", code, log.string());
+    if (child.code > 128) return fmt::format("ended by signal {}", child.code - 128);
+    return std::nullopt;
   }
 
   std::vector<Child> children_;
-  std::string failure_;
+  bool failed_ = false;
 };
 
 /// The ranks that a launcher started, rank 0's end. Jobs are numbered over the life of the process.
@@ -202,7 +232,8 @@ void run_ranks(const Options& options, graph::StageContext& context) {
   if (Launched& job = launched(); job.place.world > 1) {
     const int number = job.jobs++;
     job.rendezvous->set(fmt::format("job/{}", number), job_text(options, context));
-    return run_rank(options, context, job.rendezvous, number, 0, job.place.world);
+    return run_rank(options, context, job.rendezvous, number, 0, job.place.world,
+                    [&] { throw_if_stopped(context); });
   }
   const auto world = static_cast<int>(context.resources.devices.size());
   if (world <= 1) return body(options, context, single_session(context, options.train.workers));
@@ -211,8 +242,7 @@ void run_ranks(const Options& options, graph::StageContext& context) {
   Workers team(context, rendezvous->port(), world);
   std::exception_ptr error;
   try {
-    team.await_ready(*rendezvous, context);
-    run_rank(options, context, rendezvous, 0, 0, world);
+    run_rank(options, context, rendezvous, 0, 0, world, [&] { team.check(context); });
   } catch (...) {
     error = std::current_exception();
   }
@@ -224,9 +254,9 @@ void run_ranks(const Options& options, graph::StageContext& context) {
     std::rethrow_exception(error);
   } catch (const Error& mine) {
     // The rank that failed first knows why; the others only see it gone.
-    const bool theirs = mine.message().find("another rank is gone") != std::string::npos;
-    if (theirs) team.finish(seconds(3));
-    if (theirs && !team.failure().empty()) throw Error(team.failure(), Exit::kFailed);
+    if (mine.message().find(kGone) == std::string::npos) throw;
+    team.finish(seconds(3));
+    if (const std::string text = team.failure(); !text.empty()) throw Error(text, Exit::kFailed);
     throw;
   }
 }
@@ -264,16 +294,16 @@ void run_worker(const WorkerPlace& place) {
       if (xp::stop_requested() != StopReason::kNone) throw Stopped(xp::stop_requested());
       std::this_thread::sleep_for(milliseconds(50));
     }
-    rendezvous->set(fmt::format("ready/{}/{}", number, place.rank), "1");
     graph::StageContext context;
     read_job_context(text, context);
     context.sink = &sink;
     context.stop_requested = [] { return xp::stop_requested(); };
     context.say = [](std::string_view line) { log::info("{}", line); };
+    const auto check = [&] { throw_if_stopped(context); };
     if (job_kind(text) == "train")
-      run_rank(train_job(text), context, rendezvous, number, place.rank, place.world);
+      run_rank(train_job(text), context, rendezvous, number, place.rank, place.world, check);
     else
-      run_rank(pretrain_job(text), context, rendezvous, number, place.rank, place.world);
+      run_rank(pretrain_job(text), context, rendezvous, number, place.rank, place.world, check);
   }
 }
 

@@ -7,7 +7,6 @@
 #include "core/base/files.h"
 #include "core/recipe/options_io.h"
 #include "core/train/archive_io.h"
-#include "core/train/state.h"
 
 namespace xp::train {
 namespace {
@@ -53,12 +52,6 @@ Carried from_json(const json& object) {
 
 }  // namespace
 
-std::map<std::string, at::Tensor> weights_of(const model::Model& model) {
-  std::map<std::string, at::Tensor> tensors;
-  for (const model::NamedTensor& named : model.state()) tensors[named.name] = named.tensor.detach();
-  return tensors;
-}
-
 void write_weights(const fs::path& folder, const std::string& name, const model::Model& model,
                    const Carried& carried) {
   const json object = to_json(carried);
@@ -71,8 +64,11 @@ void write_weights(const fs::path& folder, const std::string& name, const model:
   write_file_atomic(folder / (name + ".json"), object.dump(1) + "\n");
 }
 
-std::optional<Carried> read_carried(const fs::path& file) {
-  const checkpoint::Archive archive = checkpoint::Archive::open(file);
+std::string carried_text(const Carried& carried) { return to_json(carried).dump(); }
+
+Carried parse_carried(const std::string& text) { return from_json(json::parse(text)); }
+
+std::optional<Carried> carried_of(const checkpoint::Archive& archive, const fs::path& file) {
   const auto& metadata = archive.metadata();
   const auto format = metadata.find(kFormatKey);
   if (format == metadata.end()) return std::nullopt;
@@ -86,19 +82,8 @@ std::optional<Carried> read_carried(const fs::path& file) {
   }
 }
 
-void load_weights(const fs::path& file, model::Model& model) {
-  const checkpoint::Archive archive = checkpoint::Archive::open(file);
-  std::string missing;
-  for (const model::NamedTensor& named : model.state()) {
-    const checkpoint::Entry* entry = archive.find(named.name);
-    if (entry == nullptr) {
-      missing += (missing.empty() ? "" : ", ") + named.name;
-      continue;
-    }
-    copy_into(named.tensor, to_tensor(*entry), named.name);
-  }
-  if (!missing.empty())
-    throw Error(fmt::format("{} lacks {}", file.string(), missing), Exit::kData);
+std::optional<Carried> read_carried(const fs::path& file) {
+  return carried_of(checkpoint::Archive::open(file), file);
 }
 
 fs::path weights_path(const fs::path& path, const std::string& part) {

@@ -10,6 +10,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/checkpoint/archive.h"
 #include "core/model/model.h"
 #include "core/schema/frontend.h"
 #include "core/schema/model.h"
@@ -39,19 +40,19 @@ struct Carried {
 void write_weights(const std::filesystem::path& folder, const std::string& name,
                    const model::Model& model, const Carried& carried);
 
-/// What exp's own checkpoint carries; nullopt for a file that another program wrote.
+/// What exp's own checkpoint carries; nullopt for a file that another program wrote. `file` is for
+/// messages.
+std::optional<Carried> carried_of(const checkpoint::Archive& archive,
+                                  const std::filesystem::path& file);
 std::optional<Carried> read_carried(const std::filesystem::path& file);
 
-/// Copies tensors of exp's own checkpoint into a model by name. Throws Error (kData) naming the
-/// tensors that are missing or have another shape.
-void load_weights(const std::filesystem::path& file, model::Model& model);
+/// The JSON that stands in a checkpoint's metadata, there and back.
+std::string carried_text(const Carried& carried);
+Carried parse_carried(const std::string& text);
 
 /// The weights' file that a stage input means: FOLDER/PART.safetensors of a stage, or the file
 /// itself. Throws Error (kData) when the stage made no such checkpoint (`average` without
 /// averaging).
 std::filesystem::path weights_path(const std::filesystem::path& path, const std::string& part);
-
-/// The values of a model, detached and by name: a State "weights".
-std::map<std::string, at::Tensor> weights_of(const model::Model& model);
 
 }  // namespace xp::train

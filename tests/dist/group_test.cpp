@@ -101,10 +101,7 @@ TEST_P(ReducerDist, GradientsAreThoseOfTheJointBatch) {
       const int64_t half = mine_x.size(0) / 2;
       backward(net.loss(mine_x.narrow(0, 0, half), mine_y.narrow(0, 0, half)) / 2);
       reducer.begin();
-      const at::Tensor loss =
-          net.loss(mine_x.narrow(0, half, half), mine_y.narrow(0, half, half)) / 2;
-      reducer.watch(loss);
-      backward(loss);
+      reducer.backward(net.loss(mine_x.narrow(0, half, half), mine_y.narrow(0, half, half)) / 2);
     }
     const std::lock_guard lock(mutex);
     for (size_t i = 0; i < 4; ++i) {
