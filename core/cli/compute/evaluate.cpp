@@ -1,0 +1,121 @@
+// exp-compute evaluate: scores a checkpoint on prepared data, outside of a run.
+#include "core/cli/evaluate.h"
+
+#include <filesystem>
+#include <map>
+#include <vector>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/cpu.h"
+#include "core/base/error.h"
+#include "core/base/stop.h"
+#include "core/cli/compute/data_parts.h"
+#include "core/graph/stage.h"
+#include "core/schema/stage_options.h"
+#include "core/train/evaluation.h"
+#include "core/train/replay.h"
+#include "core/train/run.h"
+#include "core/train/weights_file.h"
+#include "tracker/run_sink.h"
+
+namespace xp::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Metrics = std::map<std::string, double>;
+
+/// A folder that is removed at the end of its scope.
+class Scratch {
+ public:
+  Scratch() : path_(fs::temp_directory_path() / fmt::format("exp-evaluate-{}", getpid())) {
+    fs::create_directories(path_);
+  }
+  ~Scratch() {
+    std::error_code none;
+    fs::remove_all(path_, none);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+graph::StageInput input(const char* role, const fs::path& path, const char* part) {
+  graph::StageInput made;
+  made.role = role;
+  made.path = path;
+  made.part = part;
+  return made;
+}
+
+Metrics score(const EvaluateArguments& arguments, const ChosenData& chosen, int64_t r,
+              const fs::path& folder) {
+  tracker::MemorySink sink;
+  graph::StageContext context;
+  context.name = "evaluate";
+  context.output = folder;
+  context.sink = &sink;
+  context.inputs = {input("data", chosen.prepared, "output"),
+                    input("checkpoint", arguments.checkpoint, "last")};
+  context.resources.threads = arguments.threads > 0 ? arguments.threads : usable_cores();
+  if (!arguments.device.empty()) context.resources.devices = {arguments.device};
+  context.stop_requested = [] { return stop_requested(); };
+  schema::EvaluateStageOptions options;
+  options.dataset = chosen.dataset;
+  options.frontend = chosen.frontend;
+  options.eval.split = *recipe::parse_enum<schema::Split>(arguments.split);
+  options.eval.metrics = {schema::Metric::kMap, schema::Metric::kAuc, schema::Metric::kDPrime,
+                          schema::Metric::kAcc, schema::Metric::kPerClass};
+  options.eval.batch_size = arguments.batch;
+  options.eval.save_predictions = !arguments.out.empty();
+  if (r > 0) {
+    options.tome.emplace();
+    options.tome->r.value = r;
+  }
+  train::run_evaluate(options, context);
+  return train::read_metrics(folder);
+}
+
+}  // namespace
+
+int compute_evaluate(Command& command, Session& session) {
+  const EvaluateArguments& arguments = dynamic_cast<EvaluateCommand&>(command).arguments();
+  if (!arguments.replay.empty()) {
+    for (const std::string& line : train::replay(arguments.replay)) fmt::print("{}\n", line);
+    return 0;
+  }
+  ChosenData chosen = choose_data(arguments.data, session);
+  chosen.open();  // says how to prepare it where that was not done
+  const fs::path weights = train::weights_path(arguments.checkpoint, "last");
+  if (weights.extension() == ".safetensors")
+    if (const auto carried = train::read_carried(weights)) chosen.frontend = carried->frontend;
+  const std::vector<int64_t> values =
+      arguments.tome.empty() ? std::vector<int64_t>{0} : arguments.tome;
+  nlohmann::json all = nlohmann::json::array();
+  for (const int64_t r : values) {
+    const Scratch scratch;
+    fs::path folder = scratch.path();
+    if (!arguments.out.empty()) {
+      folder = values.size() > 1 ? fs::path(arguments.out) / fmt::format("r{}", r)
+                                 : fs::path(arguments.out);
+      fs::create_directories(folder);
+    }
+    const Metrics metrics = score(arguments, chosen, r, folder);
+    if (session.json) {
+      all.push_back({{"tome.r", r}, {"metrics", metrics}});
+      continue;
+    }
+    std::string line = fmt::format("{} r={}", arguments.split, r);
+    for (const char* leaf : {"mAP", "auc", "d_prime", "acc", "acc_lo", "acc_hi"})
+      if (metrics.count(leaf) > 0) line += fmt::format("  {} {:.4f}", leaf, metrics.at(leaf));
+    fmt::print("{}\n", line);
+  }
+  if (session.json) fmt::print("{}\n", all.dump(1));
+  return 0;
+}
+
+}  // namespace xp::cli
