@@ -3,8 +3,7 @@
 //   tracker_bench log DIR N        N points of one metric, as fast as the loop can
 //   tracker_bench step DIR MS      2000 steps of MS milliseconds of work, 10 metrics each
 //   tracker_bench fill DIR RUNS    a workspace of RUNS runs: 30 parameters, 6 metrics, 1000 points
-//   in one of them tracker_bench query DIR        list all, differences over all, 100 curves, on a
-//   filled workspace
+//   tracker_bench query DIR        list all, differences over all, 100 curves of a filled workspace
 // Each prints one line of JSON.
 #include <algorithm>
 #include <cmath>
@@ -61,11 +60,11 @@ int log_points(const fs::path& folder, int64_t n) {
   };
   const double points = static_cast<double>(n);
   std::printf(
-      "{\"p50_ns\": %u, \"p99_ns\": %u, \"p999_ns\": %u, \"max_ns\": %u, \"caller_us\": %.4f, "
-      "\"stored_us\": %.4f, "
+      "{\"p50_ns\": %u, \"p99_ns\": %u, \"p999_ns\": %u, \"max_ns\": %u, \"call_s\": %.4g, "
+      "\"stored_s\": %.4g, "
       "\"writer_cpu_us\": %.4f, \"lost\": %s}\n",
-      at(0.5), at(0.99), at(0.999), took.back(), static_cast<double>(looped) * 1e-3 / points,
-      static_cast<double>(total) * 1e-3 / points,
+      at(0.5), at(0.99), at(0.999), took.back(), static_cast<double>(looped) * 1e-9 / points,
+      static_cast<double>(total) * 1e-9 / points,
       writer_cpu_seconds(folder, run->uid()) * 1e6 / points, lost ? "true" : "false");
   return lost ? 1 : 0;
 }
@@ -183,10 +182,11 @@ int ask(const fs::path& folder) {
     for (const Curve& curve : query.curves(uids, {"train.loss"})) points += curve.points.size();
   });
   std::printf(
-      "{\"runs\": %zu, \"index_ms\": %.1f, \"list_ms\": %.1f, \"top20_ms\": %.1f, \"diff_ms\": "
+      "{\"list_s\": %.6f, \"runs\": %zu, \"index_ms\": %.1f, \"list_ms\": %.1f, \"top20_ms\": "
+      "%.1f, \"diff_ms\": "
       "%.1f, \"differing\": %zu, "
       "\"curves_ms\": %.1f, \"points\": %zu}\n",
-      runs, index, list, filter, differ, differences, curves, points);
+      list * 1e-3, runs, index, list, filter, differ, differences, curves, points);
   return 0;
 }
 

@@ -72,6 +72,8 @@ class Report : public Command {
     }
     if (!request_.x.empty() && request_.y.empty()) throw Error("--x needs --y METRIC beside it");
     const Comparison comparison = report::compare(query, request_);
+    report::asked_figures(
+        comparison);  // a wrong --x is an error in every format, not only where it is drawn
     if (!digest.empty() && digest != comparison.digest)
       log::warn("the runs have changed since {} was made", remake_.string());
     return write(query, comparison, chosen_format(session));

@@ -1,6 +1,7 @@
 #include "core/base/stop.h"
 
 #include <chrono>
+#include <cstdio>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -34,6 +35,7 @@ class Stop : public Command {
     for (const std::string& uid : uids) store.stop(uid);
     for (const std::string& uid : uids) {
       if (!session.json) fmt::print("run {} is asked to stop\n", short_uid(uid));
+      std::fflush(stdout);  // said before waiting, also into a pipe
       while (wait_ && stop_requested() == StopReason::kNone) {
         query.refresh();
         if (query.run(uid).status != tracker::Status::kRunning) break;

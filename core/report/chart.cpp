@@ -49,6 +49,13 @@ Legend lay_out(const std::vector<Series>& series, double top) {
   return out;
 }
 
+struct Box {
+  double left, top, right, bottom;
+  bool meets(const Box& other) const {
+    return left < other.right && other.left < right && top < other.bottom && other.top < bottom;
+  }
+};
+
 class Drawing {
  public:
   explicit Drawing(const Chart& chart)
@@ -66,6 +73,7 @@ class Drawing {
     axes();
     svg_.open(fmt::format("class=\"plot\" clip-path=\"url(#{}-clip)\"", chart_.id));
     svg_.open("class=\"moves\"");
+    take_marks();
     for (size_t i = 0; i < chart_.series.size(); ++i) one(chart_.series[i], i);
     svg_.close();
     svg_.close();
@@ -130,14 +138,41 @@ class Drawing {
       }
       if (series.marks)
         svg_.circle(x, y, 4, point.ring ? "class=\"ring\"" : "class=\"mark\"", point.label);
-      if (!point.text.empty()) {
-        // Beside the mark, on the side that has room.
-        const bool room = x + 7 + letters(point.text) * kLetter < kWidth - kRight;
-        svg_.text(x + (room ? 7 : -7), y - 7, point.text, room ? "start" : "end",
-                  "class=\"label\"");
-      }
+      if (!point.text.empty()) label(point.text, x, y);
     }
     svg_.close();
+  }
+
+  // Beside the mark, in the first of four places that is free of marks and other labels; where
+  // none is, hovering alone tells it.
+  void label(const std::string& text, double x, double y) {
+    const double width = letters(text) * kLetter;
+    for (const auto& [side, down] :
+         {std::pair{7.0, -7.0}, {-7.0, -7.0}, {7.0, 15.0}, {-7.0, 15.0}}) {
+      const Box box{side > 0 ? x + side : x + side - width, y + down - 10,
+                    side > 0 ? x + side + width : x + side, y + down + 2};
+      const bool inside = box.left >= kLeft && box.right <= kWidth - kRight &&
+                          box.top >= kTop - 6 && box.bottom <= kTop + kPlotHeight;
+      if (!inside || std::any_of(taken_.begin(), taken_.end(),
+                                 [&](const Box& other) { return box.meets(other); }))
+        continue;
+      taken_.push_back(box);
+      svg_.text(x + side, y + down, text, side > 0 ? "start" : "end",
+                fmt::format("class=\"label\" data-down=\"{}\"", coordinate(down)));
+      return;
+    }
+  }
+
+  // The marks of every series: labels keep off them.
+  void take_marks() {
+    for (const Series& series : chart_.series) {
+      if (!series.marks) continue;
+      for (const ChartPoint& point : series.points) {
+        if (!std::isfinite(point.y)) continue;
+        const double x = x_(point.x), y = y_(point.y);
+        taken_.push_back({x - 4, y - 4, x + 4, y + 4});
+      }
+    }
   }
 
   // A line breaks where there is no number.
@@ -186,6 +221,7 @@ class Drawing {
   Legend legend_;
   Scale x_, y_;
   Svg svg_;
+  std::vector<Box> taken_;  // by marks and labels
 };
 
 }  // namespace

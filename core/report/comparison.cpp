@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -11,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/report/grouping.h"
 #include "core/report/selection.h"
+#include "core/report/timing.h"
 
 namespace xp::report {
 namespace {
@@ -19,8 +22,8 @@ using tracker::RunInfo;
 
 // What a person looks at first; the rest follows by name.
 constexpr std::array<std::string_view, 12> kFirst = {
-    "mAP",         "acc",         "auc",      "d_prime",        "loss",
-    "seconds",     "clips_per_s", "params_m", "latency_p50_ms", "latency_p95_ms",
+    "mAP",         "acc",     "auc",      "d_prime",        "loss",
+    "clips_per_s", "epoch_s", "params_m", "latency_p50_ms", "latency_p95_ms",
     "peak_mem_mb", "gflop"};
 
 size_t order_of(std::string_view name) {
@@ -69,6 +72,11 @@ std::vector<Metric> default_metrics(const std::vector<Metric>& all) {
     }
     if (!out.empty()) break;
   }
+  // What is evaluated has no loss; the last one of the validation stands in for it.
+  if (std::none_of(out.begin(), out.end(), [](const Metric& m) { return leaf(m.name) == "loss"; }))
+    std::copy_if(all.begin(), all.end(), std::back_inserter(out), [](const Metric& metric) {
+      return metric.grain == tracker::Grain::kEpoch && metric.name.ends_with(".val.loss");
+    });
   return out;
 }
 
@@ -152,8 +160,8 @@ Estimate estimate_group(const Comparison& comparison, const Group& group,
   return out;
 }
 
-Contrast contrast_groups(const Comparison& comparison, const Group& base, const Group& group,
-                         size_t metric) {
+Contrast contrast_seeds(const Comparison& comparison, const Group& base, const Group& group,
+                        size_t metric) {
   const std::string& name = comparison.metrics[metric].name;
   std::map<std::string, double> by_seed;
   std::vector<double> left, right, left_pairs, right_pairs;
@@ -196,10 +204,8 @@ void estimate_groups(Comparison& comparison) {
   }
   const Group& base = comparison.groups.front();
   for (Group& group : comparison.groups) {
-    for (size_t i = 0; i < comparison.metrics.size(); ++i) {
-      group.contrasts.push_back(contrast_groups(comparison, base, group, i));
-      bound_by_clips(group.contrasts.back(), base.estimates[i], group.estimates[i]);
-    }
+    for (size_t i = 0; i < comparison.metrics.size(); ++i)
+      group.contrasts.push_back(contrast_between(comparison, base, group, i));
   }
 }
 
@@ -257,7 +263,7 @@ Better better(std::string_view metric) {
                                                        "ap",  "d_prime", "clips_per_s", "speedup"};
   if (std::find(kHigher.begin(), kHigher.end(), head) != kHigher.end()) return Better::kHigher;
   constexpr std::array<std::string_view, 7> kLower = {
-      "peak_mem_mb", "params_m", "gflop", "stall_p", "seconds", "loss", "energy_j"};
+      "peak_mem_mb", "params_m", "gflop", "stall_p", "epoch_s", "loss", "energy_j"};
   if (std::find(kLower.begin(), kLower.end(), head) != kLower.end() || head.starts_with("loss_") ||
       head.starts_with("latency_"))
     return Better::kLower;
@@ -298,6 +304,13 @@ size_t Comparison::speed() const {
   return find_metric("clips_per_s");
 }
 
+Contrast contrast_between(const Comparison& comparison, const Group& base, const Group& group,
+                          size_t metric) {
+  Contrast out = contrast_seeds(comparison, base, group, metric);
+  bound_by_clips(out, base.estimates[metric], group.estimates[metric]);
+  return out;
+}
+
 std::vector<double> values_of(const Comparison& comparison, const Group& group,
                               std::string_view metric) {
   std::vector<double> out;
@@ -330,6 +343,7 @@ Comparison compare(tracker::Query& query, const Request& request) {
     if (at == by_uid.end()) throw Error(fmt::format("run {} is gone", uid), Exit::kData);
     out.runs.push_back(std::move(at->second));
   }
+  add_epoch_seconds(query, out.runs);
   out.metrics = wanted_metrics(request, all_metrics(out.runs));
   if (!chosen.named) drop_empty(out);
   if (out.runs.empty()) {

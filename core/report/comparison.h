@@ -77,6 +77,10 @@ constexpr size_t npos = std::string::npos;
 /// not there, with the nearest, and (kData) when no run is left to compare.
 Comparison compare(tracker::Query& query, const Request& request);
 
+/// How `group` differs from `base` in a metric: paired where seeds match (docs/report.md).
+Contrast contrast_between(const Comparison& comparison, const Group& base, const Group& group,
+                          size_t metric);
+
 /// The values of `metric` in the runs of a group, in the order of its runs; NaN where a run has
 /// none.
 std::vector<double> values_of(const Comparison& comparison, const Group& group,

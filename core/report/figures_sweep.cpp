@@ -9,6 +9,7 @@
 #include "core/report/chart.h"
 #include "core/report/figures.h"
 #include "core/report/grouping.h"
+#include "core/report/lines.h"
 #include "core/report/table.h"
 
 namespace xp::report {
@@ -36,10 +37,6 @@ std::string axis_label(const Metric& metric) {
              : fmt::format("{} ({})", metric.name, unit);
 }
 
-std::string value_text(const std::optional<tracker::Value>& value) {
-  return value ? tracker::to_text(*value) : "-";
-}
-
 // Values over two decades of one sign are drawn on a logarithmic axis.
 bool wide(const std::set<double>& values) {
   return values.size() > 2 && *values.begin() > 0 && *values.rbegin() / *values.begin() >= 50;
@@ -55,39 +52,12 @@ Axis key_axis(const Comparison& comparison, size_t key) {
   return out;
 }
 
-// Groups that differ in `key` alone make one series.
-std::vector<std::pair<std::string, std::vector<size_t>>> series_of(const Comparison& comparison,
-                                                                   size_t key) {
-  std::vector<std::pair<std::string, std::vector<size_t>>> out;
-  std::map<std::string, size_t> places;
-  for (size_t g = 0; g < comparison.groups.size(); ++g) {
-    const Group& group = comparison.groups[g];
-    if (!number_of(group.values[key])) continue;
-    std::string rest;
-    for (size_t k = 0; k < comparison.keys.size(); ++k) {
-      if (k != key)
-        rest += fmt::format("{}{} = {}", rest.empty() ? "" : ", ", comparison.keys[k],
-                            value_text(group.values[k]));
-    }
-    const auto [at, fresh] = places.try_emplace(rest, out.size());
-    if (fresh) out.push_back({rest, {}});
-    out[at->second].second.push_back(g);
-  }
-  for (auto& [name, groups] : out) {
-    std::stable_sort(groups.begin(), groups.end(), [&](size_t a, size_t b) {
-      return *number_of(comparison.groups[a].values[key]) <
-             *number_of(comparison.groups[b].values[key]);
-    });
-  }
-  return out;
-}
-
 // One chart of `estimate(group, base of its series)` over a key.
 template <class Value>
 Chart chart_over(const Comparison& comparison, size_t key, const Value& value) {
   Chart chart;
   chart.x = key_axis(comparison, key);
-  const auto all = series_of(comparison, key);
+  const std::vector<Line> all = lines_over(comparison, key);
   const bool joined = all.size() > kSeries;  // so many keys vary that a line would mean nothing
   for (const auto& [name, groups] : all) {
     if (!joined || chart.series.empty()) chart.series.push_back({name, {}});

@@ -22,8 +22,15 @@ std::string inlined(std::string svg) {
 }
 
 std::string table_html(const Table& table) {
-  std::string out = fmt::format("<h2>{}</h2>\n<div class=\"wide\"><table>\n<thead><tr>",
-                                escape_xml(table.caption));
+  std::string out =
+      fmt::format("<h2>{}</h2>\n<div class=\"wide\"><table>\n<thead>", escape_xml(table.caption));
+  if (!table.spans.empty()) {
+    out += fmt::format("<tr class=\"over\"><th colspan=\"{}\"></th>", table.labels);
+    for (const auto& [name, columns] : table.spans)
+      out += fmt::format("<th class=\"span\" colspan=\"{}\">{}</th>", columns, escape_xml(name));
+    out += "</tr>\n";
+  }
+  out += "<tr>";
   for (size_t i = 0; i < table.head.size(); ++i)
     out += fmt::format("<th{}>{}</th>", i < table.labels ? " class=\"name\"" : "",
                        escape_xml(table.head[i]));

@@ -18,6 +18,8 @@ table{border-collapse:collapse;font-size:13.5px;font-variant-numeric:tabular-num
 th,td{padding:6px 14px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}
 tbody tr:last-child td{border-bottom:0}
 thead th{position:sticky;top:0;background:var(--ground);color:var(--soft);font-weight:600}
+.over th{border-bottom:0;padding-bottom:0;position:static}
+.span{text-align:center}
 .name{text-align:left}
 td.best{font-weight:700;color:var(--good)}
 .uid{font-family:ui-monospace,SFMono-Regular,Menlo,monospace;font-size:12.5px}
@@ -100,8 +102,8 @@ function zoom(svg) {
     if (e.tagName === 'polyline') return { e, points: e.getAttribute('points').split(' ').map(p => p.split(',').map(Number)) };
     if (e.tagName === 'circle') return { e, lost, x: ['cx'], y: ['cy'], at: [num(e, 'cx'), num(e, 'cy')] };
     if (e.tagName === 'text') {
-      const side = e.getAttribute('text-anchor') === 'end' ? -7 : 7;
-      return { e, lost, side, at: [num(e, 'x') - side, num(e, 'y') + 7] };
+      const side = e.getAttribute('text-anchor') === 'end' ? -7 : 7, down = num(e, 'data-down');
+      return { e, lost, side, down, at: [num(e, 'x') - side, num(e, 'y') - down] };
     }
     const p = ['x1', 'y1', 'x2', 'y2'].map(k => num(e, k));
     return { e, lost, line: p, stiff: lost || e.classList.contains('cap') };
@@ -142,7 +144,7 @@ function zoom(svg) {
         const dx = px(mx) - mx, dy = p.lost ? 0 : py(my) - my;
         const to = p.stiff ? [x1 + dx, y1 + dy, x2 + dx, y2 + dy] : [px(x1), py(y1), px(x2), py(y2)];
         ['x1', 'y1', 'x2', 'y2'].forEach((k, i) => p.e.setAttribute(k, to[i]));
-      } else if (p.side) { p.e.setAttribute('x', px(p.at[0]) + p.side); p.e.setAttribute('y', py(p.at[1]) - 7); }
+      } else if (p.side) { p.e.setAttribute('x', px(p.at[0]) + p.side); p.e.setAttribute('y', py(p.at[1]) + p.down); }
       else { p.e.setAttribute('cx', px(p.at[0])); p.e.setAttribute('cy', p.lost ? p.at[1] : py(p.at[1])); }
     }
     const whole = view[0] === X && view[1] === X + W && view[2] === Y && view[3] === Y + H;

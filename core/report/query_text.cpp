@@ -33,6 +33,18 @@ Format kind_of(std::string_view text) {
   return Format::kTable;
 }
 
+// The query of a CSV: its first row's last cell, where quotes are doubled.
+std::string from_csv(std::string_view text, const Error& missing) {
+  const size_t begin = text.find("\"{\"\"version\"\""), line = text.find("}\"\n", begin);
+  if (begin == std::string_view::npos || line == std::string_view::npos) throw missing;
+  std::string out;
+  for (size_t i = begin + 1; i <= line; ++i) {
+    out += text[i];
+    if (text[i] == '"') ++i;
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string query_json(const Comparison& comparison) {
@@ -64,11 +76,13 @@ std::string query_json(const Comparison& comparison) {
 Remade read_query(std::string_view text) {
   const Error missing(
       "this file holds no query of a report: it was not written by `exp report`, or "
-      "as csv or svg, which keep none",
+      "as svg, which keeps none",
       Exit::kData);
   try {
     if (text.starts_with("{"))
       return from_json(ordered_json::parse(text).at("query"), Format::kJson);
+    if (text.starts_with("group,runs,") && text.find(kQueryColumn) != std::string_view::npos)
+      return from_json(ordered_json::parse(from_csv(text, missing)), Format::kCsv);
     const size_t at = text.find(kMarker);
     if (at == std::string_view::npos) throw missing;
     const size_t begin = at + kMarker.size();

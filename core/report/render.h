@@ -19,7 +19,10 @@ struct Preface {
 };
 Preface preface(const Comparison& comparison);
 
-/// Each is deterministic: the same comparison gives the same bytes. All but CSV embed the query.
+/// The last column of a CSV: the query, in its first row.
+constexpr std::string_view kQueryColumn = "exp_report_query";
+
+/// Each is deterministic: the same comparison gives the same bytes, and embeds the query.
 std::string render_table(const Comparison& comparison);
 std::string render_markdown(const Comparison& comparison);
 std::string render_csv(const Comparison& comparison);
@@ -29,7 +32,7 @@ std::string render_latex(const Comparison& comparison);
 /// The request and the digest of what it found, as one line of JSON without < and >.
 std::string query_json(const Comparison& comparison);
 
-/// What an earlier report of any format but CSV and SVG was made from.
+/// What an earlier report of any format but SVG was made from.
 struct Remade {
   Request request;
   Format format = Format::kTable;

@@ -56,10 +56,23 @@ std::string escape(const std::string& text) {
   return out;
 }
 
+std::string spans_row(const Table& table) {
+  if (table.spans.empty()) return "";
+  std::string names, rules;
+  size_t column = table.labels;
+  for (const auto& [name, columns] : table.spans) {
+    names += fmt::format(" & \\multicolumn{{{}}}{{c}}{{{}}}", columns, escape(name));
+    rules += fmt::format("\\cmidrule(lr){{{}-{}}}", column + 1, column + columns);
+    column += columns;
+  }
+  // The first label's cell is empty before the first "&"; more labels need more of them.
+  return std::string(table.labels - 1, '&') + names + " \\\\\n" + rules + "\n";
+}
+
 std::string tabular(const Table& table) {
   std::string out = "\\begin{tabular}{";
   for (size_t i = 0; i < table.head.size(); ++i) out += i < table.labels ? 'l' : 'r';
-  out += "}\n\\toprule\n";
+  out += "}\n\\toprule\n" + spans_row(table);
   for (size_t i = 0; i < table.head.size(); ++i)
     out += (i == 0 ? "" : " & ") + escape(table.head[i]);
   out += " \\\\\n\\midrule\n";

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -29,19 +30,51 @@ std::string line_of(const std::vector<std::string>& cells, const std::vector<siz
   return out + "\n";
 }
 
+// What columns belong to, above the first of each; "" where they belong to nothing.
+std::string spans_line(const Table& table, std::vector<size_t>& width) {
+  if (table.spans.empty()) return "";
+  std::string out;
+  size_t column = 0, room = 0;
+  for (; column < table.labels; ++column) room += width[column] + 2;
+  for (const auto& [name, columns] : table.spans) {
+    out += std::string(room - letters(out), ' ');
+    size_t wide = 0;
+    for (size_t i = 0; i < columns; ++i) wide += width[column++] + 2;
+    // A name that is wider than its columns gets its room from the last of them.
+    if (letters(name) + 2 > wide) {
+      width[column - 1] += letters(name) + 2 - wide;
+      wide = letters(name) + 2;
+    }
+    out += name;
+    room += wide;
+  }
+  return out + "\n";
+}
+
 std::string aligned(const Table& table) {
   std::vector<size_t> width;
   for (const std::string& head : table.head) width.push_back(letters(head));
   for (const auto& row : table.rows) {
     for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], letters(row[i].text));
   }
-  std::string out = line_of(table.head, width);
+  std::string out = spans_line(table, width);  // may widen columns
+  out += line_of(table.head, width);
   for (const auto& row : table.rows) {
     std::vector<std::string> cells;
     for (const Cell& cell : row) cells.push_back(cell.text);
     out += line_of(cells, width);
   }
   return out;
+}
+
+// Markdown has no cells over several columns: each column says what it belongs to.
+std::string full_head(const Table& table, size_t column) {
+  size_t from = table.labels;
+  for (const auto& [name, columns] : table.spans) {
+    if (column >= from && column < from + columns) return name + ": " + table.head[column];
+    from += columns;
+  }
+  return table.head[column];
 }
 
 std::string escape_markdown(const std::string& text) {
@@ -109,7 +142,8 @@ std::string render_markdown(const Comparison& comparison) {
   if (!head.words.empty()) out += "\n" + escape_markdown(head.words) + "\n";
   for (const Table& table : make_tables(comparison, 0)) {
     out += "\n|";
-    for (const std::string& cell : table.head) out += " " + escape_markdown(cell) + " |";
+    for (size_t i = 0; i < table.head.size(); ++i)
+      out += " " + escape_markdown(full_head(table, i)) + " |";
     out += "\n|";
     for (size_t i = 0; i < table.head.size(); ++i) out += i < table.labels ? " --- |" : " ---: |";
     for (const auto& row : table.rows) {
@@ -133,7 +167,9 @@ std::string render_csv(const Comparison& comparison) {
     for (const char* part : {"", "_mean_std", "_mean_lo", "_mean_hi", "_n"})
       cells.push_back(csv_cell(metric.name + part));
   }
+  cells.insert(cells.end(), {"selected_on_test", std::string(kQueryColumn)});
   std::string out = fmt::format("{}\n", fmt::join(cells, ","));
+  std::string query = csv_cell(query_json(comparison));  // once, in the first row
   for (const Group& group : comparison.groups) {
     std::string uids;
     for (const size_t run : group.runs)
@@ -145,6 +181,8 @@ std::string render_csv(const Comparison& comparison) {
       cells.insert(cells.end(), {exact(e.mean), exact(e.deviation), exact(e.interval.low),
                                  exact(e.interval.high), fmt::format("{}", e.n)});
     }
+    cells.emplace_back(comparison.selected_on_test.empty() ? "false" : "true");
+    cells.push_back(std::exchange(query, ""));
     out += fmt::format("{}\n", fmt::join(cells, ","));
   }
   return out;

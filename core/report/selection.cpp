@@ -17,7 +17,7 @@ std::string tail(std::string_view uid) {
   return std::string(uid.size() > 8 ? uid.substr(uid.size() - 8) : uid);
 }
 
-// A filter has a comparison in it; names and uids never do.
+// A filter has a comparison in it; uids never do, and names are looked for first.
 bool is_filter(std::string_view text) {
   return text.find_first_of("=<>~") != std::string_view::npos ||
          text.find(" in ") != std::string_view::npos || text.starts_with("not ");
@@ -54,11 +54,11 @@ class Chooser {
   }
 
   Chosen target(const std::string& text) {
-    if (is_filter(text)) return of_filter(text);
-    if (const std::string sweep = find_sweep(all_, text); !sweep.empty()) return of_sweep(sweep);
     for (const RunInfo& run : all_) {
       if (run.name == text) return of_name(text);
     }
+    if (is_filter(text)) return of_filter(text);
+    if (const std::string sweep = find_sweep(all_, text); !sweep.empty()) return of_sweep(sweep);
     const std::string uid = query_.find(text);
     return {fmt::format("run {}", tail(uid)), {uid}, true};
   }

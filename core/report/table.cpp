@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <fmt/format.h>
+
+#include "core/report/lines.h"
 
 namespace xp::report {
 namespace {
@@ -97,6 +100,50 @@ Table row_each(const Comparison& comparison, size_t limit) {
   return out;
 }
 
+// The metrics that tables of token merging with and without a teacher are made of.
+std::vector<size_t> crossing_metrics(const Comparison& comparison) {
+  std::vector<size_t> out;
+  const size_t quality = comparison.quality();
+  if (quality == npos) return out;
+  const std::string& name = comparison.metrics[quality].name;
+  const std::string stage = name.substr(0, name.size() - leaf(name).size());
+  for (const std::string_view want : {"acc", "mAP", "auc", "loss", "clips_per_s", "epoch_s"}) {
+    size_t at = comparison.find_metric(stage + std::string(want));
+    if (at == npos) at = comparison.find_metric(want);
+    if (at != npos) out.push_back(at);
+  }
+  return out;
+}
+
+Table crossing_table(const Comparison& comparison, const Crossing& crossing) {
+  Table out;
+  const std::vector<size_t> metrics = crossing_metrics(comparison);
+  out.caption = "by " + comparison.keys[crossing.key];
+  out.head = {comparison.keys[crossing.key]};
+  std::map<double, std::vector<size_t>> rows;  // value -> the group of each line
+  for (size_t i = 0; i < crossing.lines.size(); ++i) {
+    out.spans.emplace_back(crossing.lines[i].name, metrics.size());
+    for (const size_t m : metrics) out.head.emplace_back(leaf(comparison.metrics[m].name));
+    for (const size_t g : crossing.lines[i].groups) {
+      auto& row = rows[*number_of(comparison.groups[g].values[crossing.key])];
+      row.resize(crossing.lines.size(), npos);
+      row[i] = g;
+    }
+  }
+  for (const auto& [value, groups] : rows) {
+    auto& row = out.rows.emplace_back();
+    const size_t any =
+        *std::find_if(groups.begin(), groups.end(), [](size_t g) { return g != npos; });
+    row.push_back({value_text(comparison.groups[any].values[crossing.key]), false});
+    for (const size_t g : groups) {
+      for (const size_t m : metrics)
+        row.push_back({g == npos ? "-" : estimate_text(comparison.groups[g].estimates[m]),
+                       g != npos && best_group(comparison, m) == g});
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string number_text(double value, double deviation) {
@@ -163,6 +210,8 @@ std::vector<Table> make_tables(const Comparison& comparison, size_t metrics) {
   if (few && !comparison.same()) out.push_back(key_table(comparison));
   if (!comparison.metrics.empty())
     out.push_back(few ? side_by_side(comparison, metrics) : row_each(comparison, metrics));
+  if (const auto crossing = crossing_of(comparison); crossing && comparison.quality() != npos)
+    out.push_back(crossing_table(comparison, *crossing));
   return out;
 }
 

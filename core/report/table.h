@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/report/comparison.h"
@@ -24,13 +25,18 @@ struct Cell {
 };
 struct Table {
   std::string caption;
+  /// Above the columns, from the left, after the labels: what so many of them belong to; may be
+  /// empty.
+  std::vector<std::pair<std::string, size_t>> spans;
   std::vector<std::string> head;
   std::vector<std::vector<Cell>> rows;  ///< the first `labels` cells of a row say what it is
   size_t labels = 1;
 };
 
 /// Few groups: one table of the keys that differ, one of the metrics side by side with differences.
-/// More: one table with a row for each group. At most `metrics` metrics (0 = all).
+/// More: one table with a row for each group, and for a swept number crossed with few other
+/// settings one with a row for each of its values (acc, mAP, auc, loss, clips_per_s, epoch_s side
+/// by side). At most `metrics` metrics (0 = all).
 std::vector<Table> make_tables(const Comparison& comparison, size_t metrics);
 
 /// The group with the best mean of a metric; npos where it has no direction or all are equal.

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/report/lines.h"
 #include "core/report/table.h"
 
 namespace xp::report {
@@ -21,30 +22,22 @@ std::string signed_text(const Contrast& contrast) {
   return (contrast.difference >= 0 ? "+" : "") + number_text(contrast.difference, scale);
 }
 
-// What is gained: the difference turned so that better is positive.
-double gain(const Comparison& comparison, size_t group, size_t metric) {
-  const double difference = comparison.groups[group].contrasts[metric].difference;
-  return comparison.metrics[metric].better == Better::kLower ? -difference : difference;
-}
-
-double relative_loss(const Comparison& comparison, size_t group, size_t metric) {
-  const double base = std::abs(comparison.groups.front().estimates[metric].mean);
-  return base > 0 ? -gain(comparison, group, metric) / base : 0;
-}
-
-double speed_ratio(const Comparison& comparison, size_t group, size_t speed) {
+double speed_ratio(const Comparison& comparison, size_t base, size_t group, size_t speed) {
   return comparison.groups[group].estimates[speed].mean /
-         comparison.groups.front().estimates[speed].mean;
+         comparison.groups[base].estimates[speed].mean;
 }
 
 // "-0.003 mAP", with what its interval says.
-std::string price(const Comparison& comparison, size_t group, size_t metric) {
-  const Contrast& contrast = comparison.groups[group].contrasts[metric];
+std::string price_text(const Comparison& comparison, const Contrast& contrast, size_t metric) {
   const std::string name(leaf(comparison.metrics[metric].name));
   if (contrast.kind == Contrast::Kind::kNone) return fmt::format("no {} known", name);
   const std::string text = fmt::format("{} {}", signed_text(contrast), name);
   if (!contrast.bounded()) return text;
   return contrast.measurable() ? text : fmt::format("{} (no measurable effect)", text);
+}
+
+std::string price(const Comparison& comparison, size_t group, size_t metric) {
+  return price_text(comparison, comparison.groups[group].contrasts[metric], metric);
 }
 
 std::string interval_note(const Comparison& comparison, size_t metric) {
@@ -59,60 +52,95 @@ std::string interval_note(const Comparison& comparison, size_t metric) {
   return "";
 }
 
-// One swept number, groups by its size, the smallest is the base.
-std::string sweep_words(const Comparison& comparison, size_t quality, size_t speed) {
-  const std::string& key = comparison.keys.front();
-  const std::string name(leaf(comparison.metrics[quality].name));
-  const auto value = [&](size_t g) {
-    return tracker::to_text(*comparison.groups[g].values.front());
-  };
-  const size_t n = comparison.groups.size();
-  size_t chosen = npos, fall = npos;
-  for (size_t g = 1; g < n; ++g) {
-    const Contrast& contrast = comparison.groups[g].contrasts[quality];
-    if (contrast.kind == Contrast::Kind::kNone || std::isnan(contrast.difference)) continue;
-    const double loss = relative_loss(comparison, g, quality);
-    const bool lost = loss > kFallOff && (!contrast.bounded() || contrast.measurable());
-    if (lost && fall == npos) fall = g;
-    if (!lost) fall = npos;  // it came back: chance, not a fall
-    const bool cheap = loss <= kCheap || (contrast.bounded() && !contrast.measurable());
-    if (!cheap) continue;
-    const bool better =
-        chosen == npos ||
-        (speed != npos ? speed_ratio(comparison, g, speed) > speed_ratio(comparison, chosen, speed)
-                       : gain(comparison, g, quality) > gain(comparison, chosen, quality));
-    if (better) chosen = g;
+// What one swept number costs and brings, by a line of its values; the first is the base.
+class Sweep {
+ public:
+  Sweep(const Comparison& comparison, size_t key, const Line& line, size_t quality, size_t speed)
+      : comparison_(comparison), key_(key), line_(line), quality_(quality), speed_(speed) {
+    for (const size_t g : line.groups) {
+      contrasts_.push_back(contrast_between(comparison, comparison.groups[line.groups.front()],
+                                            comparison.groups[g], quality));
+    }
+    choose();
   }
-  std::string out;
-  if (chosen != npos && speed != npos && speed_ratio(comparison, chosen, speed) > 1) {
-    out = fmt::format("{} = {} is {:.2f}x faster than {} at {}", key, value(chosen),
-                      speed_ratio(comparison, chosen, speed), value(0),
-                      price(comparison, chosen, quality));
-  } else if (chosen != npos && speed == npos) {
-    out = fmt::format("{} = {} has the best {} of those that cost little: {} against {}", key,
-                      value(chosen), name, price(comparison, chosen, quality), value(0));
-  } else if (speed != npos && chosen != npos) {
-    out = fmt::format("no value of {} is faster than {} at little cost", key, value(0));
-  } else {
-    out = fmt::format("every value of {} costs more than {:.0f} % of the {} of {}", key,
-                      kCheap * 100, name, value(0));
+
+  std::string text() const {
+    const std::string& key = comparison_.keys[key_];
+    const std::string name(leaf(comparison_.metrics[quality_].name));
+    std::string out;
+    if (chosen_ != npos && speed_ != npos && ratio(chosen_) > 1) {
+      out = fmt::format("{} = {} is {:.2f}x faster than {} at {}", key, value(chosen_),
+                        ratio(chosen_), value(0), cost(chosen_));
+    } else if (chosen_ != npos && speed_ == npos) {
+      out = fmt::format("{} = {} has the best {} of those that cost little: {} against {}", key,
+                        value(chosen_), name, cost(chosen_), value(0));
+    } else if (speed_ != npos && chosen_ != npos) {
+      out = fmt::format("no value of {} is faster than {} at little cost", key, value(0));
+    } else {
+      out = fmt::format("every value of {} costs more than {:.0f} % of the {} of {}", key,
+                        kCheap * 100, name, value(0));
+    }
+    const size_t last = line_.groups.size() - 1;
+    if (fall_ != npos) {
+      out += fall_ == 1 ? fmt::format("; from {} on {} falls off", value(fall_), name)
+                        : fmt::format("; beyond {} {} falls off", value(fall_ - 1), name);
+      return out + fmt::format(" ({} at {})", cost(last), value(last));
+    }
+    if (chosen_ != npos)
+      out += fmt::format("; up to {} there is no fall-off of more than {:.0f} %", value(last),
+                         kFallOff * 100);
+    return out;
   }
-  if (fall != npos) {
-    out += fall == 1 ? fmt::format("; from {} on {} falls off", value(fall), name)
-                     : fmt::format("; beyond {} {} falls off", value(fall - 1), name);
-    out += fmt::format(" ({} at {})", price(comparison, n - 1, quality), value(n - 1));
-  } else if (chosen != npos) {
-    out += fmt::format("; up to {} there is no fall-off of more than {:.0f} %", value(n - 1),
-                       kFallOff * 100);
+
+ private:
+  // The value that is cheap and fastest (or best), and the one from which on quality is lost.
+  void choose() {
+    for (size_t i = 1; i < line_.groups.size(); ++i) {
+      const Contrast& contrast = contrasts_[i];
+      if (contrast.kind == Contrast::Kind::kNone || std::isnan(contrast.difference)) continue;
+      const double loss = relative_loss(contrast);
+      const bool lost = loss > kFallOff && (!contrast.bounded() || contrast.measurable());
+      if (lost && fall_ == npos) fall_ = i;
+      if (!lost) fall_ = npos;  // it came back: chance, not a fall
+      const bool cheap = loss <= kCheap || (contrast.bounded() && !contrast.measurable());
+      if (!cheap) continue;
+      const bool better =
+          chosen_ == npos ||
+          (speed_ != npos ? ratio(i) > ratio(chosen_) : gain(contrast) > gain(contrasts_[chosen_]));
+      if (better) chosen_ = i;
+    }
   }
-  return out + "." + interval_note(comparison, quality);
-}
+
+  // The difference turned so that better is positive.
+  double gain(const Contrast& contrast) const {
+    return comparison_.metrics[quality_].better == Better::kLower ? -contrast.difference
+                                                                  : contrast.difference;
+  }
+  double relative_loss(const Contrast& contrast) const {
+    const double base = std::abs(comparison_.groups[line_.groups.front()].estimates[quality_].mean);
+    return base > 0 ? -gain(contrast) / base : 0;
+  }
+  double ratio(size_t i) const {
+    return speed_ratio(comparison_, line_.groups.front(), line_.groups[i], speed_);
+  }
+  std::string value(size_t i) const {
+    return tracker::to_text(*comparison_.groups[line_.groups[i]].values[key_]);
+  }
+  std::string cost(size_t i) const { return price_text(comparison_, contrasts_[i], quality_); }
+
+  const Comparison& comparison_;
+  size_t key_;
+  const Line& line_;
+  size_t quality_, speed_;
+  std::vector<Contrast> contrasts_;  // of each group of the line against its first
+  size_t chosen_ = npos, fall_ = npos;
+};
 
 std::string pair_words(const Comparison& comparison, size_t quality, size_t speed) {
   std::string out = fmt::format("{} against {}: {}", comparison.groups[1].label,
                                 comparison.groups[0].label, price(comparison, 1, quality));
   if (speed != npos && comparison.groups[1].contrasts[speed].kind != Contrast::Kind::kNone) {
-    const double ratio = speed_ratio(comparison, 1, speed);
+    const double ratio = speed_ratio(comparison, 0, 1, speed);
     const Contrast& contrast = comparison.groups[1].contrasts[speed];
     if (contrast.bounded() && !contrast.measurable()) {
       out += ", no measurable effect on speed";
@@ -137,10 +165,31 @@ std::string best_words(const Comparison& comparison, size_t quality, size_t spee
   if (fastest != npos && fastest != best) {
     out += fmt::format(". The fastest is {}", comparison.groups[fastest].label);
     if (fastest != 0)
-      out += fmt::format(": {:.2f}x at {}", speed_ratio(comparison, fastest, speed),
+      out += fmt::format(": {:.2f}x at {}", speed_ratio(comparison, 0, fastest, speed),
                          price(comparison, fastest, quality));
   }
   return out + "." + interval_note(comparison, quality);
+}
+
+// A sweep under each of few other settings, and what those settings change where it begins.
+std::string crossing_words(const Comparison& comparison, const Crossing& crossing, size_t quality,
+                           size_t speed) {
+  std::string out;
+  for (const Line& line : crossing.lines) {
+    out += fmt::format("{}With {}: {}.", out.empty() ? "" : " ", line.name,
+                       Sweep(comparison, crossing.key, line, quality, speed).text());
+  }
+  const Group& base = comparison.groups[crossing.lines.front().groups.front()];
+  for (size_t i = 1; i < crossing.lines.size(); ++i) {
+    const Group& other = comparison.groups[crossing.lines[i].groups.front()];
+    if (base.values[crossing.key] != other.values[crossing.key]) continue;
+    const Contrast contrast = contrast_between(comparison, base, other, quality);
+    if (contrast.kind == Contrast::Kind::kNone) continue;
+    out += fmt::format(" At {} = {}, {} against {}: {}.", comparison.keys[crossing.key],
+                       tracker::to_text(*base.values[crossing.key]), crossing.lines[i].name,
+                       crossing.lines.front().name, price_text(comparison, contrast, quality));
+  }
+  return out + interval_note(comparison, quality);
 }
 
 std::string same_words(const Comparison& comparison) {
@@ -171,7 +220,14 @@ std::string plain_words(const Comparison& comparison) {
       comparison.keys.size() == 1 &&
       std::all_of(comparison.groups.begin(), comparison.groups.end(),
                   [](const Group& group) { return number_of(group.values.front()); });
-  return swept ? sweep_words(comparison, quality, speed) : best_words(comparison, quality, speed);
+  if (swept) {
+    const std::vector<Line> lines = lines_over(comparison, 0);
+    return Sweep(comparison, 0, lines.front(), quality, speed).text() + "." +
+           interval_note(comparison, quality);
+  }
+  const auto crossing = crossing_of(comparison);
+  return crossing ? crossing_words(comparison, *crossing, quality, speed)
+                  : best_words(comparison, quality, speed);
 }
 
 }  // namespace xp::report

@@ -1,5 +1,6 @@
 // The commands that look after runs, as a user types them.
 #include <cmath>
+#include <cstdio>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -119,6 +120,68 @@ TEST_F(TrackerCommandsIntegration, LogsTagNoteStopRm) {
   EXPECT_EQ(exp("rm last </dev/null").text, "error: 1 run would be removed: say --yes\n");
   EXPECT_EQ(exp("rm --filter status=failed --yes").text, "1 run removed\n");
   EXPECT_EQ(json("runs").size(), 1u);
+}
+
+/// A command that goes on by itself; its output is read line by line.
+class Following {
+ public:
+  Following(const fs::path& folder, const std::string& arguments)
+      : pipe_(::popen(fmt::format("cd '{}' && NO_COLOR=1 {}/exp {} 2>&1", folder.string(),
+                                  XP_BIN_DIR, arguments)
+                          .c_str(),
+                      "r")) {}
+  /// Lines up to the first that holds `part`; all that is left where none does.
+  std::string until(const std::string& part) {
+    std::string out, line;
+    for (int c = std::fgetc(pipe_); c != EOF; c = std::fgetc(pipe_)) {
+      line += static_cast<char>(c);
+      if (c != '\n') continue;
+      out += line;
+      if (line.find(part) != std::string::npos) return out;
+      line.clear();
+    }
+    return out + line;
+  }
+  /// The rest, and the exit code of the command.
+  std::pair<std::string, int> rest() {
+    std::string out = until("\n\n");
+    return {std::move(out), ::pclose(pipe_)};
+  }
+
+ private:
+  FILE* pipe_;
+};
+
+TEST_F(TrackerCommandsIntegration, ALiveRunIsFollowedAndStopped) {
+  tracker::Store store(dir / ".exp");
+  auto run = store.create(tracker::testing_runs::sample("live", 0), tracker::testing_runs::quiet());
+  const std::string uid = tail(run->uid());
+  const auto loss = run->metric("loss", Unit::kNone);
+  run->log(loss, 1, 2.0);
+  std::ofstream output(store.run_folder(run->uid()) / "files/output.0.log");
+  output << "first\n" << std::flush;
+  EXPECT_NE(exp("show last").text.find("running"), std::string::npos);
+
+  Following logs(dir.path(), "logs " + uid + " -f");
+  EXPECT_EQ(logs.until("first"), "first\n");
+  output << "second\n" << std::flush;
+  EXPECT_EQ(logs.until("second"), "second\n");
+  Following plot(dir.path(), "show " + uid + " --plot loss -f");
+  EXPECT_NE(plot.until("step 1").find("step 1"), std::string::npos);
+  run->log(loss, 2, 1.0);
+
+  Following stop(dir.path(), "stop " + uid + " --wait");
+  EXPECT_EQ(stop.until("\n"), "run " + uid + " is asked to stop\n");
+  run->flush();
+  EXPECT_TRUE(run->stop_requested());
+  output << "third\n" << std::flush;
+  run->finish(Outcome::kInterrupted, "exp stop", "", 130);
+  EXPECT_EQ(stop.rest(), std::make_pair(std::string(), 0)) << "returns when the run has stopped";
+  EXPECT_EQ(logs.rest(), std::make_pair(std::string("third\n"), 0)) << "ends with the run";
+  const auto [picture, code] = plot.rest();
+  EXPECT_EQ(code, 0);
+  EXPECT_NE(picture.find("step 2"), std::string::npos) << picture;
+  EXPECT_EQ(json("runs status=interrupted").size(), 1u);
 }
 
 TEST_F(TrackerCommandsIntegration, SqlDecodesPoints) {

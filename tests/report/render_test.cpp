@@ -4,13 +4,16 @@
 #include <cstdlib>
 #include <fstream>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/report/chart.h"
 #include "core/report/figures.h"
+#include "core/report/grouping.h"
 #include "core/report/html.h"
 #include "core/report/svg.h"
 #include "core/report/table.h"
@@ -22,33 +25,10 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using testing_workspace::fill_sweep;
 using testing_workspace::Made;
 using testing_workspace::param;
 using testing_workspace::Workspace;
-
-// r = 0, 8, 16 with three seeds, curves with a spike and a NaN, values per class, names that bite.
-void fill(Workspace& workspace) {
-  for (const int64_t r : {0, 8, 16}) {
-    for (const int64_t seed : {0, 1, 2}) {
-      Made made;
-      made.name = "kd & <tome>_100%";
-      made.sweep = "01SWEEPAAAAAAAAAAAAAAAAAAA";
-      made.params = {param("tome.r", r), param("experiment.seed", seed),
-                     param("eval.split", std::string("test"))};
-      const double noise = 0.002 * static_cast<double>((seed * 7 + r) % 3);
-      const double size = static_cast<double>(r);
-      made.finals = {{"mAP", 0.41 - 0.0008 * size + noise},
-                     {"clips_per_s", 100 + 6 * size + 10 * noise},
-                     {"peak_mem_mb", 900 - size},
-                     {"ap/m_0", 0.5 - 0.001 * size},
-                     {"ap/m_1", 0.3 + 0.002 * size}};
-      for (int i = 0; i < 3000; ++i) made.loss.push_back(2.0 / (1 + 0.01 * i) + 0.001 * size);
-      made.loss[1500] = 4;
-      if (r == 16) made.loss[2000] = NAN;
-      workspace.add(made);
-    }
-  }
-}
 
 // For looking at: XP_KEEP_REPORTS=DIR keeps the pages that the tests make.
 void keep_page(const char* name, const std::string& page) {
@@ -112,8 +92,8 @@ TEST(Render, CsvHasARowForEachConfiguration) {
   EXPECT_THAT(render_csv(comparison),
               HasSubstr("group,runs,tome.r,eval.mAP,eval.mAP_mean_std,eval.mAP_mean_lo,"
                         "eval.mAP_mean_hi,eval.mAP_n,eval.clips_per_s,"));
-  EXPECT_THAT(render_csv(comparison),
-              HasSubstr("tome.r = 8," + comparison.runs[1].uid + ",8,0.4023,,,,1,150,,,,1\n"));
+  EXPECT_THAT(render_csv(comparison), HasSubstr("tome.r = 8," + comparison.runs[1].uid +
+                                                ",8,0.4023,,,,1,150,,,,1,false,\n"));
 }
 
 TEST(Render, JsonIsJson) {
@@ -126,18 +106,22 @@ TEST(Render, JsonIsJson) {
 
 TEST(Render, EveryFormatSaysSelectedOnTest) {
   Workspace workspace;
-  fill(workspace);
+  fill_sweep(workspace);
   auto query = workspace.query();
   const Comparison comparison = compare(query, {});
   for (const std::string& text :
        {render_table(comparison), render_markdown(comparison), render_json(comparison),
         render_latex(comparison), render_html(comparison, {})})
     EXPECT_THAT(text, HasSubstr("selected on test"));
+  const std::string csv = render_csv(comparison);
+  EXPECT_THAT(csv, HasSubstr(",selected_on_test,exp_report_query\n"));
+  EXPECT_THAT(csv, HasSubstr(",true,\"{\"\"version\"\":1,"));
+  EXPECT_THAT(csv, HasSubstr(",true,\n"));
 }
 
 TEST(RenderIntegration, LatexEscapesAndCompiles) {
   Workspace workspace;
-  fill(workspace);
+  fill_sweep(workspace);
   auto query = workspace.query();
   const std::string text = render_latex(compare(query, {}));
   EXPECT_THAT(text, HasSubstr("\\toprule"));
@@ -158,7 +142,7 @@ TEST(RenderIntegration, LatexEscapesAndCompiles) {
 
 TEST(Render, PageNeedsNoNetworkAndIsTheSameTwice) {
   Workspace workspace;
-  fill(workspace);
+  fill_sweep(workspace);
   auto query = workspace.query();
   const Comparison comparison = compare(query, {});
   const auto figures = make_figures(query, comparison);
@@ -171,9 +155,9 @@ TEST(Render, PageNeedsNoNetworkAndIsTheSameTwice) {
   keep_page("sweep.html", page);
 }
 
-TEST(Render, EveryFormatButCsvCanBeMadeAgain) {
+TEST(Render, EveryFormatCanBeMadeAgain) {
   Workspace workspace;
-  fill(workspace);
+  fill_sweep(workspace);
   auto query = workspace.query();
   Request request;
   request.targets = {"tome.r>=8"};
@@ -193,6 +177,9 @@ TEST(Render, EveryFormatButCsvCanBeMadeAgain) {
   EXPECT_EQ(render_latex(again(text)), text);
   text = render_json(comparison);
   EXPECT_EQ(render_json(again(text)), text);
+  text = render_csv(comparison);
+  EXPECT_EQ(render_csv(again(text)), text);
+  EXPECT_EQ(read_query(text).format, Format::kCsv);
   text = render_html(comparison, make_figures(query, comparison));
   auto other = workspace.query();
   const Comparison made = again(text);
@@ -207,13 +194,94 @@ TEST(Render, AFileWithoutAQueryIsNamedSo) {
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
                  "this file holds no query of a report: it was not written by `exp report`, or as "
-                 "csv or svg, which keep none");
+                 "svg, which keeps none");
   }
+}
+
+// Token merging with and without a teacher: the columns of such a study side by side.
+void fill_crossing(Workspace& workspace) {
+  for (const double lambda : {0.1, 1.0}) {
+    for (const int64_t r : {0, 16, 32}) {
+      Made made;
+      made.params = {param("tome.r", r), param("kd.lambda", lambda),
+                     param("experiment.seed", int64_t{0})};
+      const double size = static_cast<double>(r), drop = 0.00001 * size * size;
+      made.finals = {{"acc", 0.5 - drop},
+                     {"mAP", 0.42 - 0.02 * lambda - drop},
+                     {"auc", 0.95},
+                     {"clips_per_s", 100 + 5 * size}};
+      made.validation_loss = {0.5, 0.25 + drop};
+      workspace.add(made);
+    }
+  }
+}
+
+TEST(Render, ACrossedSweepHasItsColumnsSideBySide) {
+  Workspace workspace;
+  fill_crossing(workspace);
+  auto query = workspace.query();
+  Request request;
+  request.metrics = {"acc", "mAP", "auc", "loss", "clips_per_s"};
+  const Comparison comparison = compare(query, request);
+  const std::vector<Table> tables = make_tables(comparison, 0);
+  ASSERT_EQ(tables.size(), 2U);
+  EXPECT_EQ(tables[1].caption, "by tome.r");
+  const std::string text = render_table(comparison);
+  EXPECT_THAT(
+      text,
+      HasSubstr(
+          "        kd.lambda = 0.1                            kd.lambda = 1.0\n"
+          "tome.r  acc     mAP     auc   loss    clips_per_s  acc     mAP     auc   loss    "
+          "clips_per_s\n"
+          "0       0.5     0.418   0.95  0.25    100          0.5     0.4     0.95  0.25    100\n"
+          "16      0.4974  0.4154  0.95  0.2526  180          0.4974  0.3974  0.95  0.2526  "
+          "180\n"));
+  EXPECT_THAT(text,
+              HasSubstr("With kd.lambda = 0.1: tome.r = 16 is 1.80x faster than 0 at -0.00256 mAP; "
+                        "beyond 16 mAP falls off (-0.01024 mAP at 32). With kd.lambda = 1.0:"));
+  EXPECT_THAT(text,
+              HasSubstr(" At tome.r = 0, kd.lambda = 1.0 against kd.lambda = 0.1: -0.018 mAP."));
+  EXPECT_THAT(render_markdown(comparison),
+              HasSubstr("| tome.r | kd.lambda = 0.1: acc | kd.lambda = 0.1: mAP |"));
+  EXPECT_THAT(render_latex(comparison),
+              HasSubstr(" & \\multicolumn{5}{c}{kd.lambda = 0.1} & \\multicolumn{5}{c}{kd.lambda = "
+                        "1.0} \\\\\n\\cmidrule(lr){2-6}\\cmidrule(lr){7-11}\n"));
+  EXPECT_THAT(render_html(comparison, {}),
+              HasSubstr("<th class=\"span\" colspan=\"5\">kd.lambda = 0.1</th>"));
+}
+
+TEST(Comparison, EpochsAreTimedByTheirValidations) {
+  Workspace workspace;
+  fill_crossing(workspace);
+  auto query = workspace.query();
+  const Comparison comparison = compare(query, {});
+  const size_t at = comparison.find_metric("train.epoch_s");
+  ASSERT_NE(at, npos);
+  EXPECT_EQ(comparison.metrics[at].better, Better::kLower);
+  const auto& points = query.curve(comparison.runs[0].uid, "train.val.loss").points;
+  ASSERT_EQ(points.size(), 2U);
+  EXPECT_EQ(value_of_metric(comparison.runs[0], "train.epoch_s"),
+            static_cast<double>(points[1].time_ns - points[0].time_ns) * 1e-9);
+}
+
+TEST(Chart, LabelsKeepOffMarksAndEachOther) {
+  Chart chart{"c", "c", {"x", false, {}}, {"y", false, {}}, {}};
+  Series series{"s", {}};
+  for (int i = 0; i < 5; ++i)  // two that are far apart, three that are one heap
+    series.points.push_back({i < 2 ? i * 10.0 : 20.0 + i * 1e-3, i < 2 ? i * 1.0 : 2.0 + i * 1e-4,
+                             kNaN, kNaN, "", fmt::format("label{}", i)});
+  chart.series = {series};
+  const std::string svg = draw(chart);
+  EXPECT_THAT(svg, HasSubstr(">label0</text>"));
+  EXPECT_THAT(svg, HasSubstr(">label1</text>"));
+  EXPECT_THAT(svg, HasSubstr(">label2</text>"));
+  EXPECT_THAT(svg, HasSubstr(">label3</text>"));
+  EXPECT_THAT(svg, Not(HasSubstr(">label4</text>")));  // no place is left: hovering tells it
 }
 
 TEST(Figures, ASweepHasItsCharts) {
   Workspace workspace;
-  fill(workspace);
+  fill_sweep(workspace);
   auto query = workspace.query();
   std::vector<std::string> ids;
   for (const Figure& figure : make_figures(query, compare(query, {}))) {
@@ -228,7 +296,7 @@ TEST(Figures, ASweepHasItsCharts) {
 
 TEST(Figures, CurvesKeepTheSpikeAndMarkTheNaN) {
   Workspace workspace;
-  fill(workspace);
+  fill_sweep(workspace);
   auto query = workspace.query();
   const auto figures = curve_figures(query, compare(query, {}));
   ASSERT_EQ(figures.size(), 1U);
