@@ -9,7 +9,8 @@ if(NOT EXP_TORCH_ROOT AND DEFINED ENV{EXP_TORCH_ROOT})
   set(EXP_TORCH_ROOT "$ENV{EXP_TORCH_ROOT}" CACHE PATH "" FORCE)
 endif()
 if(NOT EXP_TORCH_ROOT)
-  set(EXP_TORCH_ROOT "${CMAKE_SOURCE_DIR}/.deps/torch/torch" CACHE PATH "" FORCE)
+  # Not kept in the cache: a folder that is set later has to count.
+  set(EXP_TORCH_ROOT "${CMAKE_SOURCE_DIR}/.deps/torch/torch")
 endif()
 if(NOT EXISTS "${EXP_TORCH_ROOT}/lib/libtorch_cpu.so")
   message(FATAL_ERROR "no LibTorch in ${EXP_TORCH_ROOT}: run scripts/setup.sh, or set EXP_TORCH_ROOT to a "
