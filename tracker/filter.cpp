@@ -321,7 +321,10 @@ class Parser {
     return value;
   }
 
-  void bind(Binding value) { out_.bindings.push_back(std::move(value)); }
+  template <class Value>
+  void bind(Value value) {
+    out_.bindings.push_back(Binding(std::move(value)));
+  }
 
   /// Writes `expression op value` for each value, joined by OR. `expression` may hold a `?` for the
   /// time now.
@@ -466,7 +469,7 @@ Compiled compile_sort(std::string_view text, const KeyTable& table) {
                                  ? "(SELECT s.last FROM summary s WHERE s.key=? AND s.run=run.id)"
                                  : "(SELECT p.value FROM param p WHERE p.key=? AND p.run=run.id)";
   out.sql = fmt::format("{0} IS NULL, {0} {1}", column, direction);
-  out.bindings = {info.id, info.id};
+  out.bindings = {Binding(info.id), Binding(info.id)};
   return out;
 }
 

@@ -12,9 +12,9 @@ namespace xp::tracker {
 /// A value for one `?`.
 struct Binding {
   enum class Type { kInteger, kReal, kText };
-  Binding(int64_t value) : type(Type::kInteger), integer(value) {}
-  Binding(double value) : type(Type::kReal), real(value) {}
-  Binding(std::string value) : type(Type::kText), text(std::move(value)) {}
+  explicit Binding(int64_t value) : type(Type::kInteger), integer(value) {}
+  explicit Binding(double value) : type(Type::kReal), real(value) {}
+  explicit Binding(std::string value) : type(Type::kText), text(std::move(value)) {}
   Type type;
   int64_t integer = 0;
   double real = 0;
