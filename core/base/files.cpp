@@ -146,6 +146,22 @@ std::optional<FileLock> FileLock::acquire(const fs::path& file,
   }
 }
 
+FileLock FileLock::wait(const fs::path& file) {
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0) fail("open the lock", file, Exit::kFailed);
+  struct flock range {};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  while (::fcntl(fd, F_OFD_SETLKW, &range) != 0) {
+    if (errno == EINTR) continue;
+    const int error = errno;
+    ::close(fd);
+    errno = error;
+    fail("lock", file, Exit::kFailed);
+  }
+  return FileLock(fd);
+}
+
 FileLock::~FileLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }

@@ -56,6 +56,8 @@ class FileLock {
   /// with nullopt.
   static std::optional<FileLock> acquire(const std::filesystem::path& file,
                                          const std::function<bool()>& waiting);
+  /// Waits in the kernel, which wakes the next one at once: for locks that are held for moments.
+  static FileLock wait(const std::filesystem::path& file);
   ~FileLock();
   FileLock(FileLock&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
   FileLock& operator=(FileLock&&) = delete;

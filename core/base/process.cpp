@@ -19,7 +19,7 @@ namespace {
 
 // In the child, after fork: system calls only. What fails is told through the pipe.
 [[noreturn]] void become(char* const* argv, char* const* environment, const char* folder,
-                         const char* output, pid_t parent, int tell) {
+                         const char* output, bool own_group, pid_t parent, int tell) {
   const auto give_up = [tell] {
     const int error = errno;
     if (::write(tell, &error, sizeof(error)) < 0) ::_exit(126);
@@ -27,6 +27,7 @@ namespace {
   };
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(127);  // it died before it was asked about
+  if (own_group && ::setpgid(0, 0) != 0) give_up();
   if (*folder != '\0' && ::chdir(folder) != 0) give_up();
   if (*output != '\0') {
     const int fd = ::open(output, O_WRONLY | O_CREAT | O_APPEND, 0666);
@@ -75,7 +76,7 @@ pid_t start_process(const std::vector<std::string>& argv, const ProcessOptions& 
   if (child == 0) {
     ::close(pipe_ends[0]);
     become(word_pointers.data(), environment_pointers.data(), folder.c_str(), output.c_str(),
-           parent, pipe_ends[1]);
+           options.own_group, parent, pipe_ends[1]);
   }
   ::close(pipe_ends[1]);
   int error = child < 0 ? errno : 0;

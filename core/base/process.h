@@ -15,6 +15,7 @@ struct ProcessOptions {
   std::filesystem::path folder;  ///< working directory; empty = ours
   std::filesystem::path output;  ///< stdout and stderr are appended to it; empty = ours
   std::vector<std::pair<std::string, std::string>> environment;  ///< on top of ours
+  bool own_group = false;  ///< the terminal's Ctrl-C does not reach it
 };
 
 /// Starts `argv[0]` (a path, or a name looked up in PATH). The child gets SIGTERM when this process

@@ -21,6 +21,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
+bool uses_gpu(const std::vector<std::string>& devices) {
+  if (devices.empty()) return gpu_count() > 0;
+  return devices.front().starts_with("gpu");
+}
+
+}  // namespace
+
 recipe::LoadOptions load_options(const RunArguments& arguments) {
   recipe::LoadOptions out;
   out.variants = arguments.variants;
@@ -43,13 +50,6 @@ fs::path recipe_file(const RunArguments& arguments, const Workspace& workspace) 
   throw Error("which recipe? `exp run RECIPE.toml`, or set default_recipe in exp.toml");
 }
 
-bool uses_gpu(const std::vector<std::string>& devices) {
-  if (devices.empty()) return gpu_count() > 0;
-  return devices.front().starts_with("gpu");
-}
-
-}  // namespace
-
 void declare_plan_options(CLI::App& app, RunArguments& arguments) {
   app.add_option("recipe", arguments.recipe, "recipe file (default: default_recipe of exp.toml)");
   app.add_option("--set", arguments.set, "KEY=VALUE on top of the recipe; may be repeated")
@@ -65,12 +65,10 @@ void declare_plan_options(CLI::App& app, RunArguments& arguments) {
   app.add_option("--devices", arguments.devices, "N, gpu:0,2, cpu or cpu:4");
 }
 
-namespace {
-
-PlannedRun plan_loaded(const RunArguments& arguments, const Workspace& workspace,
-                       recipe::Recipe recipe, std::vector<std::string> notes) {
+PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace,
+                       recipe::Recipe recipe, std::vector<std::string> notes,
+                       graph::InputDigests& inputs) {
   const graph::Cache cache(workspace.cache);
-  graph::InputDigests inputs(workspace.cache / "inputs");
   std::unique_ptr<Progress> bar;
   uint64_t shown = 0;
   const auto progress = [&](uint64_t done, uint64_t total) {
@@ -92,29 +90,38 @@ PlannedRun plan_loaded(const RunArguments& arguments, const Workspace& workspace
   return {workspace, std::move(recipe), cache, std::move(plan), std::move(notes)};
 }
 
-}  // namespace
-
-PlannedRun plan_run(const RunArguments& arguments, const Session& session) {
+Workspace run_workspace(const RunArguments& arguments, const Session& session) {
   Workspace workspace = load_workspace(session);
   if (!arguments.devices.empty()) workspace.resources.devices = parse_devices(arguments.devices);
   if (arguments.threads > 0) workspace.resources.threads = arguments.threads;
-  const fs::path file = recipe_file(arguments, workspace);
-  recipe::LoadOptions options = load_options(arguments);
+  return workspace;
+}
+
+PlannedRun plan_file(const RunArguments& arguments, const Workspace& workspace,
+                     const fs::path& file, recipe::LoadOptions options) {
+  graph::InputDigests inputs(workspace.cache / "inputs");
   recipe::Recipe recipe = schema::load_recipe(file, options);
   const std::string fallback = recipe.base().build<schema::ExperimentOptions>().without_data;
   const bool applied = std::find(options.variants.begin(), options.variants.end(), fallback) !=
                        options.variants.end();
-  if (fallback.empty() || applied) return plan_loaded(arguments, workspace, std::move(recipe), {});
+  if (fallback.empty() || applied)
+    return plan_recipe(arguments, workspace, std::move(recipe), {}, inputs);
   try {
-    return plan_loaded(arguments, workspace, std::move(recipe), {});
+    return plan_recipe(arguments, workspace, std::move(recipe), {}, inputs);
   } catch (const graph::MissingInput& missing) {
     if (missing.dataset().empty()) throw;
     options.variants.push_back(fallback);
     const std::string note = fmt::format(
         "{}; this run takes variant {} of the recipe in its place (experiment.without_data)",
         missing.message(), fallback);
-    return plan_loaded(arguments, workspace, schema::load_recipe(file, options), {note});
+    return plan_recipe(arguments, workspace, schema::load_recipe(file, options), {note}, inputs);
   }
+}
+
+PlannedRun plan_run(const RunArguments& arguments, const Session& session) {
+  const Workspace workspace = run_workspace(arguments, session);
+  return plan_file(arguments, workspace, recipe_file(arguments, workspace),
+                   load_options(arguments));
 }
 
 void print_plan(const PlannedRun& run, const Session& session) {

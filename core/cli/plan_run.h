@@ -5,6 +5,7 @@
 
 #include "core/cli/workspace.h"
 #include "core/graph/cache.h"
+#include "core/graph/inputs.h"
 #include "core/graph/plan.h"
 #include "core/recipe/recipe.h"
 
@@ -46,6 +47,20 @@ struct PlannedRun {
 
 /// Loads, plans; shows progress while files have to be read. Throws Error for the user's mistakes.
 PlannedRun plan_run(const RunArguments& arguments, const Session& session);
+
+/// The steps of plan_run one by one, for sweeps. The workspace as the arguments change it:
+Workspace run_workspace(const RunArguments& arguments, const Session& session);
+/// the recipe file, the workspace's default where none is named;
+std::filesystem::path recipe_file(const RunArguments& arguments, const Workspace& workspace);
+/// variants and --set;
+recipe::LoadOptions load_options(const RunArguments& arguments);
+/// loads and plans, with the variant of experiment.without_data where the data is not there;
+PlannedRun plan_file(const RunArguments& arguments, const Workspace& workspace,
+                     const std::filesystem::path& file, recipe::LoadOptions options);
+/// plans a loaded recipe. `inputs` may be shared by several plans.
+PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace,
+                       recipe::Recipe recipe, std::vector<std::string> notes,
+                       graph::InputDigests& inputs);
 
 /// The plan, its notes first, as text or (session.json) JSON on stdout.
 void print_plan(const PlannedRun& run, const Session& session);

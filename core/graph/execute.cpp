@@ -180,7 +180,9 @@ class Work {
     return {};
   }
 
-  bool ended() const { return failed_ || out_.stopped != StopReason::kNone || bug_; }
+  bool ended() const {
+    return (failed_ && !options_.keep_going) || out_.stopped != StopReason::kNone || bug_;
+  }
 
   void work(const Resources& slot) {
     std::unique_lock lock(mutex_);

@@ -50,6 +50,8 @@ struct ExecuteOptions {
   int at_once = 1;      ///< independent stages that may run at the same time
   Depth depth = Depth::kFull;
   int64_t overfit_clips = 0;
+  /// After a failure, what does not need the failed stage goes on: stages of several trials.
+  bool keep_going = false;
   std::string run;  ///< ULID, for manifests and for those who wait; "" without a run
   /// Why to stop; asked all the time.
   std::function<StopReason()> stop_requested = [] { return StopReason::kNone; };
@@ -74,7 +76,7 @@ struct Execution {
 };
 
 /// Makes what the plan wants, inputs first. What is finished stays in the cache whatever happens
-/// after. After a failure or a stop nothing new begins; what runs at the same time is let finish
+/// after. After a failure (but see keep_going) or a stop nothing new begins; what runs at the same time is let finish
 /// (failure) or asked to stop. Inputs are read through before use: a damaged one is named, set
 /// aside and made again. With a depth other than kFull, stages are made in a scratch cache that is
 /// removed at the end. Throws only for faults of ours.

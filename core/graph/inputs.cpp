@@ -327,6 +327,20 @@ InputDigest finish(Scan& scan, const fs::path& memory, const fs::path& root, con
 }  // namespace
 
 InputDigest InputDigests::tree(const fs::path& root, const Progress& progress) {
+  if (!once_) return look(root, progress);
+  const auto [at, fresh] = seen_.try_emplace(root.string());
+  if (fresh) {
+    try {
+      at->second = look(root, progress);
+    } catch (...) {
+      seen_.erase(at);
+      throw;
+    }
+  }
+  return at->second;
+}
+
+InputDigest InputDigests::look(const fs::path& root, const Progress& progress) const {
   const fs::path base = table_base(memory_, root);
   const InputTable table = InputTable::open(base.string() + ".table");
   Scan scan(table);

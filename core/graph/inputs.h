@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,10 @@ class InputDigests {
 
   explicit InputDigests(std::filesystem::path memory) : memory_(std::move(memory)) {}
 
+  /// From now on each root is looked at once in the life of this object: for the plans of many
+  /// recipes at one moment.
+  void look_once() { once_ = true; }
+
   /// Every regular file below `root`, links followed; names that start with '.' are left out. One
   /// regular file is a tree of itself. Throws Error (kData) when something cannot be read, naming
   /// it.
@@ -51,7 +56,11 @@ class InputDigests {
                          std::string_view to) const;
 
  private:
+  InputDigest look(const std::filesystem::path& root, const Progress& progress) const;
+
   std::filesystem::path memory_;
+  bool once_ = false;
+  std::map<std::string, InputDigest> seen_;  ///< by root, with `once_`
 };
 
 }  // namespace xp::graph

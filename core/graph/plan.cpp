@@ -139,7 +139,7 @@ const char* state_text(State state) {
   return "";
 }
 
-void look_up(Plan& plan, size_t i, const Cache& cache, const InputDigests* inputs) {
+void look_up(Plan& plan, size_t i, const Cache& cache, const InputDigests* inputs, bool explain) {
   const Node& node = plan.graph.nodes[i];
   Step& step = plan.steps[i];
   if (step.forced) {
@@ -164,7 +164,7 @@ void look_up(Plan& plan, size_t i, const Cache& cache, const InputDigests* input
   }
   if (node.resume == Resume::kResumes && cache.has_partial(node.kind, node.key))
     step.state = State::kResumes;
-  step.reasons = why_not_cached(plan.graph, node, cache, inputs);
+  if (explain) step.reasons = why_not_cached(plan.graph, node, cache, inputs);
 }
 
 void mark_needed(Plan& plan, const std::vector<size_t>& goals) {
@@ -256,7 +256,7 @@ Plan make_plan(Graph graph, const Cache& cache, const InputDigests* inputs,
   const std::vector<bool> anew = dependants(plan.graph, forced);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     plan.steps[i].forced = anew[i];
-    look_up(plan, i, cache, inputs);
+    look_up(plan, i, cache, inputs, request.reasons || !request.from.empty());
   }
   mark_needed(plan, plan.graph.goals);
   if (!request.from.empty()) check_from(plan, request.from);

@@ -41,6 +41,7 @@ struct PlanRequest {
   std::vector<std::string> force;  ///< made anew, with all that need them
   std::string from;                ///< what comes before must be cached
   std::string until;               ///< the goal, in place of the recipe's
+  bool reasons = true;             ///< say why a stage is not cached: costs a look at all outputs
 };
 
 /// Looks every needed stage up. `inputs` explains changed files; may be null. Throws Error for an

@@ -72,6 +72,8 @@ struct SweepSection {
   std::vector<std::vector<std::string>> zip;
   std::vector<std::string> exclude;
   int64_t max_failures = 0;
+  int64_t rung_first = 1;
+  int64_t rung_factor = 3;
 
   template <class Visitor>
   static void describe(Visitor& v) {
@@ -93,6 +95,10 @@ struct SweepSection {
             "filters: a trial that one of them holds for is left out");
     v.field("max_failures", &O::max_failures, {.min = 0, .max = 1e6, .sweepable = false},
             "failed trials after which the sweep stops, 0 = never");
+    v.field("rung_first", &O::rung_first, {.min = 1, .max = 1e6, .sweepable = false},
+            "asha: completed epochs after which trials are compared first");
+    v.field("rung_factor", &O::rung_factor, {.min = 2, .max = 100, .sweepable = false},
+            "asha: one trial in so many goes on, to so many times the epochs");
   }
 };
 

@@ -7,6 +7,7 @@
 #include <torch/version.h>
 
 #include "core/base/error.h"
+#include "core/cli/compute/stage_runner.h"
 #include "core/cli/run_execute.h"
 #include "core/graph/build.h"
 #include "core/schema/stage_options.h"
@@ -105,6 +106,8 @@ class StageRunner final : public graph::Runner {
 }
 
 }  // namespace
+
+std::unique_ptr<graph::Runner> make_stage_runner() { return std::make_unique<StageRunner>(); }
 
 int compute_run(Command& command, Session& session) {
   // Under srun every rank runs this command; rank 0 plans and tells the others what to do.

@@ -1,0 +1,17 @@
+// exp-compute sweeps work: a worker of a sweep, with the stages of this build.
+#include "core/cli/sweeps.h"
+
+#include <torch/version.h>
+
+#include "core/cli/compute/stage_runner.h"
+
+namespace xp::cli {
+
+int compute_sweeps(Command& command, Session& session) {
+  auto& sweeps = dynamic_cast<SweepsCommand&>(command);
+  const int code = sweeps.run(session);
+  if (code != Command::kContinue) return code;
+  return work_on_sweep(sweeps, session, *make_stage_runner(), {"libtorch=" TORCH_VERSION});
+}
+
+}  // namespace xp::cli

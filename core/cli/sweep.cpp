@@ -1,0 +1,204 @@
+#include "core/cli/sweep.h"
+
+#include <algorithm>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/cli/command.h"
+#include "core/cli/run_text.h"
+#include "core/cli/sweep_text.h"
+#include "core/graph/build.h"
+#include "core/schema/load.h"
+#include "sweeps/propose.h"
+#include "tracker/query.h"
+
+namespace xp::cli {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kAskAbove = 1000;
+
+// What carrying a trial out would do.
+std::string plan_state(const graph::Plan& plan) {
+  std::vector<std::string> todo;
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const graph::State state = plan.steps[i].state;
+    if (state == graph::State::kCached || state == graph::State::kNotNeeded) continue;
+    todo.push_back(plan.graph.nodes[i].name);
+  }
+  return todo.empty() ? "cached" : fmt::format("runs {}", fmt::join(todo, ", "));
+}
+
+class Sweep : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("recipe", arguments_.run.recipe,
+                   "recipe file (default: default_recipe of exp.toml)");
+    app.add_option("--param", arguments_.params,
+                   "KEY=SPEC: 0:64:8, a,b,c, lin:0:1:5, log:1e-5:1e-3:3, choice:a|b, "
+                   "uniform:lo:hi, loguniform:lo:hi, int:lo:hi; may be repeated; "
+                   "replaces [sweep] params")
+        ->take_all();
+    app.add_option("--zip", arguments_.zip,
+                   "\"KEY=SPEC KEY=SPEC\": values that go forward together")
+        ->take_all();
+    app.add_option("--exclude", arguments_.exclude,
+                   "a filter: trials that it holds for are left out")
+        ->take_all();
+    app.add_option("--seeds", arguments_.seeds, "seeds for each trial")->check(CLI::Range(1, 1000));
+    app.add_option("--strategy", arguments_.strategy, "grid, random, sobol, tpe or asha")
+        ->check(CLI::IsMember({"grid", "random", "sobol", "tpe", "asha"}));
+    app.add_option("--trials", arguments_.trials, "points to try; a grid is whole without it")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--metric", arguments_.metric,
+                   "max:STAGE.METRIC: what the best trial is best at");
+    app.add_option("--objective", arguments_.objectives,
+                   "one of several goals; the result is their Pareto front")
+        ->take_all();
+    app.add_option("--set", arguments_.run.set, "KEY=VALUE on top of the recipe; may be repeated")
+        ->take_all();
+    app.add_option("--variant", arguments_.run.variants,
+                   "a [variants.NAME] of the recipe; may be repeated")
+        ->take_all();
+    declare_place(app, arguments_.place);
+    app.add_flag("--dry-run", arguments_.dry_run, "print every trial and what of it is cached");
+    app.add_flag("--yes", arguments_.yes,
+                 fmt::format("make more than {} trials without asking", kAskAbove));
+    app.add_flag("--new", arguments_.fresh,
+                 "a sweep of its own, also where one of the same kind could be widened");
+    app.footer(
+        "The same command again runs what is missing; a wider one adds to the same sweep. "
+        "docs/sweeps.md tells more.\n\n"
+        "Examples:\n"
+        "  exp sweep --param tome.r=0:64:8\n"
+        "  exp sweep recipes/audioset/kd.toml --param kd.lambda=0.1,0.5,1 --param tome.r=0:32:16 "
+        "--seeds 3 --jobs 2\n"
+        "  exp sweep --param optimiser.lr=loguniform:1e-5:1e-3 --strategy tpe --trials 40 --metric "
+        "max:eval.mAP\n"
+        "  exp sweep recipes/audioset/kd.toml --executor slurm --print\n");
+  }
+
+  int run(Session& session) override {
+    arguments_.run.devices = arguments_.place.devices;
+    const Workspace workspace = run_workspace(arguments_.run, session);
+    DescribedSweep described = describe(workspace, session);
+    for (const std::string& note : described.notes) log::warn("{}", note);
+    sweeps::SweepSpec& spec = described.spec;
+    SweepRecipes recipes(spec, workspace);
+    check_size(spec);
+    std::vector<std::string> notes;
+    const std::vector<sweeps::Trial> trials =
+        spec.strategy == "grid" ? grid_trials(spec, recipes, notes) : std::vector<sweeps::Trial>();
+    for (const std::string& note : notes) log::info("{}", note);
+    if (spec.strategy == "grid" && trials.empty())
+      throw Error("no trial is left: exclude leaves all of them out");
+    const auto earlier = arguments_.fresh ? std::nullopt : earlier_sweep(workspace, spec.family);
+    if (arguments_.dry_run) return dry_run(earlier, spec, trials, recipes, session);
+    const fs::path folder = store_sweep(earlier, spec, trials, workspace, arguments_.place.jobs);
+    return drive_sweep(folder, arguments_.place, workspace, session);
+  }
+
+ private:
+  DescribedSweep describe(const Workspace& workspace, const Session& session) const {
+    try {
+      return describe_sweep(arguments_, workspace, session);
+    } catch (const graph::MissingInput& missing) {
+      if (missing.dataset().empty()) throw;
+      const fs::path file = recipe_file(arguments_.run, workspace);
+      throw Error(missing.place(),
+                  fmt::format("{}; `exp run {}` says what has to lie there", missing.message(),
+                              file.string()),
+                  Exit::kData);
+    }
+  }
+
+  void check_size(const sweeps::SweepSpec& spec) const {
+    const sweeps::Space space = sweeps::make_space(schema::language(), spec.params, spec.zip);
+    const double points = spec.strategy == "grid" ? space.size() : static_cast<double>(spec.trials);
+    const double size = points * static_cast<double>(spec.seeds);
+    if (spec.strategy == "grid" && space.has_ranges()) sweeps::grid(space);  // throws what is wrong
+    if (size > kAskAbove && !arguments_.yes)
+      throw Error(fmt::format("{:.0f} trials; --yes if that is meant", size));
+    if (size > 1e6) throw Error(fmt::format("{:.3g} trials; a sweep has at most a million", size));
+  }
+
+  int dry_run(const std::optional<fs::path>& earlier, const sweeps::SweepSpec& spec,
+              std::vector<sweeps::Trial> trials, SweepRecipes& recipes,
+              const Session& session) const {
+    std::map<std::string, sweeps::Trial> known;
+    if (earlier) {
+      const sweeps::SweepDb db = sweeps::SweepDb::open(*earlier);
+      for (const sweeps::Trial& trial : db.trials(false)) known[trial.hash] = trial;
+    }
+    if (spec.strategy != "grid") {
+      fmt::print("{} points by {}, {} there already; each is proposed when its turn comes\n",
+                 spec.trials, spec.strategy,
+                 known.size() / static_cast<size_t>(std::max<int64_t>(1, spec.seeds)));
+      return 0;
+    }
+    std::vector<std::string> states;
+    int64_t to_run = 0;
+    for (sweeps::Trial& trial : trials) {
+      const auto at = known.find(trial.hash);
+      if (at != known.end()) trial = at->second;
+      const bool ended = at != known.end() && trial.state != sweeps::TrialState::kQueued;
+      states.push_back(ended ? std::string(sweeps::text(trial.state))
+                             : plan_state(recipes.plan(trial.values, trial.seed, false).plan));
+      to_run += ended ? 0 : 1;
+    }
+    if (session.json) {
+      fmt::print("{}", sweep_json(spec, trials, "", false));
+      return 0;
+    }
+    fmt::print("{}", trials_table(spec, trials, states));
+    fmt::print("{} trials, {} to run{}\n", trials.size(), to_run,
+               earlier ? fmt::format(" (sweep {})", short_uid(earlier->filename().string())) : "");
+    return 0;
+  }
+
+  SweepArguments arguments_;
+};
+
+}  // namespace
+
+std::optional<fs::path> earlier_sweep(const Workspace& workspace, const std::string& family) {
+  for (const fs::path& folder : sweeps::sweep_folders(workspace.exp_folder())) {
+    try {
+      if (sweeps::SweepDb::open(folder).spec().family == family) return folder;
+    } catch (const Error& error) {
+      log::warn("{}", error.message());
+    }
+  }
+  return std::nullopt;
+}
+
+fs::path store_sweep(const std::optional<fs::path>& earlier, sweeps::SweepSpec& spec,
+                     const std::vector<sweeps::Trial>& trials, const Workspace& workspace,
+                     int jobs) {
+  if (!earlier) {
+    spec.id = make_ulid();
+    spec.lag = jobs <= 1 ? 0 : 2 * (jobs - 1);
+    const fs::path folder = workspace.exp_folder() / "sweeps" / spec.id;
+    sweeps::SweepDb db = sweeps::SweepDb::create(folder, spec);
+    if (spec.strategy == "grid") db.add(trials, false);
+    return folder;
+  }
+  sweeps::SweepDb db = sweeps::SweepDb::open(*earlier);
+  const sweeps::SweepSpec before = db.spec();
+  spec.id = before.id;
+  spec.lag = before.lag;
+  spec.created_ns = before.created_ns;
+  db.update_spec(spec);
+  if (spec.strategy == "grid") db.add(trials, false);
+  return *earlier;
+}
+
+std::unique_ptr<Command> make_sweep() { return std::make_unique<Sweep>(); }
+
+}  // namespace xp::cli

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/cli/plan_run.h"
+#include "core/cli/sweep_recipes.h"
+#include "sweeps/drive.h"
+#include "sweeps/table.h"
+
+namespace xp::cli {
+
+struct Session;
+
+/// Where trials are carried out, and how many at a time; `exp sweep` and `exp sweeps resume` take
+/// it.
+struct SweepPlace {
+  std::string executor;  ///< "local", "slurm"; "" = exp.toml's, else local
+  int jobs = 0;          ///< 0 = exp.toml's, else one a GPU, else one
+  int64_t memory_mb = 0;
+  std::string devices;
+  bool fail_fast = false;
+  int64_t max_failures = -1;  ///< -1 = the recipe's
+  std::vector<std::string> retry;
+  bool print = false;              ///< slurm: print the job script, start nothing
+  bool detach = false;             ///< slurm: submit and leave
+  std::vector<std::string> slurm;  ///< further lines for #SBATCH
+};
+void declare_place(CLI::App& app, SweepPlace& place);
+
+/// Works a sweep off, with `place`: starts workers or jobs, watches, prints the summary. Returns
+/// the exit code.
+int drive_sweep(const std::filesystem::path& folder, const SweepPlace& place,
+                const Workspace& workspace, const Session& session);
+
+/// What `exp sweep` takes besides.
+struct SweepArguments {
+  RunArguments run;  ///< recipe, --set, --variant, --devices
+  std::vector<std::string> params, zip, exclude, objectives;
+  std::string metric, strategy;
+  int64_t trials = -1, seeds = -1;
+  bool dry_run = false, yes = false, fresh = false;
+  SweepPlace place;
+};
+
+/// A sweep as the command and the recipe's [sweep] describe it, and the recipe's graph (for what is
+/// measured on test). Throws Error for the user's mistakes.
+struct DescribedSweep {
+  sweeps::SweepSpec spec;
+  graph::Graph graph;
+  std::vector<std::string> notes;
+};
+DescribedSweep describe_sweep(const SweepArguments& arguments, const Workspace& workspace,
+                              const Session& session);
+
+/// The trials of a grid; points that are the same experiment come once, with a note.
+std::vector<sweeps::Trial> grid_trials(const sweeps::SweepSpec& spec, SweepRecipes& recipes,
+                                       std::vector<std::string>& notes);
+
+/// The newest sweep of that family: the one that the same command goes on with.
+std::optional<std::filesystem::path> earlier_sweep(const Workspace& workspace,
+                                                   const std::string& family);
+
+/// Writes a sweep, or adds to the earlier one: its folder. Fills spec.id. `jobs`: trials at a time.
+std::filesystem::path store_sweep(const std::optional<std::filesystem::path>& earlier,
+                                  sweeps::SweepSpec& spec, const std::vector<sweeps::Trial>& trials,
+                                  const Workspace& workspace, int jobs);
+
+}  // namespace xp::cli

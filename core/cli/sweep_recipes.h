@@ -1,0 +1,45 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/cli/plan_run.h"
+#include "sweeps/space.h"
+#include "sweeps/table.h"
+
+namespace xp::cli {
+
+/// The recipe of a sweep, as it was when the sweep was made, with the values of a trial put in.
+class SweepRecipes {
+ public:
+  using Values = std::vector<std::pair<std::string, std::string>>;
+
+  /// `spec` outlives this.
+  SweepRecipes(const sweeps::SweepSpec& spec, Workspace workspace);
+
+  const Workspace& workspace() const { return workspace_; }
+  recipe::Recipe load(const Values& values, uint64_t seed) const;
+  /// Hash, bundle and goals of a trial; looks no output up.
+  sweeps::Trial make(const Values& values, uint64_t seed);
+  /// Held against the cache. `reasons`: say why something is not cached.
+  PlannedRun plan(const Values& values, uint64_t seed, bool reasons);
+
+ private:
+  const sweeps::SweepSpec& spec_;
+  Workspace workspace_;
+  graph::InputDigests inputs_;
+};
+
+/// Digest of what trials share: the keys of everything but evaluations.
+std::string bundle_of(const graph::Graph& graph);
+/// Digest of the keys of the goals.
+std::string goals_of(const graph::Graph& graph);
+
+/// True when an objective is measured on the test split, so that choosing by it is a choice made on
+/// test.
+bool measured_on_test(const graph::Graph& graph, const sweeps::Objective& objective);
+
+}  // namespace xp::cli

@@ -1,0 +1,108 @@
+#include "core/cli/sweep_record.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+namespace xp::cli {
+namespace {
+
+// Hands everything on, and tells the values of one metric as they come.
+class WatchSink final : public tracker::RunSink {
+ public:
+  WatchSink(std::unique_ptr<tracker::RunSink> next, std::string watched,
+            std::function<void(int64_t, double)> tell)
+      : next_(std::move(next)), watched_(std::move(watched)), tell_(std::move(tell)) {}
+
+  using tracker::RunSink::metric;
+  tracker::MetricId metric(std::string_view name, tracker::Unit unit,
+                           tracker::Grain grain) override {
+    const tracker::MetricId id = next_->metric(name, unit, grain);
+    if (name == watched_ && grain == tracker::Grain::kEpoch) {
+      id_.store(id);
+      known_.store(true, std::memory_order_release);
+    }
+    return id;
+  }
+  void log(tracker::MetricId metric, int64_t step, double value) noexcept override {
+    next_->log(metric, step, value);
+    if (known_.load(std::memory_order_acquire) && metric == id_.load()) tell_(step, value);
+  }
+  void resumed(int64_t step, int64_t epoch) override { next_->resumed(step, epoch); }
+  void artifact(tracker::Kind kind, const std::filesystem::path& file, int64_t step) override {
+    next_->artifact(kind, file, step);
+  }
+  void event(tracker::Level level, std::string_view text) noexcept override {
+    next_->event(level, text);
+  }
+  void finished(tracker::Outcome outcome, std::string_view reason) override {
+    next_->finished(outcome, reason);
+  }
+
+ private:
+  std::unique_ptr<tracker::RunSink> next_;
+  const std::string watched_;
+  std::function<void(int64_t, double)> tell_;
+  std::atomic<tracker::MetricId> id_{};
+  std::atomic<bool> known_ = false;
+};
+
+}  // namespace
+
+BundleRecorder::BundleRecorder(std::vector<BundleMember> members, std::string watched, Doing doing,
+                               EpochValue epoch_value)
+    : members_(std::move(members)),
+      watched_(std::move(watched)),
+      doing_(std::move(doing)),
+      epoch_value_(std::move(epoch_value)) {}
+
+const BundleMember& BundleRecorder::owner(const graph::Node& node) const {
+  const auto at = std::find_if(members_.begin(), members_.end(), [&](const BundleMember& member) {
+    return member.names.count(node.key) != 0;
+  });
+  XP_CHECK(at != members_.end(), "a stage that no trial of its bundle needs: " + node.name);
+  return *at;
+}
+
+std::unique_ptr<tracker::RunSink> BundleRecorder::begin(const graph::Node& node,
+                                                        const std::filesystem::path& folder) {
+  const BundleMember& member = owner(node);
+  const std::string& name = member.names.at(node.key);
+  doing_(name);
+  auto sink = member.run->begin_stage(name, node.kind, node.key, folder);
+  if (!watched_.starts_with(name + ".")) return sink;
+  return std::make_unique<WatchSink>(std::move(sink), watched_.substr(name.size() + 1),
+                                     [this, number = member.number](int64_t epoch, double value) {
+                                       epoch_value_(number, epoch, value);
+                                     });
+}
+
+void BundleRecorder::publish(const graph::Node& node, const std::filesystem::path& folder) {
+  const BundleMember& member = owner(node);
+  member.run->publish_stage(member.names.at(node.key), folder);
+}
+
+void BundleRecorder::attach(const graph::Node& node, const std::filesystem::path& folder,
+                            bool made_now) {
+  log::info("{}: {}", node.name, made_now ? "done" : "cached");
+  for (const BundleMember& member : members_) {
+    const auto name = member.names.find(node.key);
+    if (name != member.names.end())
+      member.run->attach_stage(name->second, node.kind, node.key, folder);
+  }
+}
+
+void BundleRecorder::say(const graph::Node& node, std::string_view line) {
+  log::info("{}: {}", node.name, line);
+  owner(node).run->event(tracker::Level::kInfo, fmt::format("{}: {}", node.name, line));
+}
+
+void BundleRecorder::progress(const graph::Node& node, std::string_view what, double, double) {
+  doing_(fmt::format("{}: {}", node.name, what.substr(0, what.find(','))));
+}
+
+}  // namespace xp::cli

@@ -1,0 +1,358 @@
+#include "core/cli/sweep_work.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/cli/command.h"
+#include "core/cli/run_record.h"
+#include "core/cli/sweep_record.h"
+#include "core/graph/merged.h"
+#include "core/graph/uses.h"
+#include "tracker/query.h"
+
+namespace xp::cli {
+namespace fs = std::filesystem;
+using sweeps::Ending;
+using sweeps::Trial;
+using sweeps::TrialState;
+
+namespace {
+
+// One trial while it is carried out.
+struct Member {
+  explicit Member(const Trial& its_trial) : trial(its_trial) {}
+  const Trial& trial;
+  std::optional<PlannedRun> planned;
+  std::unique_ptr<tracker::Run> run;
+  Ending ending;
+  bool over = false;
+  bool alone =
+      false;  ///< a stage of its own failed while others ran with it: to be tried by itself
+};
+
+const graph::NodeResult* result_of(const graph::Plan& plan, const graph::Execution& done,
+                                   const std::string& key) {
+  for (size_t i = 0; i < plan.graph.nodes.size(); ++i) {
+    if (plan.graph.nodes[i].key == key) return &done.nodes[i];
+  }
+  return nullptr;
+}
+
+tracker::Outcome outcome_of(const Ending& ending, StopReason stopped) {
+  if (ending.state == TrialState::kDone) return tracker::Outcome::kDone;
+  if (ending.state == TrialState::kFailed) return tracker::Outcome::kFailed;
+  return stopped == StopReason::kPreempted ? tracker::Outcome::kPreempted
+                                           : tracker::Outcome::kInterrupted;
+}
+
+Exit code_of(tracker::Outcome outcome) {
+  switch (outcome) {
+    case tracker::Outcome::kDone:
+      return Exit::kOk;
+    case tracker::Outcome::kFailed:
+      return Exit::kFailed;
+    case tracker::Outcome::kPreempted:
+      return Exit::kPreempted;
+    default:
+      return Exit::kInterrupted;
+  }
+}
+
+class Bundle {
+ public:
+  Bundle(const sweeps::SweepSpec& spec, SweepRecipes& recipes, const Session& session,
+         graph::Runner& runner, const std::vector<std::string>& versions,
+         sweeps::TrialControl& control)
+      : spec_(spec),
+        recipes_(recipes),
+        session_(session),
+        runner_(runner),
+        versions_(versions),
+        control_(control),
+        store_(recipes.workspace().exp_folder()) {}
+
+  std::map<int64_t, Ending> run(const std::vector<Trial>& trials) {
+    const int64_t start = steady_ns();
+    members_.reserve(trials.size());
+    for (const Trial& trial : trials) members_.emplace_back(trial);
+    for (Member& member : members_) begin(member);
+    std::vector<Member*> open;
+    for (Member& member : members_) {
+      if (!member.over) open.push_back(&member);
+    }
+    if (!open.empty()) execute(open);
+    for (Member* member : open) {
+      if (!member->alone) continue;
+      log::info("trial {} again by itself: {}", member->trial.number, member->ending.error);
+      member->planned.emplace(recipes_.plan(member->trial.values, member->trial.seed, false));
+      execute({member});
+    }
+    std::map<int64_t, Ending> out;
+    const double seconds =
+        static_cast<double>(steady_ns() - start) / 1e9 / static_cast<double>(trials.size());
+    for (Member& member : members_) {
+      member.ending.seconds = seconds;
+      finish(member);
+      out[member.trial.number] = std::move(member.ending);
+    }
+    return out;
+  }
+
+ private:
+  // What the user's recipe or data do not allow fails this trial, not the others.
+  void begin(Member& member) {
+    try {
+      member.planned.emplace(recipes_.plan(member.trial.values, member.trial.seed, false));
+      const std::string hash = member.planned->recipe.hash();
+      if (hash != member.trial.hash)
+        throw Error(
+            "the recipe resolves to something else than when the sweep was made: another version "
+            "of exp?");
+      open_run(member);
+    } catch (const std::exception& error) {
+      member.over = true;
+      member.ending.state = TrialState::kFailed;
+      member.ending.error = error.what();
+    }
+  }
+
+  void open_run(Member& member) {
+    tracker::NewRun fresh = new_run(*member.planned, session_);
+    fresh.sweep = spec_.id;
+    fresh.argv = spec_.argv;
+    fresh.recipe_path =
+        fs::path(spec_.recipe).lexically_proximate(recipes_.workspace().root).string();
+    tracker::RunOptions options;
+    options.versions = versions_;
+    options.capture = &member == &members_.front();  // one process has one output
+    if (!options.capture) options.system = std::chrono::milliseconds(0);
+    const std::string& known = member.trial.run;
+    if (!known.empty() && fs::exists(store_.run_folder(known) / "run.db")) {
+      member.run = store_.resume(known, fresh, options);
+    } else {
+      member.run = store_.create(fresh, options);
+      control_.began(member.trial.number, member.run->uid());
+    }
+    graph::record_uses(member.planned->plan.graph, member.run->folder(), member.planned->cache);
+    for (const std::string& note : member.planned->notes)
+      member.run->event(tracker::Level::kWarning, note);
+  }
+
+  // The stages of all these trials, each once.
+  void execute(const std::vector<Member*>& open) {
+    std::vector<const graph::Graph*> graphs;
+    std::vector<BundleMember> recorded;
+    for (const Member* member : open) {
+      const graph::Graph& graph = member->planned->plan.graph;
+      graphs.push_back(&graph);
+      BundleMember known{member->trial.number, member->run.get(), {}};
+      for (const graph::Node& node : graph.nodes) known.names.emplace(node.key, node.name);
+      recorded.push_back(std::move(known));
+    }
+    const graph::Cache& cache = open.front()->planned->cache;
+    graph::PlanRequest request;
+    request.reasons = false;
+    const graph::Plan plan = graph::make_plan(graph::merged(graphs), cache, nullptr, request);
+    const std::string watched = spec_.strategy == "asha" && !spec_.objectives.empty()
+                                    ? spec_.objectives.front().metric
+                                    : "";
+    BundleRecorder recorder(
+        std::move(recorded), watched, [this](std::string_view what) { control_.doing(what); },
+        [this](int64_t number, int64_t epoch, double value) {
+          control_.epoch_value(number, epoch, value);
+        });
+    graph::ExecuteOptions options;
+    options.resources = recipes_.workspace().resources;
+    options.at_once = recipes_.workspace().stages_at_once;
+    options.keep_going = open.size() > 1;
+    options.run = open.front()->run->uid();
+    options.stop_requested = [this, run = open.size() == 1 ? open.front()->run.get() : nullptr] {
+      const StopReason reason = control_.stop();
+      return reason == StopReason::kNone && run != nullptr && run->stop_requested()
+                 ? StopReason::kRequested
+                 : reason;
+    };
+    try {
+      const graph::Execution done = graph::execute(plan, cache, runner_, recorder, options);
+      stopped_ = done.stopped;
+      for (Member* member : open) judge(*member, plan, done, open);
+    } catch (const std::exception&
+                 error) {  // a fault of ours: it is told as a failure, not hidden by a retry
+      for (Member* member : open) {
+        member->alone = false;
+        member->ending.state = TrialState::kFailed;
+        member->ending.error = error.what();
+      }
+    }
+  }
+
+  void judge(Member& member, const graph::Plan& plan, const graph::Execution& done,
+             const std::vector<Member*>& open) {
+    const graph::Graph& graph = member.planned->plan.graph;
+    Ending& ending = member.ending;
+    ending = Ending{};
+    bool whole = true;
+    for (const graph::Node& node : graph.nodes) {
+      const graph::NodeResult* result = result_of(plan, done, node.key);
+      XP_CHECK(result != nullptr, "a stage of a trial that is not in its bundle's plan");
+      if (result->manifest) {
+        for (const auto& [name, value] : result->manifest->metrics)
+          ending.metrics[node.name + "." + name] = value;
+      }
+      if (result->result == graph::Result::kFailed) {
+        ending.state = TrialState::kFailed;
+        ending.error = result->error;
+        member.alone = open.size() > 1 && needed_by(node.key, open) == 1;
+        return;
+      }
+      whole = whole && result->result != graph::Result::kStopped &&
+              result->result != graph::Result::kNotStarted;
+    }
+    ending.state = whole ? TrialState::kDone : TrialState::kQueued;
+    // Something else of the bundle failed and took this one along.
+    member.alone = !whole && done.stopped == StopReason::kNone && open.size() > 1;
+    if (!whole && !control_.stopped_early().empty()) {
+      ending.state = TrialState::kStopped;
+      ending.error = control_.stopped_early();
+    }
+  }
+
+  static size_t needed_by(const std::string& key, const std::vector<Member*>& open) {
+    return static_cast<size_t>(
+        std::count_if(open.begin(), open.end(), [&key](const Member* member) {
+          const auto& nodes = member->planned->plan.graph.nodes;
+          return std::any_of(nodes.begin(), nodes.end(),
+                             [&key](const graph::Node& node) { return node.key == key; });
+        }));
+  }
+
+  void finish(Member& member) {
+    if (!member.run) return;
+    const tracker::Outcome outcome = outcome_of(member.ending, stopped_);
+    member.run->finish(outcome, member.ending.error, "", static_cast<int>(code_of(outcome)));
+    const std::string uid = member.run->uid();
+    member.run.reset();
+    if (member.ending.state != TrialState::kQueued) add_epoch_objectives(uid, member.ending);
+  }
+
+  // An objective may be the newest value of an epoch's metric, which no manifest has.
+  void add_epoch_objectives(const std::string& uid, Ending& ending) {
+    for (const sweeps::Objective& objective : spec_.objectives) {
+      if (ending.metrics.count(objective.metric) != 0) continue;
+      try {
+        const tracker::RunInfo info = tracker::Query(store_.folder()).run(uid);
+        const auto at = info.metrics.find(objective.metric);
+        if (at != info.metrics.end()) ending.metrics[objective.metric] = at->second.last;
+      } catch (const Error& error) {
+        log::warn("{}", error.message());
+      }
+    }
+  }
+
+  const sweeps::SweepSpec& spec_;
+  SweepRecipes& recipes_;
+  const Session& session_;
+  graph::Runner& runner_;
+  const std::vector<std::string>& versions_;
+  sweeps::TrialControl& control_;
+  tracker::Store store_;
+  std::vector<Member> members_;
+  StopReason stopped_ = StopReason::kNone;
+};
+
+}  // namespace
+
+StageTrials::StageTrials(const sweeps::SweepSpec& spec, SweepRecipes& recipes,
+                         const Session& session, graph::Runner& runner,
+                         std::vector<std::string> versions)
+    : spec_(spec),
+      recipes_(recipes),
+      session_(session),
+      runner_(runner),
+      versions_(std::move(versions)) {}
+
+std::map<int64_t, Ending> StageTrials::run(const std::vector<Trial>& trials,
+                                           sweeps::TrialControl& control) {
+  return Bundle(spec_, recipes_, session_, runner_, versions_, control).run(trials);
+}
+
+std::vector<std::string> shared_pending(const std::vector<PlannedRun>& plans) {
+  std::map<std::string, std::set<std::string>> bundles;  // key -> bundles that have to make it
+  for (const PlannedRun& planned : plans) {
+    const graph::Plan& plan = planned.plan;
+    const std::string bundle = bundle_of(plan.graph);
+    for (size_t i = 0; i < plan.graph.nodes.size(); ++i) {
+      const graph::State state = plan.steps[i].state;
+      if (state != graph::State::kCached && state != graph::State::kNotNeeded)
+        bundles[plan.graph.nodes[i].key].insert(bundle);
+    }
+  }
+  std::vector<std::string> out;
+  for (const auto& [key, of_key] : bundles) {
+    if (of_key.size() > 1) out.push_back(key);
+  }
+  return out;
+}
+
+int StageTrials::make_shared(const std::vector<Trial>& trials) {
+  std::vector<PlannedRun> plans;
+  for (const Trial& trial : trials) plans.push_back(recipes_.plan(trial.values, trial.seed, false));
+  const std::vector<std::string> shared = shared_pending(plans);
+  if (shared.empty()) return 0;
+  std::vector<const graph::Graph*> graphs;
+  for (const PlannedRun& planned : plans) graphs.push_back(&planned.plan.graph);
+  graph::Graph graph = graph::merged(graphs);
+  graph.goals.clear();
+  std::string names;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (!std::binary_search(shared.begin(), shared.end(), graph.nodes[i].key)) continue;
+    graph.goals.push_back(i);
+    names += (names.empty() ? "" : ", ") + graph.nodes[i].name;
+  }
+  graph::PlanRequest request;
+  request.reasons = false;
+  const graph::Cache cache = plans.front().cache;
+  const graph::Plan plan = graph::make_plan(std::move(graph), cache, nullptr, request);
+  tracker::NewRun fresh = new_run(plans.front(), session_);
+  fresh.name += "-shared";
+  fresh.notes = fmt::format("stages that the trials of sweep {} share: {}", spec_.id, names);
+  fresh.recipe_hash += "-shared";  // not a run of the recipe that `exp run` could go on with
+  tracker::Store store(recipes_.workspace().exp_folder());
+  tracker::RunOptions options;
+  options.versions = versions_;
+  options.capture = true;
+  const auto run = store.create(fresh, options);
+  graph::record_uses(plan.graph, run->folder(), cache);
+  BundleMember member{0, run.get(), {}};
+  for (const graph::Node& node : plan.graph.nodes) member.names.emplace(node.key, node.name);
+  BundleRecorder recorder(
+      {member}, "", [](std::string_view) {}, [](int64_t, int64_t, double) {});
+  graph::ExecuteOptions execution;
+  execution.resources = recipes_.workspace().resources;
+  execution.at_once = recipes_.workspace().stages_at_once;
+  execution.run = run->uid();
+  execution.stop_requested = [&run] {
+    const StopReason reason = stop_requested();
+    return reason == StopReason::kNone && run->stop_requested() ? StopReason::kRequested : reason;
+  };
+  const graph::Execution done = graph::execute(plan, cache, runner_, recorder, execution);
+  std::string error;
+  for (const graph::NodeResult& node : done.nodes) {
+    if (error.empty()) error = node.error;
+  }
+  const Exit code = done.code();
+  tracker::Outcome outcome = tracker::Outcome::kFailed;
+  if (code == Exit::kOk) outcome = tracker::Outcome::kDone;
+  if (code == Exit::kPreempted) outcome = tracker::Outcome::kPreempted;
+  if (code == Exit::kInterrupted) outcome = tracker::Outcome::kInterrupted;
+  run->finish(outcome, error, "", static_cast<int>(code));
+  return static_cast<int>(code);
+}
+
+}  // namespace xp::cli

@@ -1,0 +1,194 @@
+#include "core/cli/sweeps.h"
+
+#include <algorithm>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/cli/run_text.h"
+#include "core/cli/sweep_text.h"
+#include "core/cli/sweep_work.h"
+#include "core/schema/load.h"
+#include "sweeps/propose.h"
+#include "sweeps/slurm.h"
+
+namespace xp::cli {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kActions[] = {"status", "cancel", "resume", "work"};
+
+bool on_test(const sweeps::SweepSpec& spec, const Workspace& workspace) {
+  if (spec.objectives.empty()) return false;
+  try {
+    SweepRecipes recipes(spec, workspace);
+    const PlannedRun base = recipes.plan({}, spec.seed, false);
+    return std::any_of(spec.objectives.begin(), spec.objectives.end(),
+                       [&](const sweeps::Objective& objective) {
+                         return measured_on_test(base.plan.graph, objective);
+                       });
+  } catch (const Error&) {
+    return false;  // its data are gone: its numbers are not
+  }
+}
+
+}  // namespace
+
+void SweepsCommand::declare(CLI::App& app) {
+  app.add_option("action", action_, "status (default), cancel or resume");
+  app.add_option(
+      "id", id_,
+      "of the sweep, its last letters, or last; without: all (status), the newest (others)");
+  declare_place(app, place_);
+  app.add_option("--threads", run_.threads)->group("");
+  app.add_flag("--shared", shared_)->group("");
+  app.add_option("--trial", trial_)->group("");
+  app.add_option("--job", job_)->group("");
+  app.footer(
+      "status shows a sweep's trials, cancel ends it (what runs saves a checkpoint first), resume "
+      "goes on with what is\n"
+      "left, from any terminal or machine that sees the workspace; --retry failed tries failed "
+      "trials again.\n\n"
+      "Examples:\n"
+      "  exp sweeps\n"
+      "  exp sweeps status 3F9KQ2ZT\n"
+      "  exp sweeps cancel last\n"
+      "  exp sweeps resume 3F9KQ2ZT --jobs 2 --retry failed\n");
+}
+
+int SweepsCommand::run(Session& session) {
+  const bool known =
+      std::find(std::begin(kActions), std::end(kActions), action_) != std::end(kActions);
+  if (!known && !action_.empty()) {
+    if (!id_.empty())
+      throw Error(fmt::format("exp sweeps {}: expected status, cancel or resume", action_));
+    id_ = action_;  // exp sweeps 3F9KQ2ZT
+    action_ = "status";
+  }
+  if (action_ == "work") return kContinue;
+  run_.devices = place_.devices;
+  const Workspace workspace = run_workspace(run_, session);
+  if (action_ == "cancel") return cancel(workspace);
+  if (action_ == "resume")
+    return drive_sweep(sweeps::find_sweep(workspace.exp_folder(), id_), place_, workspace, session);
+  return id_.empty() ? list(session, workspace) : status(session, workspace);
+}
+
+int SweepsCommand::list(const Session& session, const Workspace& workspace) const {
+  TextTable table;
+  table.columns = {"sweep", "name", "age", "strategy", "swept", "trials"};
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const fs::path& folder : sweeps::sweep_folders(workspace.exp_folder())) {
+    sweeps::SweepDb db = sweeps::SweepDb::open(folder);
+    db.reclaim(wall_ns());
+    const sweeps::SweepSpec spec = db.spec();
+    const sweeps::Counts counts = db.counts();
+    std::string swept;
+    for (const auto& [key, text] : spec.params)
+      swept += fmt::format("{}{}={}", swept.empty() ? "" : " ", key, text);
+    std::string trials = counts_text(counts);
+    if (!db.halted().empty()) trials += "; halted: " + db.halted();
+    table.rows.push_back(
+        {short_uid(spec.id), spec.name, age_text(spec.created_ns), spec.strategy, swept, trials});
+    all.push_back({{"id", spec.id},
+                   {"name", spec.name},
+                   {"strategy", spec.strategy},
+                   {"trials", counts.all()},
+                   {"done", counts.done},
+                   {"running", counts.running},
+                   {"queued", counts.queued},
+                   {"failed", counts.failed},
+                   {"stopped", counts.stopped},
+                   {"lost", counts.lost},
+                   {"halted", db.halted()}});
+  }
+  if (session.json) {
+    fmt::print("{}\n", dump(all));
+  } else if (table.rows.empty()) {
+    fmt::print("there is no sweep here; `exp sweep --param KEY=SPEC` makes one\n");
+  } else {
+    fmt::print("{}", table.text(100));
+  }
+  return 0;
+}
+
+int SweepsCommand::status(const Session& session, const Workspace& workspace) const {
+  sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), id_));
+  db.reclaim(wall_ns());
+  const sweeps::SweepSpec spec = db.spec();
+  const std::vector<sweeps::Trial> trials = db.trials(true);
+  const bool test = on_test(spec, workspace);
+  if (session.json) {
+    fmt::print("{}", sweep_json(spec, trials, db.halted(), test));
+    return 0;
+  }
+  std::vector<std::string> states;
+  for (const sweeps::Trial& trial : trials) {
+    std::string state(sweeps::text(trial.state));
+    if (trial.state == sweeps::TrialState::kRunning)
+      state += fmt::format(" on {}{}", trial.process.host,
+                           trial.doing.empty() ? "" : ": " + trial.doing);
+    states.push_back(std::move(state));
+  }
+  fmt::print("sweep {} ({}), {}: {}\n", spec.id, spec.name, spec.strategy,
+             counts_text(db.counts()));
+  if (!db.halted().empty()) fmt::print("halted: {}\n", db.halted());
+  fmt::print("{}{}", trials_table(spec, trials, states), sweep_summary(spec, trials, test));
+  return 0;
+}
+
+int SweepsCommand::cancel(const Workspace& workspace) const {
+  sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), id_));
+  const sweeps::Counts counts = db.counts();
+  db.halt("cancelled", true);
+  sweeps::SlurmExecutor::cancel(db.folder());
+  const std::string id = short_uid(db.spec().id);
+  fmt::print("sweep {} is cancelled{}; `exp sweeps resume {}` goes on with it\n", id,
+             counts.running > 0
+                 ? fmt::format(": {} running trial{} a checkpoint and ends", counts.running,
+                               counts.running == 1 ? " saves" : "s save")
+                 : "",
+             id);
+  return 0;
+}
+
+int work_on_sweep(const SweepsCommand& command, const Session& session, graph::Runner& runner,
+                  const std::vector<std::string>& versions) {
+  RunArguments arguments = command.arguments();
+  arguments.devices = command.place().devices;
+  const Workspace workspace = run_workspace(arguments, session);
+  sweeps::SweepDb db =
+      sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), command.id()));
+  const sweeps::SweepSpec spec = db.spec();
+  SweepRecipes recipes(spec, workspace);
+  StageTrials trials(spec, recipes, session, runner, versions);
+  if (command.shared()) {
+    std::vector<sweeps::Trial> queued;
+    for (const sweeps::Trial& trial : db.trials(true)) {
+      if (trial.state == sweeps::TrialState::kQueued) queued.push_back(trial);
+    }
+    return trials.make_shared(queued);
+  }
+  const sweeps::Space space = sweeps::make_space(schema::language(), spec.params, spec.zip);
+  sweeps::WorkOptions options;
+  options.only = command.trial();
+  options.job = command.job();
+  options.idle = [&] {
+    if (!db.halted().empty() || !sweeps::proposes_more(db, spec)) return false;
+    sweeps::propose(db, spec, space,
+                    [&](const auto& values, uint64_t seed) { return recipes.make(values, seed); });
+    return true;
+  };
+  sweeps::work(db, trials, options);
+  return static_cast<int>(exit_code(stop_requested()));
+}
+
+std::unique_ptr<Command> make_sweeps() { return std::make_unique<SweepsCommand>(); }
+
+}  // namespace xp::cli

@@ -1,0 +1,459 @@
+// The executors: slots of a machine, workers as processes, Slurm by scripted fakes and for real.
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/stop.h"
+#include "sweeps/command.h"
+#include "sweeps/drive.h"
+#include "sweeps/local.h"
+#include "sweeps/slurm.h"
+#include "sweeps/work.h"
+#include "tests/testing/shell.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::sweeps {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+TEST(Slots, CoresAreSharedOut) {
+  const auto slots = make_slots({8, uint64_t{16} << 30, {}}, 3, "", 0);
+  ASSERT_EQ(slots.size(), 3U);
+  for (const Slot& slot : slots) {
+    EXPECT_EQ(slot.flags, (Words{"--threads", "2"}));
+    EXPECT_TRUE(slot.environment.empty());
+  }
+  EXPECT_EQ(make_slots({2, 0, {}}, 2, "", 0)[0].flags, (Words{"--threads", "1"}));
+  EXPECT_EQ(make_slots({2, 0, {}}, 0, "", 0).size(), 1U);
+}
+
+TEST(Slots, GpusAreGivenOutByTheirUuid) {
+  const Machine machine{16, uint64_t{64} << 30, {"GPU-aa", "GPU-bb"}};
+  auto slots = make_slots(machine, 0, "", 0);
+  ASSERT_EQ(slots.size(), 2U);
+  EXPECT_EQ(slots[1].name, "GPU-bb");
+  EXPECT_EQ(slots[1].environment[0].second, "GPU-bb");
+  EXPECT_EQ(slots[1].flags, (Words{"--threads", "8", "--devices", "1"}));
+  slots = make_slots(machine, 4, "", 0);
+  EXPECT_EQ(slots[3].name, "GPU-bb") << "two a GPU";
+  EXPECT_EQ(make_slots(machine, 2, "cpu", 0)[0].flags,
+            (Words{"--threads", "8", "--devices", "cpu"}));
+}
+
+TEST(Slots, MemoryLimitsTheirNumber) {
+  const Machine machine{8, uint64_t{8} << 30, {}};
+  EXPECT_EQ(make_slots(machine, 4, "", 3000).size(), 2U);
+  EXPECT_EQ(make_slots(machine, 4, "", 30000).size(), 1U) << "one is always tried";
+  EXPECT_EQ(make_slots(machine, 4, "", 100).size(), 4U);
+}
+
+SweepSpec spec_of() {
+  SweepSpec out;
+  out.id = "01J0000000000000000000WXYZ";
+  out.name = "pretend";
+  out.recipe = "/r.toml";
+  out.params = {{"tome.r", "0:64:8"}};
+  return out;
+}
+
+std::vector<Trial> trials_of(int n, int bundle_size) {
+  std::vector<Trial> out;
+  for (int i = 0; i < n; ++i) {
+    Trial trial;
+    trial.hash = fmt::format("hash{}", i);
+    trial.bundle = fmt::format("bundle{}", i / bundle_size);
+    trial.values = {{"tome.r", std::to_string(8 * i)}};
+    out.push_back(std::move(trial));
+  }
+  return out;
+}
+
+// The worker of these tests is this program itself: it ends the trials that it claims. The
+// environment says which sweep, which bundle, and how it is to fail.
+class Ends final : public TrialRunner {
+ public:
+  std::map<int64_t, Ending> run(const std::vector<Trial>& trials, TrialControl&) override {
+    std::map<int64_t, Ending> out;
+    const std::string how(testing::env("XP_FAKE_HOW"));
+    for (const Trial& trial : trials) {
+      if (how == "preempt once" && trial.tries == 1) out[trial.number].state = TrialState::kQueued;
+      if (how == "die once" && trial.tries == 1) ::_exit(9);
+      out[trial.number].metrics["eval.mAP"] = 0.5;
+    }
+    if (how == "preempt once" && trials.front().tries == 1) request_stop(StopReason::kPreempted);
+    return out;
+  }
+};
+
+TEST(FakeWorker, DISABLED_Works) {
+  const std::string folder(testing::env("XP_FAKE_SWEEP"));
+  ASSERT_FALSE(folder.empty());
+  if (testing::env("XP_FAKE_HOW") == "cannot start") ::_exit(4);
+  SweepDb db = SweepDb::open(folder);
+  Ends ends;
+  WorkOptions options;
+  options.only = std::atoll(std::string(testing::env("XP_FAKE_TRIAL")).c_str());
+  options.job = testing::env("XP_FAKE_JOB");
+  work(db, ends, options);
+  ::_exit(static_cast<int>(exit_code(stop_requested())));
+}
+
+class ExecutorTest : public ::testing::Test {
+ protected:
+  ExecutorTest() : db_(SweepDb::create(dir_ / "sweep", spec_of())) {
+    set("XP_FAKE_SWEEP", (dir_ / "sweep").string());
+    // exp-compute sweeps work ID [--trial N --job J] ...
+    script(dir_ / "exp-compute",
+           "while [ $# -gt 0 ]; do\n"
+           "  case $1 in --trial) export XP_FAKE_TRIAL=$2;; --job) export XP_FAKE_JOB=$2;; esac\n"
+           "  shift\n"
+           "done\n"
+           "exec " +
+               fs::read_symlink("/proc/self/exe").string() +
+               " --gtest_also_run_disabled_tests --gtest_filter=FakeWorker.DISABLED_Works");
+  }
+  ~ExecutorTest() override {
+    for (const std::string& name : set_) ::unsetenv(name.c_str());
+  }
+  void set(const std::string& name, const std::string& value) {
+    ::setenv(name.c_str(), value.c_str(), 1);
+    set_.push_back(name);
+  }
+  static void script(const fs::path& file, const std::string& text) {
+    std::ofstream(file) << "#!/bin/bash\n" + text + "\n";
+    fs::permissions(file, fs::perms::owner_all);
+  }
+
+  testing::TempDir dir_;
+  SweepDb db_;
+  std::vector<std::string> set_;
+};
+
+class LocalExecutorIntegration : public ExecutorTest {
+ protected:
+  Driven run(int jobs) {
+    LocalOptions options;
+    options.command = {(dir_ / "exp-compute").string(), "sweeps", "work", spec_of().id};
+    options.slots = make_slots({2, 0, {}}, jobs, "", 0);
+    options.logs = dir_ / "workers";
+    options.locks = dir_ / "slots";
+    LocalExecutor executor(db_, options);
+    return drive(db_, executor, {});
+  }
+};
+
+TEST_F(LocalExecutorIntegration, WorksASweepOff) {
+  db_.add(trials_of(9, 3), false);
+  const Driven driven = run(2);
+  EXPECT_EQ(driven.counts.done, 9);
+  EXPECT_EQ(driven.halted, "");
+}
+
+TEST_F(LocalExecutorIntegration, AWorkerThatDiesIsReplaced) {
+  set("XP_FAKE_HOW", "die once");
+  db_.add(trials_of(3, 3), false);
+  EXPECT_EQ(run(1).counts.done, 3);
+  for (const Trial& trial : db_.trials(true)) EXPECT_EQ(trial.tries, 2);
+}
+
+TEST_F(LocalExecutorIntegration, WorkersThatCannotStartEndTheCommand) {
+  set("XP_FAKE_HOW", "cannot start");
+  db_.add(trials_of(3, 3), false);
+  EXPECT_THROW(run(1), Error);
+  EXPECT_EQ(db_.counts().queued, 3);
+}
+
+TEST(SlurmScript, ReadsLikeWrittenByHand) {
+  SlurmOptions options;
+  options.program = "/ws/.exp/frozen/0123/exp-compute";
+  options.workspace = "/ws";
+  options.lines = {"--partition=gpu", "--gres=gpu:1"};
+  options.at_once = 4;
+  EXPECT_EQ(job_script(options, spec_of(), "/ws/.exp/sweeps/01J0000000000000000000WXYZ", {1, 4, 7}),
+            R"(#!/bin/bash
+#SBATCH --job-name=exp-0000WXYZ
+#SBATCH --array=1,4,7%4
+#SBATCH --chdir=/ws
+#SBATCH --output=/ws/.exp/sweeps/01J0000000000000000000WXYZ/slurm/%A_%a.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=USR2@120
+#SBATCH --partition=gpu
+#SBATCH --gres=gpu:1
+
+# Sweep 01J0000000000000000000WXYZ (pretend): one task for each bundle of trials, named by the bundle's first trial.
+# What is to be done stands in /ws/.exp/sweeps/01J0000000000000000000WXYZ/sweep.db, together with the recipe as it was.
+# Exit code 75: preempted or out of time, with a checkpoint. The same task goes on from there.
+task="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
+trap : TERM USR2    # the step saves a checkpoint; this script waits for it
+srun --ntasks=1 /ws/.exp/frozen/0123/exp-compute sweeps work 01J0000000000000000000WXYZ \
+  --trial "$SLURM_ARRAY_TASK_ID" --job "$task" --threads "${SLURM_CPUS_PER_TASK:-1}"
+code=$?
+echo "$code" > /ws/.exp/sweeps/01J0000000000000000000WXYZ/slurm/"$task".exit
+if [ "$code" -eq 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 20 ]; then
+  scontrol requeue "$task" && sleep 60    # Slurm ends this script and starts it again
+fi
+exit "$code"
+)");
+}
+
+TEST(SlurmScript, AnswersAreRead) {
+  const auto states = parse_squeue("12_1|PENDING|Priority\n12_4|RUNNING|None\nnoise\n");
+  ASSERT_EQ(states.size(), 2U);
+  EXPECT_EQ(states.at("12_1").reason, "Priority");
+  EXPECT_FALSE(states.at("12_4").over());
+  const TaskState ended =
+      parse_scontrol("JobId=14 ArrayJobId=12 JobState=TIMEOUT Reason=TimeLimit Dependency=(null)");
+  EXPECT_EQ(ended.state, "TIMEOUT");
+  EXPECT_TRUE(ended.over());
+  EXPECT_TRUE(parse_scontrol("slurm_load_jobs error: Invalid job id specified").over());
+}
+
+TEST(SlurmScript, AProgramIsFrozenByItsContent) {
+  testing::TempDir dir;
+  std::ofstream(dir / "exp-compute") << "one";
+  const fs::path first = freeze_program(dir / "exp-compute", dir / "frozen");
+  EXPECT_EQ(freeze_program(dir / "exp-compute", dir / "frozen"), first);
+  std::ofstream(dir / "exp-compute") << "two";
+  EXPECT_NE(freeze_program(dir / "exp-compute", dir / "frozen"), first);
+  EXPECT_EQ(read_file(first), "one");
+}
+
+// A cluster of a few scripts: sbatch starts every task of an array at once, in the background.
+class FakeSlurmIntegration : public ExecutorTest {
+ protected:
+  FakeSlurmIntegration() {
+    fs::create_directories(dir_ / "bin");
+    const std::string home = dir_.path().string();
+    script(dir_ / "bin" / "sbatch",
+           "[ \"$1\" = --version ] && exit 0\n"
+           "cd " +
+               home +
+               "\n"
+               "job=$(( $(cat job 2>/dev/null || echo 99) + 1 )); echo $job > job\n"
+               "script=${@: -1}\n"
+               "log=$(sed -n 's/^#SBATCH --output=//p' $script)\n"
+               "for task in $(sed -n 's/^#SBATCH --array=\\([0-9,]*\\).*/\\1/p' $script | tr , ' "
+               "'); do\n"
+               "  echo RUNNING > state.${job}_$task; echo $script > script.${job}_$task\n"
+               "  SLURM_ARRAY_JOB_ID=$job SLURM_ARRAY_TASK_ID=$task setsid " +
+               home +
+               "/bin/task </dev/null >/dev/null 2>&1 &\n"
+               "done\n"
+               "echo $job");
+    script(
+        dir_ / "bin" / "task",
+        "cd " + home +
+            "\n"
+            "id=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\n"
+            "while :; do\n"
+            "  rm -f again.$id\n"
+            "  bash $(cat script.$id); code=$?\n"
+            "  [ -e again.$id ] || break\n"
+            "  export SLURM_RESTART_COUNT=$(( ${SLURM_RESTART_COUNT:-0} + 1 ))\n"
+            "done\n"
+            "if [ $code = 0 ]; then echo COMPLETED > state.$id; else echo FAILED > state.$id; fi");
+    script(dir_ / "bin" / "srun", "shift; exec \"$@\"");
+    script(dir_ / "bin" / "squeue", "cd " + home +
+                                        "\n"
+                                        "for f in state.*; do [ \"$(cat $f)\" = RUNNING ] && echo "
+                                        "\"${f#state.}|RUNNING|None\"; done; exit 0");
+    script(dir_ / "bin" / "scontrol",
+           "cd " + home +
+               "\n"
+               "case $1 in\n"
+               "  show) echo \"JobId=1 JobState=$(cat state.$4 2>/dev/null) Reason=None\";;\n"
+               // The real one ends the script: so does this, and the task starts it again.
+               "  requeue) touch again.$2; echo $2 >> requeued; kill -KILL $PPID;;\n"
+               "esac");
+    script(dir_ / "bin" / "scancel", "echo \"$@\" >> " + home + "/cancelled");
+    set("PATH", (dir_ / "bin").string() + ":" + std::getenv("PATH"));
+    options_.program = dir_ / "exp-compute";
+    options_.workspace = dir_.path();
+  }
+  ~FakeSlurmIntegration() override {
+    std::string path = std::getenv("PATH");
+    path.erase(0, path.find(':') + 1);
+    ::setenv("PATH", path.c_str(), 1);
+    set_.erase(std::find(set_.begin(), set_.end(), "PATH"));
+  }
+  Driven run() {
+    SlurmExecutor executor(db_, options_);
+    return drive(db_, executor, {});
+  }
+  SlurmOptions options_;
+};
+
+TEST_F(FakeSlurmIntegration, OneTaskABundle) {
+  db_.add(trials_of(9, 3), false);
+  EXPECT_EQ(run().counts.done, 9);
+  EXPECT_EQ(read_file(dir_ / "job"), "100\n") << "one array";
+  EXPECT_TRUE(fs::exists(dir_ / "sweep" / "slurm" / "100_4.exit"));
+  for (const Trial& trial : db_.trials(true))
+    EXPECT_EQ(trial.job, fmt::format("100_{}", (trial.number - 1) / 3 * 3 + 1));
+}
+
+TEST_F(FakeSlurmIntegration, APreemptedTaskIsRequeuedByItsArrayId) {
+  set("XP_FAKE_HOW", "preempt once");
+  db_.add(trials_of(4, 2), false);
+  EXPECT_EQ(run().counts.done, 4);
+  EXPECT_EQ(read_file(dir_ / "job"), "100\n") << "the same array";
+  const std::string requeued = read_file(dir_ / "requeued");
+  EXPECT_NE(requeued.find("100_1\n"), std::string::npos) << requeued;
+  EXPECT_NE(requeued.find("100_3\n"), std::string::npos) << requeued;
+  for (const Trial& trial : db_.trials(true)) EXPECT_EQ(trial.tries, 2);
+}
+
+TEST_F(FakeSlurmIntegration, ATaskThatDiesIsSubmittedAgain) {
+  set("XP_FAKE_HOW", "die once");
+  db_.add(trials_of(2, 2), false);
+  EXPECT_EQ(run().counts.done, 2);
+  EXPECT_EQ(read_file(dir_ / "job"), "101\n");
+}
+
+TEST_F(FakeSlurmIntegration, ALaterDriverTakesTheJobsOver) {
+  db_.add(trials_of(2, 1), false);
+  {
+    SlurmExecutor executor(db_, options_);
+    executor.tick(2, 2);
+    EXPECT_EQ(executor.active(), 2);
+  }
+  EXPECT_EQ(run().counts.done, 2);
+  EXPECT_EQ(read_file(dir_ / "job"), "100\n") << "nothing was submitted twice";
+}
+
+TEST_F(FakeSlurmIntegration, CancelTakesBackWhatWaits) {
+  db_.add(trials_of(2, 1), false);
+  SlurmExecutor executor(db_, options_);
+  executor.tick(2, 2);
+  EXPECT_EQ(SlurmExecutor::cancel(db_.folder()), 1U);
+  EXPECT_EQ(read_file(dir_ / "cancelled"), "--state=PENDING 100\n");
+  while (executor.active() > 0) {  // the tasks end before their folder goes
+    executor.tick(0, 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+TEST_F(FakeSlurmIntegration, ARefusalIsTold) {
+  script(dir_ / "bin" / "sbatch",
+         "[ \"$1\" = --version ] && exit 0\necho 'sbatch: error: invalid partition'; exit 1");
+  db_.add(trials_of(1, 1), false);
+  try {
+    run();
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find("sbatch: error: invalid partition"), std::string::npos)
+        << error.message();
+  }
+}
+
+// A real Slurm on this machine: one controller, one node, for the time of a test. Skips where its
+// programs are not there or do not start (they need root and munge).
+class RealSlurm : public ExecutorTest {
+ protected:
+  void SetUp() override {
+    for (const char* program : {"slurmctld", "slurmd", "munged", "sbatch", "srun"}) {
+      if (testing::shell(fmt::format("command -v {} || command -v /usr/sbin/{}", program, program))
+              .code != 0)
+        GTEST_SKIP() << "no " << program << " here";
+    }
+    if (::geteuid() != 0) GTEST_SKIP() << "slurmd needs root here";
+    const fs::path conf = dir_ / "slurm.conf";
+    for (const char* folder : {"state", "spool", "log"}) fs::create_directories(dir_ / folder);
+    // Ports by process, so that two tests at once do not meet.
+    const int port = 20000 + static_cast<int>(::getpid() % 20000);
+    const std::string host = testing::shell("hostname -s").text;
+    const std::string name = host.substr(0, host.find('\n')), home = dir_.path().string();
+    std::ofstream(conf) << fmt::format(R"(ClusterName=exptest
+SlurmctldHost={name}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CryptoType=crypto/munge
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+ReturnToService=2
+SlurmctldPidFile={home}/slurmctld.pid
+SlurmdPidFile={home}/slurmd.pid
+SlurmctldPort={port}
+SlurmdPort={other}
+SlurmdSpoolDir={home}/spool
+StateSaveLocation={home}/state
+SlurmctldLogFile={home}/log/ctld.log
+SlurmdLogFile={home}/log/d.log
+SchedulerType=sched/backfill
+SchedulerParameters=bf_interval=1,sched_min_interval=100000,batch_sched_delay=0
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/none
+JobAcctGatherType=jobacct_gather/none
+MinJobAge=300
+KillWait=3
+NodeName={name} NodeAddr=127.0.0.1 CPUs=2 Sockets=2 CoresPerSocket=1 ThreadsPerCore=1 RealMemory=1000 State=UNKNOWN
+PartitionName=main Nodes={name} Default=YES MaxTime=INFINITE State=UP
+)",
+                                       fmt::arg("name", name), fmt::arg("home", home),
+                                       fmt::arg("port", port), fmt::arg("other", port + 1));
+    set("SLURM_CONF", conf.string());
+    // A munged that this starts stays: another test may be using it by then.
+    const testing::Shell started = testing::shell(
+        "export PATH=$PATH:/usr/sbin\n"
+        "munge -n >/dev/null 2>&1 || { mkdir -p /run/munge && chown munge:munge /run/munge && "
+        "runuser -u munge -- munged --force >/dev/null 2>&1; }\n"
+        "slurmctld -f $SLURM_CONF -c && slurmd -f $SLURM_CONF\n"
+        "for i in $(seq 300); do sinfo -h -o %T 2>/dev/null | grep -q idle && exit 0; sleep 0.1; "
+        "done; exit 1");
+    if (started.code != 0)
+      GTEST_SKIP() << "slurmctld and slurmd do not start here: " << started.text;
+    options_.program = dir_ / "exp-compute";
+    options_.workspace = dir_.path();
+  }
+  void TearDown() override {
+    testing::shell(fmt::format(
+        "cd '{}' && for f in slurmd.pid slurmctld.pid; do [ -e $f ] && kill $(cat $f); done; "
+        "for i in $(seq 100); do [ -e slurmctld.pid ] || [ -e slurmd.pid ] || break; sleep 0.1; "
+        "done",
+        dir_.path().string()));
+  }
+  Driven run() {
+    SlurmExecutor executor(db_, options_);
+    return drive(db_, executor, {});
+  }
+  SlurmOptions options_;
+};
+
+using LocalSlurm = RealSlurm;
+
+TEST_F(LocalSlurm, WorksASweepOff) {
+  db_.add(trials_of(6, 3), false);
+  EXPECT_EQ(run().counts.done, 6);
+  for (const Trial& trial : db_.trials(true)) EXPECT_FALSE(trial.job.empty());
+}
+
+TEST_F(LocalSlurm, APreemptedTaskGoesOn) {
+  set("XP_FAKE_HOW", "preempt once");
+  db_.add(trials_of(2, 2), false);
+  EXPECT_EQ(run().counts.done, 2);
+  for (const Trial& trial : db_.trials(true)) EXPECT_EQ(trial.tries, 2);
+  const std::string tasks =
+      testing::shell(fmt::format("ls '{}'", (dir_ / "sweep" / "slurm").string())).text;
+  EXPECT_EQ(std::count(tasks.begin(), tasks.end(), '\n'), 4) << "one array, requeued:\n" << tasks;
+}
+
+}  // namespace
+}  // namespace xp::sweeps
