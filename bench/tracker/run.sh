@@ -22,11 +22,11 @@ echo "10 ms steps, 10 metrics: $($bench step "$work/step" 10)"
 many="$bench log $work/many 1000000" few="$bench log $work/few 5000"
 compare "a stored point, start and finish counted: 10^6 of ours, 2 * 10^5 of sacred" 5 stored_s "$many" "$(theirs sacred 200000)"
 compare "a stored point, 5000 of both: sacred" 5 stored_s "$few" "$(theirs sacred 5000)"
-compare "a stored point, 10^6 of ours, 2000 of MLflow" 1000 stored_s "$many" "$(theirs mlflow 2000)"
-compare "a stored point, 5000 of ours, 2000 of MLflow" "" stored_s "$few" "$(theirs mlflow 2000)"
+compare "a stored point, 10^6 of ours, 500 of MLflow" 1000 stored_s "$many" "$(theirs mlflow 500)"
+compare "a stored point, 500 of both: MLflow" "" stored_s "$bench log $work/short 500" "$(theirs mlflow 500)"
 compare "a stored point, 10^6 of ours, 10^4 of MLflow by batches of 1000" "" stored_s "$many" "$(theirs mlflow_batch 10000)"
 compare "a stored point, 5000 of both: Aim" "" stored_s "$few" "$(theirs aim 5000)"
-for system in "sacred 200000" "mlflow 2000" "aim 5000"; do
+for system in "sacred 200000" "mlflow 500" "aim 5000"; do
   compare "a call: $system" "" call_s "$many" "$(theirs $system)"
 done
 $bench fill "$work/runs" "${RUNS:-10000}"
