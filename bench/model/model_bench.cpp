@@ -2,7 +2,8 @@
 //   model_bench [--arch ast-base384] [--frames 512] [--stride 10] [--r 0] [--patchout_t 0]
 //   [--patchout_f 0]
 //               [--dtype fp32|bf16] [--batch 2] [--threads 1] [--train 0|1] [--repeats 3]
-//   model_bench --pieces 1 ...: the parts of one block instead (attention, MLP, matching, merging)
+//   model_bench --pieces 1 ...: one block of a base model and its parts (attention by both paths,
+//   matching, merging); the last line is {"share": (matching + merging) / block}
 // The last line is JSON, {"clip_s": ...}: the fastest repeat, after one that is not counted.
 #include <algorithm>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include <ATen/autocast_mode.h>
 
 #include "core/model/attention.h"
+#include "core/model/block.h"
 #include "core/model/registry.h"
 #include "core/model/trunk.h"
 #include "core/schema/model.h"
@@ -50,9 +52,11 @@ void pieces(const Args& args, int64_t tokens, at::ScalarType dtype) {
   const bool train = args.at("--train") == "1";
   const at::NoGradGuard no_grad;
   const at::Tensor qkv = at::randn({3, batch, tokens, 12, 64}).to(dtype).transpose(2, 3);
-  const at::Tensor x = at::randn({batch, tokens, 768}).to(dtype);
+  const at::Tensor x = at::randn({batch, tokens, 768});
   const auto ms = [&](const char* name, const std::function<void()>& work) {
-    std::printf("%-12s %8.2f ms a batch\n", name, 1e3 * fastest(repeats, work));
+    const double seconds = fastest(repeats, work);
+    std::printf("%-12s %8.2f ms a batch\n", name, 1e3 * seconds);
+    return seconds;
   };
   for (const bool biased : {false, true}) {
     const at::Tensor bias = biased ? at::zeros({batch, tokens}) : at::Tensor();
@@ -69,13 +73,26 @@ void pieces(const Args& args, int64_t tokens, at::ScalarType dtype) {
     }
   }
   const xp::model::Match match = xp::model::match_tokens(qkv[1], r, {true, true});
-  ms("matching", [&] { xp::model::match_tokens(qkv[1], r, {true, true}); });
-  ms("merging", [&] {
+  xp::model::Block block(768, 12, 3072, 1e-6, xp::model::Init(1));
+  block.to(dtype);
+  const xp::model::Block::Drop drop{0, 0, 0, std::make_shared<const xp::model::Noise>()};
+  // Whole blocks keep the residual stream in float32.
+  const at::Tensor stream = at::randn({batch, tokens, 768});
+  const double whole = ms("block", [&] {
+    const at::AutoGradMode grad(train);
+    xp::model::Tokens in;
+    in.x = stream;
+    block.run(in, {}, drop, {}, false);
+    if (train) in.x.backward(in.x.detach());
+  });
+  const double matching = ms("matching", [&] { xp::model::match_tokens(qkv[1], r, {true, true}); });
+  const double merging = ms("merging", [&] {
     const at::AutoGradMode grad(train);
     const at::Tensor in = x.detach().requires_grad_(train);
     const auto [out, size] = xp::model::merge_tokens(in, {}, match);
     if (train) out.backward(out.detach());
   });
+  std::printf("{\"share\": %.4f}\n", (matching + merging) / whole);
 }
 
 }  // namespace

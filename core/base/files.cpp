@@ -119,7 +119,7 @@ bool publish_folder(const fs::path& built, const fs::path& final_path) {
     if (errno == EEXIST || errno == ENOTEMPTY) return false;
     fail("write", final_path, Exit::kFailed);
   }
-  sync_path(final_path.parent_path());
+  sync_path(final_path.has_parent_path() ? final_path.parent_path() : fs::path("."));
   return true;
 }
 

@@ -8,10 +8,12 @@
 
 #include <fmt/format.h>
 
+#include "core/base/digest.h"
 #include "core/graph/listed_files.h"
 #include "core/recipe/options_io.h"
 #include "core/recipe/recipe.h"
 #include "core/schema/stage_options.h"
+#include "core/schema/weights_sources.h"
 
 namespace xp::graph {
 namespace fs = std::filesystem;
@@ -203,6 +205,7 @@ class Builder {
   void add_edges(Node& node, const recipe::InputUse& use, const Built& built,
                  const recipe::Instance& from) {
     if (use.path) add_file(node, use, built);
+    if (!use.path && !use.reference) add_published(node, use);
     if (!use.reference) return;
     const recipe::Stage* stage = recipe_.find_stage(use.reference->stage);
     for (const recipe::Instance* instance : recipe_.resolve(*use.reference, from)) {
@@ -227,6 +230,23 @@ class Builder {
     const fs::path folder = folder_of_list(use, built.uses);
     listed.digest = inputs_.list(edge.path, listed_files(edge.path, folder), progress_).digest;
     node.inputs.push_back(std::move(listed));
+  }
+
+  // Published weights are known by their name, here or not: a plan needs no download, and `exp
+  // fetch` answers for the content.
+  void add_published(Node& node, const recipe::InputUse& use) {
+    const schema::WeightsSource* source = schema::find_weights_source(use.text);
+    const std::string role = role_of(use.key);
+    if (source == nullptr || (role != "weights" && role != "checkpoint")) return;
+    Edge edge;
+    edge.role = role;
+    edge.path = schema::weights_file(*source);
+    edge.digest = sha256("published weights " + use.text);
+    node.inputs.push_back(edge);
+    if (!fs::exists(edge.path) && missing_.insert(use.text).second) {
+      notes_.push_back(
+          fmt::format("weights {} are not here yet: `exp fetch {}`", use.text, use.text));
+    }
   }
 
   std::string digest_of(const recipe::InputUse& use, const Built& built) {
@@ -287,6 +307,7 @@ class Builder {
   const Target& target_;
   InputDigests& inputs_;
   const InputDigests::Progress& progress_;
+  std::set<std::string> missing_;  // published weights that a note was made of
   std::vector<std::string>& notes_;
   Graph graph_;
   std::map<const recipe::Instance*, size_t> place_;

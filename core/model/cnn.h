@@ -6,6 +6,7 @@
 
 #include "core/model/cnn_layers.h"
 #include "core/model/model.h"
+#include "core/schema/cnn.h"
 #include "core/schema/model.h"
 
 namespace xp::model {
@@ -55,6 +56,10 @@ class CnnClassifier : public Module {
 /// ("features.0.", "in_c."), i + 1 the i-th block, 16 the last convolution, 17 the classifier.
 Placement cnn_placement(std::string_view parameter);
 inline constexpr int64_t kCnnLayers = 18;
+
+inline Activation activation_of(const schema::CnnStage& stage) {
+  return stage.hardswish ? Activation::kHardswish : Activation::kRelu;
+}
 
 /// The noise of a forward pass; off in evaluation.
 Noise cnn_noise(const ForwardContext& context);

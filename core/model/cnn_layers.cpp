@@ -1,6 +1,6 @@
 #include "core/model/cnn_layers.h"
 
-#include <algorithm>
+#include <array>
 #include <cmath>
 #include <mutex>
 #include <utility>
@@ -27,12 +27,6 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
       break;
   }
   return x;
-}
-
-int64_t make_divisible(double channels) {
-  auto rounded = std::max<int64_t>(8, static_cast<int64_t>(channels + 4) / 8 * 8);
-  if (static_cast<double>(rounded) < 0.9 * channels) rounded += 8;
-  return rounded;
 }
 
 BatchNorm::BatchNorm(int64_t channels, double epsilon, double new_batch, const Init& init)
@@ -142,36 +136,6 @@ at::Tensor ConvNorm::operator()(const at::Tensor& x, bool training) const {
 void ConvNorm::members(Members& list) {
   list.parameter("0.weight", weight_);
   list.child("1", norm_);
-}
-
-std::vector<Stage> mobilenet_stages(double width, const std::array<int64_t, 4>& strides,
-                                    bool reduced_tail, bool dilated) {
-  constexpr auto kRe = Activation::kRelu;
-  constexpr auto kHs = Activation::kHardswish;
-  const int64_t tail = reduced_tail ? 2 : 1;
-  const int64_t spread = dilated ? 2 : 1;
-  std::vector<Stage> stages = {
-      {16, 3, 16, 16, false, kRe, 1, 1},
-      {16, 3, 64, 24, false, kRe, strides[0], 1},
-      {24, 3, 72, 24, false, kRe, 1, 1},
-      {24, 5, 72, 40, true, kRe, strides[1], 1},
-      {40, 5, 120, 40, true, kRe, 1, 1},
-      {40, 5, 120, 40, true, kRe, 1, 1},
-      {40, 3, 240, 80, false, kHs, strides[2], 1},
-      {80, 3, 200, 80, false, kHs, 1, 1},
-      {80, 3, 184, 80, false, kHs, 1, 1},
-      {80, 3, 184, 80, false, kHs, 1, 1},
-      {80, 3, 480, 112, true, kHs, 1, 1},
-      {112, 3, 672, 112, true, kHs, 1, 1},
-      {112, 5, 672, 160 / tail, true, kHs, strides[3], spread},
-      {160 / tail, 5, 960 / tail, 160 / tail, true, kHs, 1, spread},
-      {160 / tail, 5, 960 / tail, 160 / tail, true, kHs, 1, spread},
-  };
-  for (Stage& s : stages) {
-    for (int64_t* channels : {&s.in, &s.expanded, &s.out})
-      *channels = make_divisible(static_cast<double>(*channels) * width);
-  }
-  return stages;
 }
 
 }  // namespace xp::model

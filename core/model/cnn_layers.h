@@ -1,9 +1,7 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -17,10 +15,6 @@ enum class Activation { kNone, kRelu, kHardswish };
 
 /// Applies it, in place where no gradient is recorded.
 at::Tensor activate(const at::Tensor& x, Activation activation);
-
-/// Channels of a scaled network: the multiple of 8 nearest to `channels`, at least 8, and never
-/// less than 90 % of it (the rule of MobileNet).
-int64_t make_divisible(double channels);
 
 /// Batch normalisation over [B, C, H, W]. `momentum` is the weight of the new batch.
 class BatchNorm : public Module {
@@ -106,16 +100,5 @@ at::Tensor kaiming_conv(const Init& init, std::string_view name, const ConvOptio
 
 /// A linear layer whose weights start normal with std 0.01, bias 0.
 Linear classifier_linear(int64_t in, int64_t out, const Init& init);
-
-/// The inverted residuals of MobileNetV3-large that both CNN families share, before scaling.
-struct Stage {
-  int64_t in, kernel, expanded, out;
-  bool squeeze;
-  Activation activation;
-  int64_t stride;
-  int64_t dilation;
-};
-std::vector<Stage> mobilenet_stages(double width, const std::array<int64_t, 4>& strides,
-                                    bool reduced_tail, bool dilated);
 
 }  // namespace xp::model

@@ -12,7 +12,6 @@
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
@@ -21,6 +20,12 @@
 #include "core/base/error.h"
 
 namespace xp::model {
+
+double dymn_temperature(const DymnOptions& o, uint64_t epoch) {
+  const auto e = static_cast<double>(epoch);
+  const double late = 1 + o.tail * (o.start_temperature - 1) / o.slope - o.tail * e;
+  return std::max({o.start_temperature - o.slope * e, late, o.least_temperature});
+}
 
 DynamicConv::DynamicConv(const ConvOptions& o, int64_t context, int64_t kernels, const Init& init)
     : options_(o),
@@ -176,7 +181,7 @@ void Dymn::Block::members(Members& list) {
   list.child("context_gen", context);
 }
 
-Dymn::Block Dymn::make_block(const Stage& s, bool dynamic, const DymnOptions& options,
+Dymn::Block Dymn::make_block(const schema::CnnStage& s, bool dynamic, const DymnOptions& options,
                              const Init& init) {
   const int64_t stride = s.dilation > 1 ? 1 : s.stride;
   ConvOptions expand{s.in, s.expanded, 1, 1, 1, 1};
@@ -184,23 +189,17 @@ Dymn::Block Dymn::make_block(const Stage& s, bool dynamic, const DymnOptions& op
   ConvOptions project{s.expanded, s.out, 1, 1, 1, 1};
   Block block;
   block.dynamic = dynamic;
-  block.activation = s.activation;
+  block.activation = activation_of(s);
   block.expands = s.expanded != s.in;
   block.shortcut = s.stride == 1 && s.in == s.out;
   if (!dynamic) {
     const auto next = [&] { return init.child("block").child(std::to_string(block.convs.size())); };
-    if (block.expands) block.convs.emplace_back(expand, s.activation, next());
-    block.convs.emplace_back(depthwise, s.activation, next());
+    if (block.expands) block.convs.emplace_back(expand, activation_of(s), next());
+    block.convs.emplace_back(depthwise, activation_of(s), next());
     block.convs.emplace_back(project, Activation::kNone, next());
     return block;
   }
-  const auto scaled = [&](int64_t size) {
-    return make_divisible(static_cast<double>(size) * options.width);
-  };
-  const int64_t context =
-      std::min(std::max(make_divisible(static_cast<double>(s.expanded / options.context_factor)),
-                        scaled(options.context_least)),
-               scaled(options.context_most));
+  const int64_t context = schema::dynamic_context(s.expanded, options.width);
   const auto norm = [&](const char* name, int64_t channels) {
     return BatchNorm(channels, 1e-3, 0.01, init.child(name));
   };
@@ -218,14 +217,12 @@ Dymn::Block Dymn::make_block(const Stage& s, bool dynamic, const DymnOptions& op
 }
 
 Dymn::Dymn(const DymnOptions& options, double temperature, const Init& init)
-    : options_(options),
-      temperature_(Init::buffer({}, temperature)),
-      start_temperature_(Init::buffer({}, options.start_temperature)) {
+    : options_(options), temperature_(Init::buffer({}, temperature)) {
   if (options.head == schema::CnnHead::kAttention) {
     throw Error("model.cnn_head = \"attention\" is for mn architectures; dymn has mlp and conv");
   }
   const auto stages =
-      mobilenet_stages(options.width, options.strides, options.reduced_tail, options.dilated);
+      schema::cnn_stages(options.width, options.strides, options.reduced_tail, options.dilated);
   first_ = ConvNorm({1, stages[0].in, 3, 2, 1, 1}, Activation::kHardswish, init.child("in_c"));
   for (size_t i = 0; i < stages.size(); ++i) {
     const bool dynamic = !options.replace_se || stages[i].squeeze;
@@ -235,7 +232,7 @@ Dymn::Dymn(const DymnOptions& options, double temperature, const Init& init)
   channels_ = 6 * stages.back().out;
   last_ = ConvNorm({stages.back().out, channels_, 1, 1, 1, 1}, Activation::kHardswish,
                    init.child("out_c"));
-  const int64_t hidden = make_divisible((options.reduced_tail ? 640 : 1280) * options.width);
+  const int64_t hidden = schema::cnn_hidden(options.width, options.reduced_tail);
   classifier_ = CnnClassifier(channels_, hidden, options, 0, init.child("classifier"));
 }
 
@@ -260,15 +257,9 @@ std::vector<at::Tensor> Dymn::stages(const at::Tensor& mel) const {
 
 Output Dymn::forward(const at::Tensor& mel, const ForwardContext& context) const {
   if (context.training) {
-    // By tensors, so that a device need not be waited for.
     const at::NoGradGuard no_grad;
-    const auto e = static_cast<double>(context.epoch);
-    const at::Tensor& start = start_temperature_;
-    const at::Tensor late =
-        start.sub(1).mul(options_.tail / options_.slope).add(1 - options_.tail * e);
     at::Tensor temperature = temperature_;
-    temperature.copy_(
-        at::maximum(start.sub(options_.slope * e), late).clamp_min(options_.least_temperature));
+    temperature.fill_(dymn_temperature(options_, context.epoch));
   }
   const at::Tensor map = trunk(mel, context.training, nullptr);
   Output out;
@@ -283,7 +274,6 @@ void Dymn::members(Members& list) {
   list.child("out_c", last_);
   list.child("classifier", classifier_);
   list.buffer("temperature", temperature_);
-  list.buffer("start_temperature", start_temperature_);
 }
 
 DymnOptions dymn_options(const ModelSpec& spec) {
@@ -292,7 +282,8 @@ DymnOptions dymn_options(const ModelSpec& spec) {
   o.classes = spec.classes;
   o.head = spec.options.cnn_head;
   o.dropout = spec.options.dropout;
-  o.least_temperature = spec.options.dy_temperature;
+  o.replace_se = spec.arch.replace_se;
+  o.start_temperature = spec.options.dy_temperature;
   return o;
 }
 

@@ -12,9 +12,6 @@ namespace xp::model {
 struct DymnOptions : CnnOptions {
   bool replace_se = false;  ///< dynamic blocks only where MobileNet has squeeze-and-excitation
   int64_t kernels = 4;      ///< K kernels mixed by each dynamic convolution
-  int64_t context_factor = 4;
-  int64_t context_least = 32;  ///< scaled by the width and rounded to 8, as the next
-  int64_t context_most = 128;
   /// Temperature of the softmax over kernels after epoch e of training:
   /// max(start - slope e, 1 + tail (start - 1) / slope - tail e, least).
   double start_temperature = 30;
@@ -22,6 +19,9 @@ struct DymnOptions : CnnOptions {
   double tail = 0.02;
   double least_temperature = 1;
 };
+
+/// The schedule above.
+double dymn_temperature(const DymnOptions& options, uint64_t epoch);
 
 /// What a block's dynamic parts see of its input: [B, H] a summary, [B, C, F', 1] and [B, C, 1, T']
 /// gates.
@@ -82,11 +82,10 @@ class ContextGenerator : public Module {
   Linear rows_, columns_;  ///< 1 x 1 convolutions, [C, H, 1, 1]
 };
 
-/// Names as EfficientAT's: "in_c.*", "layers.0..14.*", "out_c.*", "classifier.*". Two buffers are
-/// ours: "temperature", which training sets from its schedule and evaluation uses, and
-/// "start_temperature", where that schedule starts (30, or 1 when the weights are already trained
-/// on audio). The originals keep neither in a checkpoint, so evaluating one there needs the value
-/// from elsewhere.
+/// Names as EfficientAT's: "in_c.*", "layers.0..14.*", "out_c.*", "classifier.*". One buffer is
+/// ours: "temperature", which training sets from its schedule and evaluation uses. The originals
+/// keep it in no checkpoint; `temperature` is its value until training or a checkpoint of ours sets
+/// it.
 class Dymn : public Model {
  public:
   Dymn(const DymnOptions& options, double temperature, const Init& init);
@@ -122,7 +121,7 @@ class Dymn : public Model {
     at::Tensor operator()(const at::Tensor& x, const at::Tensor& temperature, bool training) const;
     void members(Members& list) override;
   };
-  static Block make_block(const Stage& stage, bool dynamic, const DymnOptions& options,
+  static Block make_block(const schema::CnnStage& stage, bool dynamic, const DymnOptions& options,
                           const Init& init);
   at::Tensor trunk(const at::Tensor& mel, bool training, std::vector<at::Tensor>* stages) const;
 
@@ -132,7 +131,7 @@ class Dymn : public Model {
   std::vector<Block> blocks_;
   ConvNorm last_;
   CnnClassifier classifier_;
-  at::Tensor temperature_, start_temperature_;
+  at::Tensor temperature_;
 };
 
 DymnOptions dymn_options(const ModelSpec& spec);

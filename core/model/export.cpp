@@ -94,7 +94,7 @@ class Exporter {
                                                        : "";
     if (*first != '\0' && ours_.count(first) == 0) cannot(as_, "it is another CNN");
     for (const NamedTensor& t : model_.state()) {
-      const bool own = t.name == "temperature" || t.name == "start_temperature";
+      const bool own = t.name == "temperature";
       if (!own || as_ == Original::kExp) archive_.add(to_entry(t.name, t.tensor));
     }
     return std::move(archive_);

@@ -17,7 +17,7 @@ namespace xp::model {
 ///   kTorchOnly  either; write_torch(file, "model") then makes its {model, resolved_config}. The
 ///   positions of the
 ///               special tokens are added to the tokens, as that project has none
-///   kMn, kDymn  the CNNs; our two temperatures of dymn are left out
+///   kMn, kDymn  the CNNs; dymn's temperature, which is ours, is left out
 ///   kExp        names of our own
 ///
 /// Metadata: what the original's file carries beside the tensors. Values are shared with the model

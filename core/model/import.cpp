@@ -283,7 +283,7 @@ class Importer {
 
   bool expected_absent(const std::string& name) const {
     if (std::find(new_head_.begin(), new_head_.end(), name) != new_head_.end()) return true;
-    if (name == "temperature" || name == "start_temperature") return true;
+    if (name == "temperature") return true;
     // Masked pretraining may start from an image or a fine-tuned model, whose files have no such
     // heads; a classifier is new after pretraining.
     const bool pretraining =

@@ -16,7 +16,8 @@ SqueezeExcite::SqueezeExcite(std::vector<int64_t> axes, const std::vector<int64_
     : merge_(options.squeeze_merge) {
   for (size_t i = 0; i < axes.size(); ++i) {
     const Init scope = init.child("conc_se_layers." + std::to_string(i));
-    const int64_t squeezed = make_divisible(static_cast<double>(sizes[i] / options.squeeze_factor));
+    const int64_t squeezed =
+        schema::make_divisible(static_cast<double>(sizes[i] / options.squeeze_factor));
     Gate gate;
     gate.axis = axes[i];
     gate.fc1 = classifier_linear(sizes[i], squeezed, scope.child("fc1"));
@@ -85,7 +86,7 @@ void Mn::Residual::members(Members& list) {
 Mn::Mn(const MnOptions& options, const Init& init) : options_(options) {
   const Init features = init.child("features");
   const auto stages =
-      mobilenet_stages(options.width, options.strides, options.reduced_tail, options.dilated);
+      schema::cnn_stages(options.width, options.strides, options.reduced_tail, options.dilated);
   const auto conv = [](int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t dilation,
                        int64_t groups) {
     return ConvOptions{in, out, kernel, stride, dilation, groups};
@@ -95,16 +96,16 @@ Mn::Mn(const MnOptions& options, const Init& init) : options_(options) {
   int64_t rows = entry.output(options.input.F);
   int64_t frames = entry.output(options.input.T);
   for (size_t i = 0; i < stages.size(); ++i) {
-    const Stage& s = stages[i];
+    const schema::CnnStage& s = stages[i];
     const Init scope = features.child(std::to_string(i + 1)).child("block");
     Residual block;
     size_t position = 0;
     const auto next = [&] { return scope.child(std::to_string(position++)); };
     if (s.expanded != s.in)
-      block.convs.emplace_back(conv(s.in, s.expanded, 1, 1, 1, 1), s.activation, next());
+      block.convs.emplace_back(conv(s.in, s.expanded, 1, 1, 1, 1), activation_of(s), next());
     const ConvOptions depthwise = conv(s.expanded, s.expanded, s.kernel,
                                        s.dilation > 1 ? 1 : s.stride, s.dilation, s.expanded);
-    block.convs.emplace_back(depthwise, s.activation, next());
+    block.convs.emplace_back(depthwise, activation_of(s), next());
     rows = depthwise.output(rows);
     frames = depthwise.output(frames);
     if (s.squeeze && !options.squeeze_axes.empty()) {
@@ -123,7 +124,7 @@ Mn::Mn(const MnOptions& options, const Init& init) : options_(options) {
   channels_ = 6 * stages.back().out;
   last_ = ConvNorm(conv(stages.back().out, channels_, 1, 1, 1, 1), Activation::kHardswish,
                    features.child("16"));
-  const int64_t hidden = make_divisible((options.reduced_tail ? 640 : 1280) * options.width);
+  const int64_t hidden = schema::cnn_hidden(options.width, options.reduced_tail);
   classifier_ =
       CnnClassifier(channels_, hidden, options, options.attention_heads, init.child("classifier"));
 }
@@ -165,6 +166,7 @@ void Mn::members(Members& list) {
 MnOptions mn_options(const ModelSpec& spec) {
   MnOptions o;
   o.width = spec.arch.width;
+  o.strides = spec.arch.strides;
   o.classes = spec.classes;
   o.head = spec.options.cnn_head;
   o.dropout = spec.options.dropout;

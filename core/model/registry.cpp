@@ -15,7 +15,7 @@
 namespace xp::model {
 
 // The factories of core/schema/models.inc; one that is missing is a link error.
-#define XP_MODEL(name, factory, help) std::unique_ptr<Model> factory(const ModelSpec& spec);
+#define XP_MODEL(name, factory, body, help) std::unique_ptr<Model> factory(const ModelSpec& spec);
 #include "core/schema/models.inc"
 #undef XP_MODEL
 
@@ -42,6 +42,9 @@ TrunkOptions trunk_options(const ModelSpec& spec) {
   trunk.freeze_blocks = options.freeze_blocks;
   if (spec.tome != nullptr) trunk.tome = tome_settings(*spec.tome, trunk.depth);
   if (spec.patchout != nullptr) trunk.patchout = patchout_settings(*spec.patchout);
+  if (trunk.depth < 1) {
+    throw Error(fmt::format("model.cut_depth = {} leaves less than two blocks", options.cut_depth));
+  }
   if (trunk.heads <= 0 || trunk.dim % trunk.heads != 0) {
     throw Error(fmt::format("model.dim = {} is not a multiple of model.heads = {}", trunk.dim,
                             trunk.heads));
@@ -61,7 +64,7 @@ TrunkOptions separate_options(const ModelSpec& spec) {
   trunk.position = PositionKind::kSeparate;
   trunk.grid = schema::passt_position_grid(spec.options, covered);
   trunk.grid.f = schema::patch_grid(spec.options, covered).f;
-  trunk.source_blocks = kept_blocks(trunk.depth + spec.options.cut_depth, spec.options.cut_depth);
+  if (spec.options.cut_depth != 0) trunk.source_blocks = spec.options.source_blocks();
   return trunk;
 }
 
@@ -83,8 +86,8 @@ std::unique_ptr<Model> make_model(const schema::ModelOptions& options,
                                   int64_t classes, uint64_t seed, bool draw) {
   const ModelSpec spec{options, tome, patchout, options.resolved(), geometry, classes, seed, draw};
   switch (spec.arch.family) {
-#define XP_MODEL(name, factory, help) \
-  case schema::Family::k_##name:      \
+#define XP_MODEL(name, factory, body, help) \
+  case schema::Family::k_##name:            \
     return factory(spec);
 #include "core/schema/models.inc"
 #undef XP_MODEL

@@ -44,20 +44,6 @@ at::Tensor key_bias_of(const Tokens& tokens, bool prop_attn) {
 
 }  // namespace
 
-std::vector<int64_t> kept_blocks(int64_t depth, int64_t cut) {
-  std::vector<int64_t> kept;
-  if (cut == 0) {
-    for (int64_t i = 0; i < depth; ++i) kept.push_back(i);
-    return kept;
-  }
-  if (depth - cut < 2) {
-    throw Error(fmt::format("model.cut_depth = {} leaves less than 2 of {} blocks", cut, depth));
-  }
-  kept.push_back(0);
-  for (int64_t i = cut + 1; i < depth; ++i) kept.push_back(i);
-  return kept;
-}
-
 Trunk::Trunk(const TrunkOptions& options, const Init& init) : options_(options) {
   TrunkOptions& o = options_;
   XP_CHECK(o.dim % o.heads == 0, "dim is a multiple of heads");

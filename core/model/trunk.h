@@ -56,10 +56,6 @@ struct TrunkOptions {
   PatchoutSettings patchout;
 };
 
-/// The blocks of a full checkpoint that stay when `cut` of `depth` are removed after the first
-/// (PaSST's cut_depth). Throws Error when fewer than two would stay.
-std::vector<int64_t> kept_blocks(int64_t depth, int64_t cut);
-
 /// Names of the tensors (D dim, I = i-th block, F' x T' grid):
 ///
 ///   cls_token, dist_token        [1, 1, D]

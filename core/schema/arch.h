@@ -1,18 +1,38 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace xp::schema {
 
 /// Families of models (core/schema/models.inc), each with one factory in core/model.
 enum class Family {
-#define XP_MODEL(name, factory, help) k_##name,
+#define XP_MODEL(name, factory, body, help) k_##name,
 #include "core/schema/models.inc"
 #undef XP_MODEL
 };
+
+/// Which keys of [model] a family has, and whether [tome] and [patchout] mean anything to it.
+enum class Body {
+  kPatches,  ///< a transformer over patches
+  kCnn,
+  kPlain  ///< neither
+};
+
+constexpr Body body_of(Family family) {
+  constexpr Body kBodies[] = {
+#define XP_MODEL(name, factory, body, help) Body::body,
+#include "core/schema/models.inc"
+#undef XP_MODEL
+  };
+  return kBodies[static_cast<std::size_t>(family)];
+}
+constexpr bool is_transformer(Family family) { return body_of(family) == Body::kPatches; }
+constexpr bool is_cnn(Family family) { return body_of(family) == Body::kCnn; }
 
 /// "ast", "passt", ...
 std::string_view family_name(Family family);
@@ -30,15 +50,23 @@ struct Arch {
   int64_t image_grid =
       0;             ///< side of the patch grid of the image checkpoint it starts from; 0 = none
   double width = 0;  ///< CNNs: channel multiplier, NN / 10 of mnNN and dymnNN
+  std::array<int64_t, 4> strides = {2, 2, 2, 2};  ///< CNNs: of the four stages that halve the map
+  bool replace_se = false;  ///< dymn: dynamic blocks only in place of squeeze-and-excitation
 };
 
-/// The transformer architectures, sorted by name. CNNs are a pattern, not a list: see find_arch.
-std::span<const Arch> transformer_archs();
+/// The architectures but the CNNs, sorted by name. CNNs are a pattern, not a list: see find_arch.
+std::span<const Arch> listed_archs();
 
-/// The architecture of that name: one of transformer_archs(), or mnNN / dymnNN with two digits
-/// (mn10 has width 1). nullopt for another name. `name` in the result is static for transformers
-/// and the family's name for CNNs.
+/// The architecture of that name: one of listed_archs(), or mnNN / dymnNN with two digits
+/// (mn10 has width 1), mnNN-sABCD with other strides (mn10-s2221), dymnNN-se with dynamic blocks
+/// only where MobileNet has squeeze-and-excitation. nullopt for another name. `name` in the result
+/// is static for listed ones and the family's name for CNNs.
 std::optional<Arch> find_arch(std::string_view name);
+
+/// The blocks of `depth` that PaSST's cut_depth keeps (models/passt.py, lighten_model): above 0,
+/// that many are taken out after the first; below 0, of those between the first and the last each
+/// -cut-th stays. Empty when fewer than two would stay.
+std::vector<int64_t> kept_blocks(int64_t depth, int64_t cut);
 
 /// Patches along one axis: 1 + (length - patch) / stride, 0 where the patch does not fit.
 int64_t patches_along(int64_t length, int64_t patch, int64_t stride);

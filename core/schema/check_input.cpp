@@ -130,8 +130,7 @@ void check_geometry(const Rules& rules, const ModelOptions& model,
   const Arch arch = model.resolved();
   if (!is_transformer(arch.family)) return;
   if (arch.depth < 1) {
-    rules.fault({"model.cut_depth", "model.depth"},
-                fmt::format("model.cut_depth leaves {} blocks", arch.depth));
+    rules.fault({"model.cut_depth", "model.depth"}, "model.cut_depth leaves less than two blocks");
     return;
   }
   if (arch.dim % arch.heads != 0) {

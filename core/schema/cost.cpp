@@ -53,4 +53,12 @@ Cost transformer_cost(const ModelOptions& model, const TomeOptions* tome, const 
   return cost;
 }
 
+Cost pool_cost(const ModelOptions& model, const Geometry& input, int64_t classes) {
+  Cost cost;
+  if (model.resolved().family != Family::k_pool) return cost;
+  cost.parameters = (2 * input.F + 1) * classes;
+  cost.gflop = 1e-9 * static_cast<double>(2 * input.F * (2 * input.T + 2 * classes));
+  return cost;
+}
+
 }  // namespace xp::schema

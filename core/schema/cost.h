@@ -17,8 +17,11 @@ struct Cost {
 
 /// Matrix products alone: patch embedding, attention, MLP, matching of token merging, head; norms,
 /// softmax and GELU (under 1 %) are left out. A training step costs three times as much. `tome`
-/// null = no merging. Families with CNNs give zeros.
+/// null = no merging. Other families give zeros.
 Cost transformer_cost(const ModelOptions& model, const TomeOptions* tome, const Geometry& input,
                       int64_t classes);
+
+/// The family pool: 2 F inputs, one linear layer. Zeros for another one.
+Cost pool_cost(const ModelOptions& model, const Geometry& input, int64_t classes);
 
 }  // namespace xp::schema

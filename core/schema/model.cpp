@@ -7,11 +7,13 @@ namespace xp::schema {
 const std::vector<std::string>& arch_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> out;
-    for (const Arch& arch : transformer_archs()) out.emplace_back(arch.name);
+    for (const Arch& arch : listed_archs()) out.emplace_back(arch.name);
     // The widths that EfficientAT publishes.
     for (const char* width : {"01", "02", "04", "05", "10", "20", "30", "40"})
       out.push_back(std::string("mn") + width);
     for (const char* width : {"04", "10", "20"}) out.push_back(std::string("dymn") + width);
+    for (const char* variant : {"mn10-s2221", "mn10-s2211", "dymn04-se", "dymn10-se"})
+      out.emplace_back(variant);
     return out;
   }();
   return names;
@@ -24,8 +26,15 @@ Arch ModelOptions::resolved() const {
   if (dim > 0) out.dim = dim;
   if (depth > 0) out.depth = depth;
   if (heads > 0) out.heads = heads;
-  if (out.family == Family::k_passt) out.depth -= cut_depth;
+  if (out.family == Family::k_passt && cut_depth != 0)
+    out.depth = static_cast<int64_t>(kept_blocks(out.depth, cut_depth).size());
   return out;
+}
+
+std::vector<int64_t> ModelOptions::source_blocks() const {
+  ModelOptions whole = *this;
+  whole.cut_depth = 0;
+  return kept_blocks(whole.resolved().depth, cut_depth);
 }
 
 std::optional<Family> ModelOptions::parse_kind(std::string_view arch) {

@@ -8,7 +8,7 @@ namespace xp::schema {
 /// Names of Family's values (core/schema/arch.h).
 constexpr auto names_of(Family) {
   return std::to_array<std::string_view>({
-#define XP_MODEL(name, factory, help) #name,
+#define XP_MODEL(name, factory, body, help) #name,
 #include "core/schema/models.inc"
 #undef XP_MODEL
   });
@@ -29,10 +29,6 @@ XP_ENUM_NAMES(OnMismatch, "error", "warn")
 /// Every listed name, and the published widths of the CNNs: for messages, completion and the JSON
 /// Schema.
 const std::vector<std::string>& arch_names();
-
-inline bool is_transformer(Family family) {
-  return family != Family::k_mn && family != Family::k_dymn;
-}
 
 inline bool accepts_arch(std::string_view name) { return find_arch(name).has_value(); }
 
@@ -61,9 +57,11 @@ struct ModelOptions {
   bool strict = true;
   OnMismatch frontend_mismatch = OnMismatch::kError;
 
-  /// `arch` looked up, with dim, depth and heads of the recipe where they are not 0, and depth less
-  /// `cut_depth`. Throws Error for an unknown name.
+  /// `arch` looked up, with dim, depth and heads of the recipe where they are not 0, and the depth
+  /// that `cut_depth` leaves (0: too few). Throws Error for an unknown name.
   Arch resolved() const;
+  /// The blocks of the full model that `cut_depth` leaves, in order.
+  std::vector<int64_t> source_blocks() const;
 
   /// The family of an architecture's name; the recipe drops a section's other keys when it changes.
   static std::optional<Family> parse_kind(std::string_view arch);
@@ -77,7 +75,7 @@ struct ModelOptions {
       o.fstride = 0;
       o.tstride = 0;
     }
-    if (!is_transformer(family)) o.dropout = 0.2;
+    if (is_cnn(family)) o.dropout = 0.2;
     return o;
   }
 
@@ -109,21 +107,23 @@ struct ModelOptions {
             "mean of patches");
     v.field("head", &O::head, {.only = "ast passt ssast"},
             "classifier: LayerNorm and linear, linear, or none");
-    v.field("dropout", &O::dropout, {.min = 0, .max = 0.9},
+    v.field("dropout", &O::dropout, {.min = 0, .max = 0.9, .only = "ast dymn mn passt ssast"},
             "dropout in the blocks (CNNs: before the last layer)");
     v.field("drop_path", &O::drop_path, {.min = 0, .max = 0.9, .only = "ast passt ssast"},
             "stochastic depth at the last block, rising linearly from 0");
     v.field("freeze_blocks", &O::freeze_blocks, {.min = 0, .max = 96, .only = "ast passt ssast"},
             "patch embedding and this many first blocks are not trained");
-    v.field("cut_depth", &O::cut_depth, {.min = 0, .max = 95, .only = "passt"},
-            "blocks removed after the first one");
+    v.field(
+        "cut_depth", &O::cut_depth, {.min = -95, .max = 95, .only = "passt"},
+        "blocks removed after the first one; -n keeps each n-th between the first and the last");
     v.field("pos_frames", &O::pos_frames,
             {.min = 0, .max = 100000, .unit = "frames", .only = "passt"},
             "frames that the time position embedding covers, 0 = the input's");
-    v.field("dy_temperature", &O::dy_temperature,
-            {.min = 0, .max = 1000, .open_min = true, .only = "dymn"},
-            "temperature of the softmax over dynamic kernels at the end of the schedule; 1 for "
-            "AudioSet weights");
+    v.field(
+        "dy_temperature", &O::dy_temperature,
+        {.min = 0, .max = 1000, .open_min = true, .only = "dymn"},
+        "temperature of the softmax over dynamic kernels where its schedule starts, which ends at "
+        "1: 30 from nothing or ImageNet weights, 1 from and with AudioSet weights");
     v.field("cnn_head", &O::cnn_head, {.only = "mn dymn"}, "pooling and classifier of a CNN");
     v.field("strict", &O::strict, {}, "weights that lack or have extra tensors are an error");
     v.field("frontend_mismatch", &O::frontend_mismatch, {},

@@ -54,6 +54,8 @@ bool carry_published(const std::string& name, recipe::View& view) {
     model["fstride"] = recipe::Value(weights->fstride);
     model["tstride"] = recipe::Value(weights->tstride);
     if (*family == Family::k_passt) model["pos_frames"] = recipe::Value(weights->frames);
+  } else if (name.find("_as_fc") != name.npos) {
+    model["cnn_head"] = "conv";
   }
   view.sections["model"] = std::move(model);
   view.sections["frontend"] = frontend_of(*weights);

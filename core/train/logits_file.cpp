@@ -87,6 +87,7 @@ void write_scores(const fs::path& path, const ScoreFile& scores) {
     }
     write_matrix(file, scores.dataset, scores.values, rows, width);
     if (!scores.targets.empty()) write_matrix(file, "targets", scores.targets, rows, width);
+    if (!scores.times_ms.empty()) file.write<double>("times_ms", scores.times_ms);
     if (!scores.mask.empty()) write_matrix(file, "mask", scores.mask, rows, width);
     file.flush_and_close();
     target.commit();
@@ -116,6 +117,7 @@ ScoreFile read_scores(const fs::path& path) {
   scores.values = file.read<float>(scores.dataset);
   if (file.has("targets")) scores.targets = file.read<float>("targets");
   if (file.has("mask")) scores.mask = file.read<float>("mask");
+  if (file.has("times_ms")) scores.times_ms = file.read<double>("times_ms");
   AttributeNames names;
   hsize_t at = 0;
   H5Aiterate2(file.id(), H5_INDEX_NAME, H5_ITER_INC, &at, &collect, &names);

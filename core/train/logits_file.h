@@ -12,14 +12,16 @@ namespace xp::train {
 
 /// predictions.h5, logits.h5 and embeddings.h5: one row a clip, found by clip id.
 struct ScoreFile {
-  std::vector<std::string> ids;              ///< [N]
-  std::vector<std::string> class_ids;        ///< [K]; empty in embeddings
-  std::vector<std::string> class_names;      ///< [K]
-  int64_t width = 0;                         ///< K, or the embedding's D
-  std::string dataset = "logits";            ///< "logits" or "embeddings"
-  std::vector<float> values;                 ///< [N, width]
-  std::vector<float> targets;                ///< [N, K], empty = none
-  std::vector<float> mask;                   ///< [N, K] of 0/1, empty = all known
+  std::vector<std::string> ids;          ///< [N]
+  std::vector<std::string> class_ids;    ///< [K]; empty in embeddings
+  std::vector<std::string> class_names;  ///< [K]
+  int64_t width = 0;                     ///< K, or the embedding's D
+  std::string dataset = "logits";        ///< "logits" or "embeddings"
+  std::vector<float> values;             ///< [N, width]
+  std::vector<float> targets;            ///< [N, K], empty = none
+  std::vector<float> mask;               ///< [N, K] of 0/1, empty = all known
+  std::vector<double> times_ms;  ///< [N] of time embeddings: middle of the row's window, ids
+                                 ///< repeat; empty = whole clips
   std::map<std::string, std::string> texts;  ///< attributes: "split", "teacher", "key", ...
   std::map<std::string, double> numbers;     ///< attributes: "mAP", ...
 };

@@ -11,6 +11,8 @@
 #include "core/model/import.h"
 #include "core/model/registry.h"
 #include "core/recipe/options.h"
+#include "core/schema/weights_sources.h"
+#include "core/train/open_model.h"
 
 namespace xp::train {
 namespace {
@@ -77,9 +79,24 @@ void throw_if_stopped(const graph::StageContext& context) {
   if (reason != StopReason::kNone) throw Stopped(reason);
 }
 
+namespace {
+
+/// The input's weights. Published ones that were not fetched are an Error with their address.
+fs::path file_of(const graph::StageInput& input) {
+  if (!fs::exists(input.path)) {
+    for (const schema::WeightsSource& source : schema::weights_sources()) {
+      if (schema::weights_file(source) == input.path)
+        return published_file(std::string(source.name));
+    }
+  }
+  return weights_path(input.path, input.part);
+}
+
+}  // namespace
+
 LoadedModel load_model(const graph::StageInput& input, const LoadOptions& options,
                        const Clips& clips, InputSize size, at::Device device) {
-  const fs::path file = weights_path(input.path, input.part);
+  const fs::path file = file_of(input);
   const checkpoint::Archive archive = checkpoint::Archive::open(file);
   LoadedModel loaded;
   loaded.name = input_name(input);
@@ -91,10 +108,12 @@ LoadedModel load_model(const graph::StageInput& input, const LoadOptions& option
   model::ImportOptions import;
   import.strict = options.model.strict;
   const model::ImportReport report = model::load_weights(*loaded.model, archive, file, import);
-  if (!report.fresh.empty())
+  for (const std::string& name : report.fresh) {
+    if (!loaded.model->placement(name).head) continue;
     throw Error(fmt::format("{} has no classifier for the {} classes of the data set", loaded.name,
                             clips.classes()),
                 Exit::kData);
+  }
   loaded.model->to(device);
   loaded.model->require_grad(false);
   return loaded;
@@ -118,7 +137,7 @@ std::vector<const model::Model*> pointers(const std::vector<LoadedModel>& models
 void initialise(model::Model& model, const schema::ModelOptions& options,
                 const schema::FrontendOptions& frontend, const graph::StageInput& input,
                 const graph::StageContext& context) {
-  const fs::path file = weights_path(input.path, input.part);
+  const fs::path file = file_of(input);
   const checkpoint::Archive archive = checkpoint::Archive::open(file);
   if (const std::optional<Carried> carried = carried_of(archive, file)) {
     const std::string difference = frontend_difference(carried->frontend, frontend);

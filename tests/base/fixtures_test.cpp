@@ -2,6 +2,7 @@
 // and an unknown kind.
 #include "tests/testing/fixtures.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -76,6 +77,29 @@ TEST(FixturesParity, AnUnknownKindFails) {
                 "frontend/kaldi_fbank/silence: unknown kind 'frontend/kaldi_fbank'"});
 }
 
+TEST(FixturesParity, TheKindFindsACaseInAnyFolder) {
+  const auto root = fixtures_root();
+  if (!root) GTEST_SKIP() << "EXP_FIXTURES is unset";
+  const Case original = read_case(*root, *root / kName);
+  const CopiedCase copy(*root, kName);
+  fs::rename(copy.root() / kName, copy.root() / "mine");
+  const ParityResult result = run_cases(copy.root(), {"frontend"}, drivers_of(original));
+  EXPECT_EQ(result.found, 1);
+  EXPECT_EQ(result.compared, 1);
+}
+
+TEST(FixturesParity, EveryCaseIsOfAKindThatSomeTestCompares) {
+  const auto root = fixtures_root();
+  if (!root) GTEST_SKIP() << "EXP_FIXTURES is unset";
+  const auto& kinds = known_kinds();
+  for (const auto& folder : find_cases(*root, "")) {
+    std::ifstream in(folder / "case.json");
+    const std::string kind = nlohmann::json::parse(in).at("kind").get<std::string>();
+    EXPECT_NE(std::find(kinds.begin(), kinds.end(), kind), kinds.end())
+        << folder.string() << ": unknown kind '" << kind << "'";
+  }
+}
+
 TEST(FixturesParity, AForgottenDatasetFails) {
   const auto root = fixtures_root();
   if (!root) GTEST_SKIP() << "EXP_FIXTURES is unset";
@@ -89,8 +113,9 @@ TEST(FixturesParity, AForgottenDatasetFails) {
 }
 
 TEST(Fixtures, AFolderWithoutCasesFails) {
-  EXPECT_EQ(run_cases(fs::temp_directory_path() / "xp_no_such_folder", {"model"}, {}).failures,
-            std::vector<std::string>{"model: no case.json below this folder"});
+  const fs::path absent = fs::temp_directory_path() / "xp_no_such_folder";
+  EXPECT_EQ(run_cases(absent, {"model"}, {}).failures,
+            std::vector<std::string>{absent.string() + ": no case.json below this folder"});
 }
 
 TEST(Fixtures, Tolerance) {

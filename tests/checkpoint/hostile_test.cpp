@@ -1,6 +1,7 @@
 // Files made to harm whoever reads them: to run code, to exhaust memory, time or the stack, to read
 // beyond the file. Each is refused with a word on why, or read as data; and random damage to sound
 // files does no more.
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -168,13 +169,15 @@ TEST(HostileFiles, AreRefusedWithAWordOnWhy) {
   const char* const keep = std::getenv("XP_WRITE_CORPUS");
   Limits limits;
   limits.values = 1'000'000;
-  int n = 0;
   for (const Hostile& c : corpus()) {
     SCOPED_TRACE(c.name);
     write_zip(dir / "file.pt", c.pickle);
-    if (keep != nullptr)
-      std::filesystem::copy_file(dir / "file.pt",
-                                 std::filesystem::path(keep) / (std::to_string(n++) + ".pt"));
+    if (keep != nullptr && c.pickle.size() < 20000) {
+      std::string name = c.name;
+      std::replace(name.begin(), name.end(), ' ', '_');
+      std::filesystem::copy_file(dir / "file.pt", std::filesystem::path(keep) / (name + ".pt"),
+                                 std::filesystem::copy_options::overwrite_existing);
+    }
     std::string got = error_of(dir / "file.pt", limits);
     const std::string prefix = "not a readable checkpoint: ";
     if (got.compare(0, prefix.size(), prefix) == 0) got = got.substr(prefix.size());

@@ -3,10 +3,9 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-#include "core/base/error.h"
 #include "core/checkpoint/archive.h"
-#include "core/model/archive_tensors.h"
 #include "core/model/dymn.h"
+#include "core/model/import.h"
 #include "core/model/mn.h"
 #include "tests/testing/fixtures.h"
 
@@ -26,24 +25,14 @@ std::vector<float> floats_of(const at::Tensor& tensor) {
   return {flat.const_data_ptr<float>(), flat.const_data_ptr<float>() + flat.numel()};
 }
 
-/// Every tensor of the model has its name in the file, but for our own two of dymn, and the other
-/// way round.
-void load(Module& model, const std::filesystem::path& file, Report& report) {
+/// By the path of `exp import`: strict, so that no name is missing or left over, and with nothing
+/// fitted.
+void load(Model& model, const std::filesystem::path& file, Report& report) {
   const checkpoint::Archive archive = checkpoint::Archive::open(file);
-  const at::NoGradGuard no_grad;
-  size_t used = 0;
-  for (const NamedTensor& t : model.state()) {
-    const checkpoint::Entry* e = archive.find(t.name);
-    if (e == nullptr) {
-      if (t.name != "temperature" && t.name != "start_temperature")
-        report.fail("the file lacks " + t.name);
-      continue;
-    }
-    if (e->shape != t.tensor.sizes().vec()) report.fail("another shape of " + t.name);
-    at::Tensor(t.tensor).copy_(to_tensor(*e));
-    ++used;
-  }
-  report.compare_value("tensors of the file", static_cast<double>(used),
+  const ImportReport imported = load_weights(model, archive, file);
+  for (const ImportReport::Change& change : imported.reshaped)
+    report.fail("fitted: " + change.name + ", " + change.what);
+  report.compare_value("tensors of the file", static_cast<double>(imported.used),
                        static_cast<double>(archive.entries().size()));
 }
 
@@ -115,6 +104,11 @@ void efficientat(const Case& c, Report& report) {
 TEST(CnnParity, EfficientAt) {
   at::set_num_threads(1);
   testing::expect_parity({"model/efficientat"}, {{"model/efficientat", efficientat}});
+}
+
+TEST(CnnParity, FlippedValuesAreNoticed) {
+  at::set_num_threads(1);
+  testing::expect_flips_noticed({{"model/efficientat", efficientat}});
 }
 
 }  // namespace

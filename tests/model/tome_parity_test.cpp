@@ -162,5 +162,10 @@ TEST(TomeParity, EveryCase) {
   testing::expect_parity({"model/tome"}, {{"model/tome", tome}});
 }
 
+TEST(TomeParity, FlippedValuesAreNoticed) {
+  at::set_num_threads(1);
+  testing::expect_flips_noticed({{"model/tome", tome}});
+}
+
 }  // namespace
 }  // namespace xp::model

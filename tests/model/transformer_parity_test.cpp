@@ -377,5 +377,10 @@ TEST(TransformersParity, EveryCase) {
   testing::expect_parity({"model/ast", "model/passt", "model/ssast", "model/torchonly"}, kDrivers);
 }
 
+TEST(TransformersParity, FlippedValuesAreNoticed) {
+  at::set_num_threads(1);
+  testing::expect_flips_noticed(kDrivers);
+}
+
 }  // namespace
 }  // namespace xp::model

@@ -299,8 +299,13 @@ TEST(Registry, UnknownArchIsAnError) {
 }
 
 TEST(Registry, ClampsAndCuts) {
-  EXPECT_EQ(kept_blocks(12, 0).size(), 12U);
-  EXPECT_EQ(kept_blocks(6, 3), (std::vector<int64_t>{0, 4, 5}));
+  schema::ModelOptions cut = schema::ModelOptions::of_kind(schema::Family::k_passt);
+  cut.arch = "passt-s";
+  cut.cut_depth = -3;
+  cut.dim = 24;
+  cut.heads = 3;
+  const auto model = make_model(cut, nullptr, nullptr, {128, 128}, 5);
+  EXPECT_EQ(model->layers(), 6 + 2);  // blocks 0, 1, 4, 7, 10, 11
   schema::TomeOptions tome;
   tome.r.is_list = true;
   tome.r.list = {5, 4};

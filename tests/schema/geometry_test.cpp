@@ -36,6 +36,21 @@ TEST(Geometry, PatchGrids) {
   }
 }
 
+TEST(Geometry, BlocksThatCutDepthKeeps) {
+  using Blocks = std::vector<int64_t>;
+  EXPECT_EQ(kept_blocks(4, 0), (Blocks{0, 1, 2, 3}));
+  EXPECT_EQ(kept_blocks(6, 3), (Blocks{0, 4, 5}));
+  EXPECT_EQ(kept_blocks(6, 5), Blocks{});
+  EXPECT_EQ(kept_blocks(12, -1), kept_blocks(12, 0));
+  EXPECT_EQ(kept_blocks(12, -2), (Blocks{0, 1, 3, 5, 7, 9, 11}));
+  EXPECT_EQ(kept_blocks(12, -3), (Blocks{0, 1, 4, 7, 10, 11}));
+  EXPECT_EQ(kept_blocks(2, -3), (Blocks{0, 1}));
+  ModelOptions model = model_of("passt-s", 10, 10);
+  model.cut_depth = -3;
+  EXPECT_EQ(model.resolved().depth, 6);
+  EXPECT_EQ(model.source_blocks(), (Blocks{0, 1, 4, 7, 10, 11}));
+}
+
 TEST(Geometry, PasstPositionsFloor) {
   EXPECT_EQ(passt_position_grid(model_of("passt-s", 12, 12), {128, 998}), (Grid{10, 83}));
   EXPECT_EQ(patch_grid(model_of("passt-s", 12, 12), {128, 998}), (Grid{10, 82}));

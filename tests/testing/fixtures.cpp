@@ -223,45 +223,137 @@ std::string Report::summary() const {
   return text + worst_dataset_ + ", " + std::to_string(compared_) + " compared";
 }
 
+const std::vector<std::string>& known_kinds() {
+  static const std::vector<std::string> kinds = {"frontend/augment_mel_stft",
+                                                 "frontend/kaldi_fbank",
+                                                 "hear",
+                                                 "metrics",
+                                                 "model/ast",
+                                                 "model/checkpoint_formats",
+                                                 "model/efficientat",
+                                                 "model/passt",
+                                                 "model/ssast",
+                                                 "model/tome",
+                                                 "model/torchonly",
+                                                 "train/kd_loss",
+                                                 "train/losses",
+                                                 "train/mixup",
+                                                 "train/optimiser_step",
+                                                 "train/sample_weights",
+                                                 "train/schedules",
+                                                 "train/specaugment"};
+  return kinds;
+}
+
+namespace {
+
+bool at_or_below(const std::string& name, const std::string& under) {
+  return name == under || name.rfind(under + '/', 0) == 0;
+}
+
+void run_case(const fs::path& root, const fs::path& folder, const std::vector<std::string>& unders,
+              const Drivers& drivers, ParityResult& result) {
+  const std::string name = fs::relative(folder, root).string();
+  try {
+    std::ifstream in(folder / "case.json");
+    const std::string kind = nlohmann::json::parse(in).at("kind").get<std::string>();
+    const bool wanted = std::any_of(unders.begin(), unders.end(), [&](const std::string& under) {
+      return at_or_below(kind, under) || at_or_below(name, under);
+    });
+    if (!wanted) return;
+    ++result.found;
+    const auto driver = drivers.find(kind);
+    if (driver == drivers.end()) {
+      result.failures.push_back(name + ": unknown kind '" + kind + "'");
+      return;
+    }
+    const Case expected = read_case(root, folder);
+    Report report(expected);
+    driver->second(expected, report);
+    report.finish();
+    ++result.compared;
+    result.lines.push_back(name + ": " + report.summary());
+    for (const auto& failure : report.failures()) result.failures.push_back(name + ": " + failure);
+  } catch (const std::exception& error) {
+    result.failures.push_back(name + ": " + error.what());
+  }
+}
+
+}  // namespace
+
 ParityResult run_cases(const fs::path& root, const std::vector<std::string>& unders,
                        const Drivers& drivers) {
   ParityResult result;
-  for (const std::string& under : unders) {
-    const auto folders = find_cases(root, under);
-    if (folders.empty()) result.failures.push_back(under + ": no case.json below this folder");
-    for (const auto& folder : folders) {
-      ++result.found;
-      const std::string name = fs::relative(folder, root).string();
-      try {
-        const Case expected = read_case(root, folder);
-        const auto driver = drivers.find(expected.kind);
-        if (driver == drivers.end()) {
-          result.failures.push_back(name + ": unknown kind '" + expected.kind + "'");
-          continue;
-        }
-        Report report(expected);
-        driver->second(expected, report);
-        report.finish();
-        ++result.compared;
-        result.lines.push_back(name + ": " + report.summary());
-        for (const auto& failure : report.failures())
-          result.failures.push_back(name + ": " + failure);
-      } catch (const std::exception& error) {
-        result.failures.push_back(name + ": " + error.what());
-      }
-    }
-  }
+  const auto folders = find_cases(root, "");
+  if (folders.empty())
+    result.failures.push_back(root.string() + ": no case.json below this folder");
+  for (const auto& folder : folders) run_case(root, folder, unders, drivers, result);
   return result;
 }
 
 void expect_parity(const std::vector<std::string>& unders, const Drivers& drivers) {
   const auto root = fixtures_root();
   if (!root) GTEST_SKIP() << "EXP_FIXTURES is unset";
+  const auto& kinds = known_kinds();
+  for (const auto& [kind, driver] : drivers) {
+    if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
+      ADD_FAILURE() << kind << " is not among known_kinds() of tests/testing/fixtures.cpp";
+  }
   const ParityResult result = run_cases(*root, unders, drivers);
   for (const auto& line : result.lines) std::printf("%s\n", line.c_str());
   std::printf("%d found, %d compared\n", result.found, result.compared);
   for (const auto& failure : result.failures) ADD_FAILURE() << failure;
   EXPECT_EQ(result.found, result.compared);
+}
+
+namespace {
+
+/// Its first finite value moved by ten tolerances; false when it has none.
+bool flip(Case& c, const std::string& dataset) {
+  Array& array = c.arrays.at(dataset);
+  if (array.is_integer()) {
+    ++array.i64.front();
+    return true;
+  }
+  const auto move = [&](auto& values) {
+    for (auto& value : values) {
+      if (!std::isfinite(value)) continue;
+      const Tolerance t = c.tolerance(dataset);
+      value += static_cast<float>(10 * (t.abs + t.rel * std::fabs(value)) + 1e-4);
+      return true;
+    }
+    return false;
+  };
+  return move(array.f32) || move(array.f64);
+}
+
+}  // namespace
+
+void expect_flips_noticed(const Drivers& drivers) {
+  const auto root = fixtures_root();
+  if (!root) GTEST_SKIP() << "EXP_FIXTURES is unset";
+  int flipped = 0;
+  for (const auto& folder : find_cases(*root, "")) {
+    Case c = read_case(*root, folder);
+    const auto driver = drivers.find(c.kind);
+    if (driver == drivers.end()) continue;
+    std::vector<std::string> moved;
+    for (auto& [dataset, array] : c.arrays) {
+      if (dataset.rfind("output/", 0) == 0 && flip(c, dataset)) moved.push_back(dataset);
+    }
+    Report report(c);
+    driver->second(c, report);
+    for (const std::string& dataset : moved) {
+      ++flipped;
+      const auto names = [&](const std::string& failure) {
+        return failure.rfind(dataset + ' ', 0) == 0;
+      };
+      EXPECT_TRUE(std::any_of(report.failures().begin(), report.failures().end(), names))
+          << c.name << ": a flipped value of " << dataset << " was not noticed";
+    }
+  }
+  std::printf("%d values flipped\n", flipped);
+  EXPECT_GT(flipped, 0);
 }
 
 }  // namespace xp::testing

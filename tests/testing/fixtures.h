@@ -125,13 +125,23 @@ struct ParityResult {
   std::vector<std::string> lines;     ///< one a case: its worst error
 };
 
-/// Runs each case at or below root/under, for each of `unders`, through the driver of its kind. A
-/// kind without a driver is a failure, and so is a folder without a case.
+/// Every kind that some test compares. A case of another kind anywhere is a failure of
+/// tests/base/fixtures_test.cpp.
+const std::vector<std::string>& known_kinds();
+
+/// For each of `unders` ("model/ast", "frontend") runs the cases whose kind is it or begins with
+/// it, wherever they are, and those in the folder of that name, through the driver of their kind. A
+/// kind without a driver is a failure, and so is a root without any case.
 ParityResult run_cases(const std::filesystem::path& root, const std::vector<std::string>& unders,
                        const Drivers& drivers);
 
 /// The body of a parity test: run_cases on $EXP_FIXTURES, prints each case's worst error and the
-/// line "N found, N compared", fails for each failure. Skips when EXP_FIXTURES is unset.
+/// line "N found, N compared", fails for each failure. Skips when EXP_FIXTURES is unset. `drivers`
+/// must be among known_kinds().
 void expect_parity(const std::vector<std::string>& unders, const Drivers& drivers);
+
+/// Moves one value of each `output/` array of each case of the drivers' kinds beyond its tolerance,
+/// and fails for each array whose driver does not notice. Skips when EXP_FIXTURES is unset.
+void expect_flips_noticed(const Drivers& drivers);
 
 }  // namespace xp::testing

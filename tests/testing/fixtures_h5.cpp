@@ -44,7 +44,7 @@ Array read_dataset(hid_t file, const std::string& path) {
   } else if (kind == H5T_INTEGER) {
     out.i64.resize(n);
     status = H5Dread(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, out.i64.data());
-  } else {
+  } else if (kind != H5T_STRING) {
     throw std::runtime_error(path + ": neither integers nor floating point");
   }
   if (status < 0) throw std::runtime_error(path + ": HDF5 cannot read it");

@@ -1,6 +1,7 @@
 // libFuzzer target: any bytes either make an Archive within the limits or an Error; never a crash,
-// a leak or more memory than the limits give. Seeds: files of tests/checkpoint (hostile_test.cpp
-// writes them with XP_WRITE_CORPUS=FOLDER) and the fixtures' checkpoint_formats.
+// a leak or more memory than the limits give. Seeds: tests/checkpoint/corpus
+// (hostile_test.cpp writes it with XP_WRITE_CORPUS=FOLDER; damaged files that were found are
+// added).
 #include <cstdint>
 #include <vector>
 

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <filesystem>
+
+#include "core/train/open_model.h"
+
+namespace xp::cli {
+
+/// Writes a model as a folder that stands on its own: model.safetensors (weights under our names,
+/// with [model], [frontend] and classes in its metadata), recipe.toml, labels.csv,
+/// golden.safetensors (`mel` [1, F, T] and the `logits` [1, K] of it), check.py (computes the one
+/// from the other with torch and safetensors alone, and exits with 1 when they differ; transformers
+/// and mn). The folder appears whole. Throws Error when it exists already, or when the model has no
+/// classifier.
+void write_bundle(const std::filesystem::path& folder, const train::OpenModel& open);
+
+}  // namespace xp::cli

@@ -1,0 +1,176 @@
+#include "core/train/open_model.h"
+
+#include <array>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/checkpoint/archive.h"
+#include "core/model/import.h"
+#include "core/model/registry.h"
+#include "core/recipe/view.h"
+#include "core/schema/geometry.h"
+#include "core/schema/weights.h"
+#include "core/schema/weights_sources.h"
+#include "core/train/weights_file.h"
+#include "data/sets/sets.h"
+
+namespace xp::train {
+namespace {
+
+namespace fs = std::filesystem;
+using checkpoint::Archive;
+
+/// Classes of the classifier in a file of the originals; 0 = none.
+int64_t classes_in(const Archive& archive) {
+  constexpr auto kEnds = std::to_array<std::string_view>(
+      {"mlp_head.1.bias", "head.1.bias", "head.linear.bias", "classifier.dense.bias",
+       "classifier.5.bias", "classifier.1.bias"});
+  for (const checkpoint::Entry& e : archive.entries()) {
+    for (const std::string_view end : kEnds) {
+      if (std::string_view(e.name).ends_with(end) && e.shape.size() == 1) return e.shape[0];
+    }
+  }
+  return 0;
+}
+
+/// The published weights that a file is a copy of: by its stem.
+const schema::PublishedWeights* namesake(const fs::path& file) {
+  const schema::PublishedWeights* found = schema::find_weights(file.stem().string());
+  if (found != nullptr) return found;
+  for (const schema::WeightsSource& s : schema::weights_sources()) {
+    const std::string_view url = s.url.substr(0, s.url.find('?'));
+    if (url.substr(url.rfind('/') + 1) == file.filename().string())
+      return schema::find_weights(s.name);
+  }
+  return nullptr;
+}
+
+void describe_published(const schema::PublishedWeights& weights, OpenModel& out) {
+  recipe::View view;
+  if (!schema::carry_published(weights.name, view)) {
+    throw Error(fmt::format("{} was trained on images: it is a start for training (model.weights)",
+                            weights.name));
+  }
+  out.options = view.build<schema::ModelOptions>();
+  out.frontend = view.build<schema::FrontendOptions>();
+}
+
+void describe_arch(const OpenOptions& options, OpenModel& out) {
+  const auto family = schema::ModelOptions::parse_kind(options.arch);
+  if (!family) {
+    throw Error(fmt::format("there is no architecture '{}'{}", options.arch, [&] {
+      const std::string near = nearest(options.arch, schema::arch_names());
+      return near.empty() ? std::string("; `exp models` lists them")
+                          : fmt::format("; did you mean '{}'?", near);
+    }()));
+  }
+  out.options = schema::ModelOptions::of_kind(*family);
+  out.options.arch = options.arch;
+  if (options.fstride > 0) out.options.fstride = options.fstride;
+  if (options.tstride > 0) out.options.tstride = options.tstride;
+  const bool kaldi = *family == schema::Family::k_ast || *family == schema::Family::k_ssast;
+  out.frontend = schema::FrontendOptions::of_kind(kaldi ? schema::FrontendKind::kKaldi
+                                                        : schema::FrontendKind::kAugmentMel);
+}
+
+std::vector<std::pair<std::string, std::string>> read_labels(const fs::path& file, int64_t count) {
+  std::vector<std::pair<std::string, std::string>> classes;
+  if (!file.empty()) {
+    for (const data::ClassInfo& c : data::read_classes(file)) classes.emplace_back(c.id, c.name);
+    if (static_cast<int64_t>(classes.size()) != count) {
+      throw Error(Place{file.string()},
+                  fmt::format("{} classes, the checkpoint has {}", classes.size(), count),
+                  Exit::kData);
+    }
+    return classes;
+  }
+  for (int64_t k = 0; k < count; ++k) classes.emplace_back(std::to_string(k), std::to_string(k));
+  return classes;
+}
+
+void set_frames(schema::FrontendOptions& frontend, int64_t frames) {
+  if (frontend.kind == schema::FrontendKind::kKaldi) {
+    frontend.frames = frames;
+  } else {
+    frontend.clip_s =
+        static_cast<double>(frames * frontend.hop_samples) / static_cast<double>(frontend.rate_hz);
+  }
+}
+
+/// Frames of the input, where the checkpoint leaves them to the clip: ten seconds.
+model::Geometry geometry_of(const OpenModel& open) {
+  schema::Geometry geometry = schema::input_geometry(open.frontend);
+  if (geometry.T == 0) geometry.T = schema::frames_of(open.frontend, 10 * open.frontend.rate_hz);
+  return geometry;
+}
+
+}  // namespace
+
+fs::path published_file(const std::string& name) {
+  const schema::WeightsSource* source = schema::find_weights_source(name);
+  if (source == nullptr)
+    throw Error(fmt::format(
+        "there are no published weights '{}'; `exp models --weights` lists them", name));
+  const fs::path file = schema::weights_file(*source);
+  if (fs::exists(file)) return file;
+  throw Error(
+      fmt::format("weights {} are not here: run `exp fetch {}`\n  or download {}\n  to          {}",
+                  name, name, source->url, file.string()),
+      Exit::kData);
+}
+
+OpenModel open_model(const std::string& what, const OpenOptions& options) {
+  OpenModel out;
+  const bool published = schema::find_weights(what) != nullptr && !fs::exists(what);
+  if (!published && !fs::exists(expand_user(what))) {
+    throw Error(
+        fmt::format("'{}' is neither a file nor published weights (`exp models --weights`)", what),
+        Exit::kData);
+  }
+  const fs::path file = published ? published_file(what) : weights_path(expand_user(what), "");
+  out.name = published ? what : file.filename().string();
+  const Archive archive = Archive::open(file);
+  const std::optional<Carried> carried = carried_of(archive, file);
+  int64_t classes = 0;
+  if (carried) {
+    out.options = carried->model;
+    out.frontend = carried->frontend;
+    out.geometry = carried->geometry;
+    out.classes = carried->classes;
+    classes = static_cast<int64_t>(carried->classes.size());
+  } else {
+    const schema::PublishedWeights* weights =
+        published ? schema::find_weights(what) : namesake(file);
+    if (!options.arch.empty()) {
+      describe_arch(options, out);
+    } else if (weights != nullptr) {
+      describe_published(*weights, out);
+    } else {
+      throw Error(
+          fmt::format("{} does not say its architecture: give --arch (`exp models` lists them)",
+                      file.string()));
+    }
+    classes = classes_in(archive);
+    if (classes == 0) {
+      out.options.head = schema::Head::kNone;
+      classes = 1;
+    }
+  }
+  if (options.frames > 0) set_frames(out.frontend, options.frames);
+  if (!carried || options.frames > 0) out.geometry = geometry_of(out);
+  if (out.classes.empty() || !options.labels.empty())
+    out.classes = read_labels(options.labels, classes);
+  out.options.strict = options.strict;
+  const schema::TomeOptions* tome = options.tome ? &*options.tome : nullptr;
+  out.model =
+      model::make_model(out.options, tome, nullptr, out.geometry, classes, 0, /*draw=*/false);
+  out.report =
+      model::load_weights(*out.model, archive, file, {.strict = options.strict, .grid = {}});
+  out.model->require_grad(false);
+  return out;
+}
+
+}  // namespace xp::train

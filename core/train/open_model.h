@@ -1,0 +1,53 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <c10/core/Device.h>
+
+#include "core/model/import.h"
+#include "core/model/model.h"
+#include "core/schema/frontend.h"
+#include "core/schema/model.h"
+#include "core/schema/tome.h"
+
+namespace xp::train {
+
+/// What a command was told beside the checkpoint.
+struct OpenOptions {
+  std::string arch;     ///< of a file that neither exp wrote nor the table knows
+  int64_t frames = 0;   ///< of the input instead of the checkpoint's; 0 = its own
+  int64_t fstride = 0;  ///< with `arch`; 0 = the architecture's
+  int64_t tstride = 0;  ///< with `arch`
+  bool strict = true;   ///< model.strict
+  std::optional<schema::TomeOptions> tome;  ///< merging at inference
+  std::filesystem::path labels;  ///< CSV (index, mid, display_name); empty = the checkpoint's own
+};
+
+/// A model ready for evaluation, and what it hears and says.
+struct OpenModel {
+  std::unique_ptr<model::Model> model;
+  schema::ModelOptions options;
+  schema::FrontendOptions frontend;
+  model::Geometry geometry;
+  std::vector<std::pair<std::string, std::string>>
+      classes;                 ///< id, name; "0", "1", ... where nothing says
+  std::string name;            ///< the published name, or the file's
+  model::ImportReport report;  ///< what became of the tensors
+};
+
+/// Opens a checkpoint for `exp predict`, `embed`, `import` and `export`. `what` is a checkpoint of
+/// exp (.safetensors), a stage's folder (its last weights), the name of published weights (fetched
+/// before), or any file of the originals: `arch` says what it is, or, without, its published
+/// namesake by file name. On the CPU, without gradients. Throws Error naming what is missing.
+OpenModel open_model(const std::string& what, const OpenOptions& options);
+
+/// Where published weights should be. Throws Error (kData) with the address and the path when they
+/// are not there.
+std::filesystem::path published_file(const std::string& name);
+
+}  // namespace xp::train

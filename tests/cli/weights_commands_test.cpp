@@ -1,0 +1,142 @@
+// exp fetch and exp models, with a curl of our own.
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/digest.h"
+#include "core/base/files.h"
+#include "core/schema/weights.h"
+#include "core/schema/weights_sources.h"
+#include "tests/testing/shell.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::Shell;
+
+/// A folder for weights and a `curl` in front of the PATH that runs `script` with OUT the file to
+/// write.
+class Fetching : public ::testing::Test {
+ protected:
+  void curl(const std::string& script) {
+    fs::create_directories(dir_ / "bin");
+    std::ofstream(dir_ / "bin/curl")
+        << "#!/bin/sh\nfor a in \"$@\"; do [ \"$last\" = --output ] && OUT=$a; last=$a; done\n"
+        << script << "\n";
+    fs::permissions(dir_ / "bin/curl", fs::perms::owner_all);
+  }
+  Shell exp(const std::string& arguments) const {
+    return testing::shell(
+        fmt::format("cd '{0}' && NO_COLOR=1 EXP_WEIGHTS='{0}/w' PATH='{0}/bin':$PATH {1}/exp {2}",
+                    dir_.path().string(), XP_BIN_DIR, arguments));
+  }
+  std::string path(const std::string& name) const { return (dir_ / name).string(); }
+
+  testing::TempDir dir_;
+};
+
+TEST_F(Fetching, WritesTheFileAndItsDigest) {
+  curl("printf 'weights of %s' \"$last\" > \"$OUT\"");
+  const Shell first = exp("-q fetch mn10_as");
+  EXPECT_EQ(first.code, 0) << first.text;
+  const std::string content =
+      "weights of "
+      "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/mn10_as_mAP_471.pt";
+  EXPECT_EQ(read_file(path("w/mn10_as.pt")), content);
+  EXPECT_EQ(read_file(path("w/mn10_as.pt.sha256")), sha256(content) + "  mn10_as.pt\n");
+  EXPECT_EQ(first.text, fmt::format("fetched  {}  sha256 {}..\n", path("w/mn10_as.pt"),
+                                    sha256(content).substr(0, 12)));
+  // The second time nothing is downloaded.
+  curl("exit 7");
+  const Shell again = exp("-q fetch mn10_as --check");
+  EXPECT_EQ(again.text, fmt::format("there    {}  sha256 {}..\n", path("w/mn10_as.pt"),
+                                    sha256(content).substr(0, 12)));
+}
+
+TEST_F(Fetching, GoesOnWithWhatIsThere) {
+  curl("printf first > \"$OUT\"; exit 18");
+  const Shell first = exp("-q fetch mn10_as");
+  EXPECT_EQ(first.code, 1);
+  EXPECT_NE(first.text.find("curl ended with code 18"), std::string::npos) << first.text;
+  curl("case \"$*\" in *'--continue-at -'*) printf ' second' >> \"$OUT\";; esac");
+  EXPECT_EQ(exp("-q fetch mn10_as").code, 0);
+  EXPECT_EQ(read_file(path("w/mn10_as.pt")), "first second");
+  EXPECT_FALSE(fs::exists(path("w/mn10_as.pt.part")));
+}
+
+TEST_F(Fetching, OfflineNamesAddressAndPlace) {
+  curl("exit 6");
+  const Shell result = exp("-q fetch dymn10_as");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(
+      result.text,
+      fmt::format("error: cannot fetch dymn10_as: the address cannot be reached from here\n"
+                  "  download  "
+                  "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/dymn10_as.pt\n"
+                  "  to        {}\n",
+                  path("w/dymn10_as.pt")));
+}
+
+TEST_F(Fetching, AFileThatIsNotTheReleasedOneIsRefused) {
+  curl("printf other > \"$OUT\"");
+  const Shell result = exp("-q fetch deit_base_distilled_384");
+  EXPECT_EQ(result.code, 3);
+  EXPECT_NE(
+      result.text.find(
+          "its SHA-256 is d9298a10.., the release says d0272ac0..; remove it and fetch it again"),
+      std::string::npos)
+      << result.text;
+  EXPECT_FALSE(fs::exists(path("w/deit_base_distilled_384.pth")));
+}
+
+TEST_F(Fetching, AChangedFileIsNoticed) {
+  curl("printf weights > \"$OUT\"");
+  ASSERT_EQ(exp("-q fetch mn10_as").code, 0);
+  std::ofstream(path("w/mn10_as.pt")) << "others";
+  const Shell result = exp("fetch mn10_as --check");
+  EXPECT_EQ(result.code, 3);
+  EXPECT_NE(result.text.find("when it was fetched; remove it and fetch it again"),
+            std::string::npos)
+      << result.text;
+}
+
+TEST_F(Fetching, AMisspeltNameIsGuessed) {
+  const Shell result = exp("fetch mn10_sa");
+  EXPECT_EQ(result.code, 2);
+  EXPECT_EQ(result.text,
+            "error: there are no published weights 'mn10_sa'; did you mean 'mn10_as'?\n");
+}
+
+TEST_F(Fetching, ModelsListsArchitecturesAndWeights) {
+  const json archs = json::parse(exp("--json models ast-base384").text);
+  ASSERT_EQ(archs.size(), 1U);
+  EXPECT_EQ(archs[0].at("tokens"), 1214);
+  const json weights = json::parse(exp("--json models --weights").text);
+  EXPECT_EQ(weights.size(), schema::published_weights().size());
+  std::set<std::string> files;
+  for (const json& row : weights) {
+    EXPECT_TRUE(files.insert(row.at("file")).second) << row.at("file");
+    EXPECT_FALSE(row.at("licence").get<std::string>().empty());
+  }
+}
+
+TEST(WeightsTables, EveryNameHasOneAddress) {
+  ASSERT_EQ(schema::weights_sources().size(), schema::published_weights().size());
+  for (size_t i = 0; i < schema::weights_sources().size(); ++i) {
+    const auto& source = schema::weights_sources()[i];
+    EXPECT_EQ(source.name, schema::published_weights()[i].name);
+    EXPECT_EQ(source.url.substr(0, 8), "https://");
+  }
+  EXPECT_EQ(schema::find_weights_source("deit_base_distilled_384")->digest_start(), "d0272ac0");
+  EXPECT_EQ(schema::find_weights_source("mn10_as")->digest_start(), "");
+}
+
+}  // namespace
+}  // namespace xp::cli
