@@ -31,7 +31,7 @@ double speed_ratio(const Comparison& comparison, size_t base, size_t group, size
 std::string price_text(const Comparison& comparison, const Contrast& contrast, size_t metric) {
   const std::string name(leaf(comparison.metrics[metric].name));
   if (contrast.kind == Contrast::Kind::kNone) return fmt::format("no {} known", name);
-  const std::string text = fmt::format("{} {}", signed_text(contrast), name);
+  std::string text = fmt::format("{} {}", signed_text(contrast), name);
   if (!contrast.bounded()) return text;
   return contrast.measurable() ? text : fmt::format("{} (no measurable effect)", text);
 }
