@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kPlanFile = "plan";
+constexpr int64_t kClipsOfACheck = 8;  // of each split: enough for a step, decoded in a moment
 
 /// A clip with the number of the joined set that it is from.
 struct Listed {
@@ -59,6 +61,18 @@ class Report {
   std::vector<std::string> first_;
   int64_t count_ = 0;
 };
+
+/// At most `most` clips of each split (or fold), evenly spaced, in their order.
+void thin_out(std::vector<Clip>& clips, int64_t most) {
+  const auto group = [](const Clip& clip) { return std::pair(clip.split, clip.fold); };
+  std::map<std::pair<int32_t, int32_t>, int64_t> count, met;
+  for (const Clip& clip : clips) ++count[group(clip)];
+  std::erase_if(clips, [&](const Clip& clip) {
+    const int64_t n = count[group(clip)];
+    const int64_t i = met[group(clip)]++;
+    return n > most && i * most / n == (i - 1) * most / n && i > 0;
+  });
+}
 
 class Preparation {
  public:
@@ -108,6 +122,7 @@ Preparation::Preparation(const schema::PrepareOptions& options, const PrepareJob
                                                            : ShardStore::kPcm16) {
   for (size_t s = 0; s < joined_.sets.size(); ++s) {
     masked_ = masked_ || joined_.sets[s].masked;
+    if (job.clips_of_each > 0) thin_out(joined_.sets[s].clips, job.clips_of_each);
     for (const Clip& clip : joined_.sets[s].clips)
       clips_.push_back({&clip, static_cast<int32_t>(s)});
   }
@@ -387,6 +402,7 @@ void run_prepare(const schema::PrepareOptions& options, graph::StageContext& con
   job.stop_requested = [&] { return (reason = context.stop_requested()) != StopReason::kNone; };
   job.progress = context.progress;
   job.say = context.say;
+  if (context.depth == graph::Depth::kCheck) job.clips_of_each = kClipsOfACheck;
   if (prepare(options, job).stopped) throw Stopped(reason);
 }
 

@@ -19,6 +19,7 @@ namespace xp::data {
 struct PrepareJob {
   std::filesystem::path output;  ///< exists; may hold what an earlier, killed attempt left
   int threads = 1;
+  int64_t clips_of_each = 0;  ///< of each split or fold at most so many, evenly spaced; 0 = all
   std::function<bool()> stop_requested = [] { return false; };
   std::function<void(std::string_view what, double done, double total)> progress =
       [](std::string_view, double, double) {};
@@ -46,7 +47,7 @@ struct PrepareResult {
 /// disk is full.
 PrepareResult prepare(const schema::PrepareOptions& options, const PrepareJob& job);
 
-/// The run half of the stage `prepare`.
+/// The run half of the stage `prepare`. For Depth::kCheck a few clips of each split.
 void run_prepare(const schema::PrepareOptions& options, graph::StageContext& context);
 
 inline constexpr const char* kReportFile = "report.csv";

@@ -6,7 +6,9 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/launch.h"
 #include "core/cli/run_record.h"
+#include "core/cli/run_srun.h"
 #include "core/graph/build.h"
 #include "core/graph/uses.h"
 #include "tracker/store.h"
@@ -60,14 +62,26 @@ void RunCommand::declare(CLI::App& app) {
                  "CPU threads of the run (default: all that it may use)")
       ->check(CLI::PositiveNumber);
   app.add_option("--run", arguments_.run, "go on with this run")->group("");
+  app.add_option(
+         "--nodes", arguments_.nodes,
+         "run as one Slurm job (srun) on so many nodes, a rank for each of the --devices of "
+         "a node; srun takes its own options from SLURM_PARTITION, SLURM_TIMELIMIT, ..")
+      ->check(CLI::PositiveNumber)
+      ->excludes(check);
   app.footer(
       "Examples:\n"
       "  exp run recipes/esc50/quickstart.toml\n"
       "  exp run recipes/audioset/kd.toml --variant tiny --set kd.lambda=0.25\n"
-      "  exp run recipes/audioset/kd.toml --dry-run\n");
+      "  exp run recipes/audioset/kd.toml --dry-run\n"
+      "  exp run recipes/audioset/ast_full.toml --nodes 2 --devices 8\n");
 }
 
 int RunCommand::run(Session& session) {
+  const LaunchedRank launched = launched_rank();
+  // Rank 0 plans; the others hear from it what to do.
+  if (launched.rank > 0) return kContinue;
+  if (arguments_.nodes > 0 && launched.world == 1 && !arguments_.queue && !arguments_.dry_run)
+    become_srun(arguments_, session);
   try {
     const PlannedRun planned = plan_run(arguments_, session);
     if (arguments_.queue) return queue_run(arguments_, planned, session);

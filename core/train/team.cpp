@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/base/launch.h"
 #include "core/base/log.h"
 #include "core/base/process.h"
 #include "core/base/stop.h"
@@ -38,11 +39,6 @@ std::string& worker_program() {
   return program;
 }
 
-int number_of(const char* name, int otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr || *text == '\0' ? otherwise : std::atoi(text);
-}
-
 std::string text_of(const char* name, const std::string& otherwise) {
   const char* text = std::getenv(name);
   return text == nullptr || *text == '\0' ? otherwise : text;
@@ -52,7 +48,7 @@ std::string device_of(const graph::StageContext& context, int rank) {
   const auto& devices = context.resources.devices;
   if (rank < static_cast<int>(devices.size())) return devices[static_cast<size_t>(rank)];
   // Ranks of a launcher: the device of that number on their own machine.
-  const int local = number_of("LOCAL_RANK", number_of("SLURM_LOCALID", 0));
+  const int local = environment_number("LOCAL_RANK", environment_number("SLURM_LOCALID", 0));
   return !devices.empty() && devices[0].starts_with("cpu") ? "cpu" : fmt::format("gpu:{}", local);
 }
 
@@ -267,12 +263,12 @@ void set_worker_program(const std::string& program) { worker_program() = program
 
 WorkerPlace launched_place() {
   WorkerPlace place;
-  place.rank = number_of("RANK", number_of("SLURM_PROCID", 0));
-  // A batch script of one task also has these variables; so has a shell inside an allocation.
-  const bool step = std::getenv("SLURM_STEP_ID") != nullptr || std::getenv("RANK") != nullptr;
-  place.world = step ? number_of("WORLD_SIZE", number_of("SLURM_NTASKS", 1)) : 1;
+  const LaunchedRank launched = launched_rank();
+  place.rank = launched.rank;
+  place.world = launched.world;
   place.host = text_of("MASTER_ADDR", text_of("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1"));
-  place.port = number_of("MASTER_PORT", 29600 + number_of("SLURM_JOB_ID", 0) % 1000);
+  place.port =
+      environment_number("MASTER_PORT", 29600 + environment_number("SLURM_JOB_ID", 0) % 1000);
   return place;
 }
 

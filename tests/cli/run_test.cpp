@@ -1,11 +1,13 @@
 // `exp run` with stages that only pretend: planning, the tracker, going on, the summary.
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -276,6 +278,91 @@ TEST_F(RunCommandTest, QueueKeepsTheRecipeAsItWas) {
   EXPECT_EQ(runs()[0].status, tracker::Status::kDone);
   EXPECT_EQ(tracker::to_text(runs()[0].params.at("tome.r")), "6");
   EXPECT_EQ(shell("queue").text, "the queue is empty\n");
+}
+
+// Sets a variable for as long as it lives.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name) {
+    ::setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { ::unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+};
+
+TEST_F(RunCommandTest, NodesBecomeASlurmStep) {
+  fs::create_directories("bin");
+  std::ofstream("bin/srun") << "#!/bin/sh\necho \"$@\"\n";
+  fs::permissions("bin/srun", fs::perms::owner_all);
+  const auto shell = [&](const std::string& arguments) {
+    return testing::shell(fmt::format("cd '{0}' && PATH='{0}'/bin:$PATH {1}/exp {2}",
+                                      dir_.path().string(), XP_BIN_DIR, arguments));
+  };
+  EXPECT_EQ(shell("run recipe.toml --nodes 2 --devices 8 --set tome.r=4").text,
+            fmt::format("--nodes=2 --ntasks-per-node=8 --job-name=exp --kill-on-bad-exit=1 "
+                        "--gpus-per-node=8 {}/exp run recipe.toml --devices 8 --set tome.r=4\n",
+                        XP_BIN_DIR));
+  EXPECT_EQ(shell("run --nodes=3 --devices cpu:2").text,
+            fmt::format("--nodes=3 --ntasks-per-node=2 --job-name=exp --kill-on-bad-exit=1 "
+                        "{}/exp run --devices cpu:2\n",
+                        XP_BIN_DIR));
+  EXPECT_EQ(shell("run --nodes 2").text,
+            "error: --nodes with --devices not given: expected how many devices a node has, as in "
+            "--devices 8 (GPUs) or cpu:4\n");
+  const auto faulty = shell("run --nodes 2 --devices 8 --set tome.r=-1");
+  EXPECT_EQ(faulty.code, 2);
+  EXPECT_NE(faulty.text.find("tome.r"), std::string::npos) << faulty.text;
+  EXPECT_FALSE(fs::exists(".exp"));
+}
+
+TEST_F(RunCommandTest, RanksOfALauncherDoNotPlan) {
+  const Variable rank("RANK", "1"), world("WORLD_SIZE", "2");
+  const auto command =
+      std::find_if(commands().begin(), commands().end(), [](const CommandEntry& entry) {
+        return entry.name == std::string("run");
+      })->make();
+  CLI::App app;
+  command->declare(app);
+  app.parse("no_such_recipe.toml");  // nobody looks for it
+  EXPECT_EQ(command->run(session_), Command::kContinue);
+  EXPECT_FALSE(fs::exists(".exp"));
+}
+
+// What an edit changes that is no result: nothing runs again.
+TEST_F(RunCommandTest, EditsOfCommentsAndOrderRunNothing) {
+  ASSERT_EQ(run(), 0);
+  EXPECT_EQ(runner_.ran, (Names{"prepare", "train", "eval"}));
+  std::ofstream("recipe.toml") << R"(# another order, other comments
+stages.eval = { checkpoint = "${stages.train.last}", do = "evaluate" }
+stages.train = { with = { tome.r = 0 }, do = "train" }   # the same
+[optimiser]
+lr = 0.001
+[tome]
+r = 2
+[train]
+batch_size = 8
+epochs = 1
+[model]
+arch = "ast-nano"
+[frontend]
+frames = 128
+kind = "kaldi"
+[dataset]
+classes = 4
+name = "synthetic"
+clips = 40
+[experiment]
+seed = 3
+name = "another name"
+notes = "a label is no result either"
+)";
+  runner_.ran.clear();
+  ASSERT_EQ(run(), 0);
+  EXPECT_EQ(runner_.ran, Names{});
 }
 
 TEST(WorkspaceFile, FaultsAreShownWithTheirPlace) {

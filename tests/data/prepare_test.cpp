@@ -102,6 +102,16 @@ TEST(Prepare, OtherOptionsStartOver) {
   EXPECT_EQ(content(folder / "x"), content(folder / "y"));
 }
 
+TEST(Prepare, AFewClipsOfEachSplit) {
+  const TempDir folder;
+  PrepareJob job = job_in(folder / "few");
+  job.clips_of_each = 3;
+  EXPECT_EQ(prepare(several_shards(), job).clips, 3 * 5);  // five folds
+  job = job_in(folder / "all");
+  job.clips_of_each = 1000;
+  EXPECT_EQ(prepare(several_shards(), job).clips, 120);
+}
+
 TEST(Prepare, FlacHoldsTheSameSamples) {
   const TempDir folder;
   auto options = synthetic(20, 0.5);

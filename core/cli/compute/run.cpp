@@ -23,16 +23,8 @@ namespace {
 using namespace xp::data;   // run_prepare, run_stats
 using namespace xp::train;  // the others
 
-// A kind whose run half this build lacks is said when a recipe asks for it.
+// A kind may have a run_KIND_many beside its run_KIND.
 #define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help)           \
-  template <class O>                                                                         \
-  void call_##kind(const O& options, graph::StageContext& context) {                         \
-    if constexpr (requires { run_##kind(options, context); }) {                              \
-      run_##kind(options, context);                                                          \
-    } else {                                                                                 \
-      throw Error("this build of exp-compute has no stages of kind " #kind, Exit::kFailed);  \
-    }                                                                                        \
-  }                                                                                          \
   template <class O>                                                                         \
   constexpr bool many_##kind() {                                                             \
     return requires(std::span<const O* const> options,                                       \
@@ -58,7 +50,7 @@ class StageRunner final : public graph::Runner {
     switch (kind_of(node.kind)) {
 #define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help) \
   case graph::StageKind::k_##kind:                                                 \
-    return call_##kind(graph::options_of<schema::Options>(node), context);
+    return run_##kind(graph::options_of<schema::Options>(node), context);
 #include "core/graph/stages.inc"
 #undef XP_STAGE
     }
@@ -111,7 +103,7 @@ std::unique_ptr<graph::Runner> make_stage_runner() { return std::make_unique<Sta
 
 int compute_run(Command& command, Session& session) {
   // Under srun every rank runs this command; rank 0 plans and tells the others what to do.
-  if (const train::WorkerPlace place = train::launched_place(); place.world > 1 && place.rank > 0) {
+  if (const train::WorkerPlace place = train::launched_place(); place.rank > 0) {
     train::run_worker(place);
     return 0;
   }
