@@ -1,12 +1,27 @@
 #include "core/recipe/toml.h"
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include <fmt/format.h>
+
+namespace xp::recipe {
+/// Thrown where the TOML library would have asserted.
+struct Confused {};
+}  // namespace xp::recipe
+
 #define TOML_EXCEPTIONS 1
 #define TOML_HEADER_ONLY 1
 #define TOML_ENABLE_WINDOWS_COMPAT 0
 // Its predicates of characters call what their tables do not list (U+0358, most accented letters)
 // unreachable; the answer is no.
 #include <toml++/impl/preprocessor.h>
+// Its parser asserts what broken text can break ("]2[", a key that begins with a line break).
+#undef TOML_ASSERT
+#undef TOML_ASSERT_ASSUME
+#define TOML_ASSERT(expr) ((expr) ? void() : throw xp::recipe::Confused())
+#define TOML_ASSERT_ASSUME(expr) TOML_ASSERT(expr)
 #pragma push_macro("TOML_UNREACHABLE")
 #undef TOML_UNREACHABLE
 #define TOML_UNREACHABLE return false
@@ -113,6 +128,29 @@ void refuse_what_no_recipe_is(std::string_view text, int source) {
   }
 }
 
+bool confuses(std::string_view text) {
+  try {
+    static_cast<void>(toml::parse(text));
+  } catch (const Confused&) {
+    return true;
+  } catch (const toml::parse_error&) {
+    // what was cut off is missing
+  }
+  return false;
+}
+
+/// The line up to which the text has to be read to confuse the parser, which cannot tell.
+int line_of_confusion(std::string_view text) {
+  std::vector<std::size_t> ends;
+  for (std::size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1))
+    ends.push_back(at + 1);
+  ends.push_back(text.size());
+  const auto first = std::partition_point(ends.begin(), ends.end() - 1, [&](std::size_t end) {
+    return !confuses(text.substr(0, end));
+  });
+  return static_cast<int>(first - ends.begin()) + 1;
+}
+
 }  // namespace
 
 Table parse_toml(std::string_view text, int source) {
@@ -121,6 +159,9 @@ Table parse_toml(std::string_view text, int source) {
     return convert_table(toml::parse(text), source);
   } catch (const toml::parse_error& error) {
     throw SyntaxError{spot_of(error.source(), source), plain(error.description())};
+  } catch (const Confused&) {
+    throw SyntaxError{{source, line_of_confusion(text), 1},
+                      "not TOML: a bracket, key or value that begins nowhere"};
   }
 }
 
