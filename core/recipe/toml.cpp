@@ -9,6 +9,7 @@
 namespace xp::recipe {
 /// Thrown where the TOML library would have asserted.
 struct Confused {};
+[[noreturn]] void confused() { throw Confused(); }
 }  // namespace xp::recipe
 
 #define TOML_EXCEPTIONS 1
@@ -20,7 +21,7 @@ struct Confused {};
 // Its parser asserts what broken text can break ("]2[", a key that begins with a line break).
 #undef TOML_ASSERT
 #undef TOML_ASSERT_ASSUME
-#define TOML_ASSERT(expr) ((expr) ? void() : throw xp::recipe::Confused())
+#define TOML_ASSERT(expr) ((expr) ? void() : xp::recipe::confused())
 #define TOML_ASSERT_ASSUME(expr) TOML_ASSERT(expr)
 #pragma push_macro("TOML_UNREACHABLE")
 #undef TOML_UNREACHABLE

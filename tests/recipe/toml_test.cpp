@@ -50,7 +50,7 @@ TEST(Toml, RefusesWhatNoRecipeIs) {
   EXPECT_EQ(fault_of("a = 1\n\xcd\x98,").substr(0, 2), "2:");
   // What the parser takes for impossible.
   EXPECT_EQ(fault_of("a = 1\n[\nexperiment]\nb = 1\n"),
-            "3:1 not TOML: a bracket, key or value that begins nowhere");
+            "2:1 not TOML: a bracket, key or value that begins nowhere");
   EXPECT_EQ(fault_of("a = [}m|]2[3]\n").substr(0, 2), "1:");
   EXPECT_EQ(fault_of("a = 2024-01-01"),
             "1:5 a date or time: no key takes one; put it in quotes for text");
