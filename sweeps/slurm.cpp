@@ -1,6 +1,7 @@
 #include "sweeps/slurm.h"
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -44,6 +45,14 @@ std::string field(const std::string& text, const std::string& name) {
   if (at == std::string::npos) return "";
   const size_t begin = at + name.size() + 1;
   return text.substr(begin, text.find_first_of(" \n", begin) - begin);
+}
+
+// What Slurm says of a task; nullopt while its controller does not answer.
+std::optional<TaskState> ask(const std::string& task) {
+  const CommandResult result = run_command({"scontrol", "show", "job", "-o", task});
+  if (result.code != 0 && result.text.find("Invalid job id") == std::string::npos)
+    return std::nullopt;
+  return parse_scontrol(result.text);
 }
 
 }  // namespace
@@ -141,9 +150,8 @@ SlurmExecutor::SlurmExecutor(const SweepDb& db, SlurmOptions options)
   for (const auto& [job, trials] : known_arrays(folder())) {
     for (const int64_t trial : trials) {
       const std::string task = fmt::format("{}_{}", job, trial);
-      const TaskState state =
-          parse_scontrol(run_command({"scontrol", "show", "job", "-o", task}).text);
-      if (!state.over()) tasks_[task] = trial;
+      const std::optional<TaskState> state = ask(task);
+      if (!state || !state->over()) tasks_[task] = trial;
     }
   }
   if (!tasks_.empty()) log::info("{} tasks of earlier jobs are on their way", tasks_.size());
@@ -186,7 +194,7 @@ void SlurmExecutor::ended(const std::string& task, const TaskState& state) {
   std::error_code none;
   const std::string code = fs::exists(exit_file, none) ? read_file(exit_file) : "";
   const bool well = code == "0\n" || code == "75\n" || code == "130\n";
-  size_t back = db_.reclaim_job(task);
+  const size_t back = db_.reclaim_job(task);
   if (well) {
     fruitless_ = 0;
     return;
@@ -218,10 +226,12 @@ void SlurmExecutor::look() {
   const auto states = parse_squeue(forgotten ? "" : result.text);
   for (auto it = tasks_.begin(); it != tasks_.end();) {
     const auto found = states.find(it->first);
-    TaskState state =
-        found != states.end()
-            ? found->second
-            : parse_scontrol(run_command({"scontrol", "show", "job", "-o", it->first}).text);
+    const std::optional<TaskState> known = found != states.end() ? found->second : ask(it->first);
+    if (!known) {
+      ++it;
+      continue;
+    }
+    const TaskState& state = *known;
     if (state.state == "PENDING" && state.reason == "BeginTime") {
       // A requeued task waits two minutes by default.
       run_command({"scontrol", "update", "JobId=" + it->first, "StartTime=now"});

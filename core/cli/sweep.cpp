@@ -184,7 +184,7 @@ fs::path store_sweep(const std::optional<fs::path>& earlier, sweeps::SweepSpec& 
   if (!earlier) {
     spec.id = make_ulid();
     spec.lag = jobs <= 1 ? 0 : 2 * (jobs - 1);
-    const fs::path folder = workspace.exp_folder() / "sweeps" / spec.id;
+    fs::path folder = workspace.exp_folder() / "sweeps" / spec.id;
     sweeps::SweepDb db = sweeps::SweepDb::create(folder, spec);
     if (spec.strategy == "grid") db.add(trials, false);
     return folder;

@@ -76,10 +76,10 @@ struct Execution {
 };
 
 /// Makes what the plan wants, inputs first. What is finished stays in the cache whatever happens
-/// after. After a failure (but see keep_going) or a stop nothing new begins; what runs at the same time is let finish
-/// (failure) or asked to stop. Inputs are read through before use: a damaged one is named, set
-/// aside and made again. With a depth other than kFull, stages are made in a scratch cache that is
-/// removed at the end. Throws only for faults of ours.
+/// after. After a failure (but see keep_going) or a stop nothing new begins; what runs at the same
+/// time is let finish (failure) or asked to stop. Inputs are read through before use: a damaged one
+/// is named, set aside and made again. With a depth other than kFull, stages are made in a scratch
+/// cache that is removed at the end. Throws only for faults of ours.
 Execution execute(const Plan& plan, const Cache& cache, Runner& runner, Recorder& recorder,
                   const ExecuteOptions& options);
 

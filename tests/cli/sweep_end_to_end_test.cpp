@@ -102,12 +102,17 @@ TEST(SweepIntegration, AFailingTrialIsShownAndTheOthersEnd) {
   NEEDS_COMPUTE();
   TempDir dir;
   write_workspace(dir);
-  // 1e30 diverges: train.on_nan stops it.
-  const Shell result = exp(dir, "sweep --param optimiser.lr=1e-3,1e30 --jobs 2");
+  std::ofstream(dir / "garbage.pt") << "no weights";
+  const Shell result = exp(dir, "sweep --param model.weights=none,garbage.pt --jobs 2");
   EXPECT_EQ(result.code, 1) << result.text;
-  EXPECT_NE(result.text.find("trial 2 (optimiser.lr = 1e+30) failed: "), std::string::npos)
-      << result.text;
+  EXPECT_NE(result.text.find("error: trial 2 (model.weights = garbage.pt) failed: "),
+            std::string::npos)
+      << "as it happens: " << result.text;
   EXPECT_NE(result.text.find("2 trials: 1 done, 1 failed"), std::string::npos) << result.text;
+  const Shell again =
+      exp(dir, "sweep --param model.weights=none,garbage.pt --retry failed --fail-fast");
+  EXPECT_EQ(again.code, 1) << again.text;
+  EXPECT_NE(again.text.find("a trial failed (--fail-fast)"), std::string::npos) << again.text;
 }
 
 TEST(SweepIntegration, CancelAndResume) {
