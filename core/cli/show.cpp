@@ -1,4 +1,5 @@
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include <sys/ioctl.h>
@@ -11,6 +12,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/files.h"
 #include "core/base/stop.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
@@ -20,6 +22,7 @@
 namespace xp::cli {
 namespace {
 
+namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 std::string bytes_text(int64_t bytes) {
@@ -173,12 +176,15 @@ class Show : public Command {
   void declare(CLI::App& app) override {
     app.add_option("run", run_, "a uid or its end, a name, last, last-1")->required();
     app.add_option("--plot", plot_, "draw this metric in the terminal");
+    app.add_option("--worst", worst_, "the clips that its evaluations got most wrong, so many each")
+        ->check(CLI::PositiveNumber);
     app.add_flag("-f,--follow", follow_,
                  "with --plot: draw again as points come, until the run ends");
     app.footer(
         "Examples:\n"
         "  exp show last\n"
         "  exp show 3F9KQ2ZT --plot train.train.loss -f\n"
+        "  exp show last --worst 20\n"
         "  exp show last --json\n");
   }
 
@@ -191,6 +197,10 @@ class Show : public Command {
       throw Error(fmt::format("run {} cannot be read: {}", uid, info.error), Exit::kData);
     }
     const tracker::RunDetail detail = query.detail(uid);
+    if (worst_ > 0) {
+      print_worst(session, info, detail);
+      return 0;
+    }
     if (session.json) {
       fmt::print("{}", dump(detail_json(info, detail)));
       return 0;
@@ -201,6 +211,43 @@ class Show : public Command {
   }
 
  private:
+  void print_worst(const Session& session, const tracker::RunInfo& info,
+                   const tracker::RunDetail& detail) const {
+    ordered_json all = ordered_json::object();
+    for (const auto& stage : detail.stages) {
+      const fs::path file = fs::path(stage.folder) / "worst.json";
+      if (!fs::exists(file)) continue;
+      ordered_json list = ordered_json::parse(read_file(file));
+      if (list.size() > static_cast<size_t>(worst_)) list.erase(list.begin() + worst_, list.end());
+      all[stage.name] = std::move(list);
+    }
+    if (all.empty())
+      throw Error(fmt::format("no finished evaluation of run {} is in the cache any more",
+                              short_uid(info.uid)),
+                  Exit::kData);
+    if (session.json) {
+      fmt::print("{}", dump(all));
+      return;
+    }
+    std::string out;
+    for (const auto& [stage, list] : all.items()) {
+      TextTable table{{"loss", "clip", "labels", "taken for"}, {}};
+      for (const auto& clip : list) {
+        std::vector<std::string> guesses;
+        for (const auto& guess : clip["guesses"])
+          if (guesses.size() < 2)
+            guesses.push_back(fmt::format("{} {:.2f}", guess["name"].get<std::string>(),
+                                          guess["probability"].get<double>()));
+        table.rows.push_back(
+            {fmt::format("{:.4f}", clip["loss"].get<double>()), clip["id"].get<std::string>(),
+             fmt::format("{}", fmt::join(clip["labels"].get<std::vector<std::string>>(), ", ")),
+             fmt::format("{}", fmt::join(guesses, ", "))});
+      }
+      out += fmt::format("{}{}\n{}", out.empty() ? "" : "\n", stage, table.text());
+    }
+    fmt::print("{}", out);
+  }
+
   int plot(const Session& session, tracker::Query& query, const std::string& uid) const {
     check_metric(query, uid);
     if (session.json) {
@@ -250,6 +297,7 @@ class Show : public Command {
   }
 
   std::string run_, plot_;
+  int64_t worst_ = 0;
   bool follow_ = false;
 };
 

@@ -12,6 +12,7 @@
 #include "core/metric/interval.h"
 #include "core/metric/metric.h"
 #include "core/train/logits_file.h"
+#include "core/train/worst.h"
 
 namespace xp::train {
 namespace {
@@ -162,6 +163,8 @@ void report_evaluation(const Evaluation& evaluation, const ScoredSplit& split,
     write_file_atomic(folder / "confusion.csv", matrix + "\n");
     sink.artifact(tracker::Kind::kTable, folder / "confusion.csv", -1);
   }
+  constexpr int64_t kWorst = 1000;
+  write_worst(folder / "worst.json", worst_clips(split, kWorst));
   if (options.save_predictions) {
     ScoreFile file;
     file.ids = split.ids;

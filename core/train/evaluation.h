@@ -39,7 +39,7 @@ struct Evaluation {
 Evaluation evaluate(const ScoredSplit& split, const schema::EvalOptions& options, uint64_t seed);
 
 /// Logs every metric as a final value of the stage, per-class APs as `ap/LABEL_ID`, and writes
-/// metrics.json, per_class.csv, confusion.csv, predictions.h5 into `folder`.
+/// metrics.json, per_class.csv, confusion.csv, worst.json, predictions.h5 into `folder`.
 void report_evaluation(const Evaluation& evaluation, const ScoredSplit& split,
                        const schema::EvalOptions& options, const std::filesystem::path& folder,
                        tracker::RunSink& sink);

@@ -21,62 +21,120 @@ std::span<const float> values_of(const at::Tensor& tensor) {
   return {tensor.data_ptr<float>(), static_cast<size_t>(tensor.numel())};
 }
 
-/// Mean output of the models on spectrograms of one kind.
-at::Tensor run(const std::vector<const model::Model*>& models, const at::Tensor& mel,
-               const PredictOptions& how) {
-  at::Tensor sum;
-  for (const model::Model* model : models) {
-    const Autocast autocast(how.device, how.precision);
-    const model::Output output = model->forward(mel, {});
-    const at::Tensor values = (how.embeddings ? output.embedding : output.logits).to(at::kFloat);
-    sum = sum.defined() ? sum + values : values;
+/// The models, and each way to run them; a way without settings leaves the models' own.
+class Ensemble {
+ public:
+  Ensemble(const std::vector<const model::Model*>& its_models, std::vector<Merging> its_ways)
+      : models(its_models), ways(std::move(its_ways)) {
+    XP_CHECK(!models.empty() && !ways.empty(), "predict without a model");
   }
-  return models.size() == 1 ? sum : sum / static_cast<double>(models.size());
+
+  const std::vector<const model::Model*>& models;
+  const std::vector<Merging> ways;
+
+  /// Mean output of the models on spectrograms [B, F, T], for each way; in halves where memory does
+  /// not reach.
+  std::vector<at::Tensor> run(const at::Tensor& mel, const PredictOptions& how) const {
+    const int64_t clips = mel.size(0);
+    try {
+      return run_together(mel, how);
+    } catch (const std::exception& error) {
+      if (!is_out_of_memory(error)) throw;
+      if (clips == 1)
+        throw Error(
+            "out of memory with a single clip: eval.window_s scores long clips in windows, "
+            "a larger tome.r or stride makes fewer tokens",
+            Exit::kFailed);
+    }
+    const std::vector<at::Tensor> first = run(mel.narrow(0, 0, clips / 2), how);
+    const std::vector<at::Tensor> rest = run(mel.narrow(0, clips / 2, clips - clips / 2), how);
+    std::vector<at::Tensor> outputs;
+    for (size_t way = 0; way < first.size(); ++way)
+      outputs.push_back(at::cat({first[way], rest[way]}));
+    return outputs;
+  }
+
+ private:
+  std::vector<at::Tensor> run_together(const at::Tensor& mel, const PredictOptions& how) const {
+    std::vector<at::Tensor> outputs;
+    for (const Merging& way : ways) {
+      at::Tensor sum;
+      for (size_t i = 0; i < models.size(); ++i) {
+        const Autocast autocast(how.device, how.precision);
+        model::ForwardContext context;
+        context.tome = way.empty() ? nullptr : &way[i];
+        const model::Output output = models[i]->forward(mel, context);
+        const at::Tensor values =
+            (how.embeddings ? output.embedding : output.logits).to(at::kFloat);
+        sum = sum.defined() ? sum + values : values;
+      }
+      outputs.push_back(models.size() == 1 ? sum : sum / static_cast<double>(models.size()));
+    }
+    return outputs;
+  }
+};
+
+using PerWay = std::vector<std::vector<at::Tensor>>;  // [way][part]
+
+void append(PerWay& parts, const std::vector<at::Tensor>& outputs) {
+  parts.resize(outputs.size());
+  for (size_t way = 0; way < outputs.size(); ++way) parts[way].push_back(outputs[way]);
 }
 
-/// Outputs of a batch: of the clips as they are, or the mean over windows of each.
-at::Tensor run_batch(const std::vector<const model::Model*>& models,
-                     const frontend::Frontend& frontend, int64_t rate_hz, const data::Batch& batch,
-                     const PredictOptions& how) {
+/// Mean output over the windows of one clip, wave [N], for each way.
+std::vector<at::Tensor> run_windows(const Ensemble& ensemble, const frontend::Frontend& frontend,
+                                    const at::Tensor& wave, int64_t window, int64_t hop,
+                                    const PredictOptions& how) {
+  PerWay outputs;
+  std::vector<at::Tensor> pieces;
+  std::vector<int64_t> lengths;
+  const auto flush = [&] {
+    how.check();
+    append(outputs, ensemble.run(frontend.forward(at::stack(pieces), lengths), how));
+    pieces.clear();
+    lengths.clear();
+  };
+  const int64_t length = wave.size(0);
+  // The last window is the one that reaches the end of the clip.
+  for (int64_t begin = 0;; begin += hop) {
+    const int64_t count = std::min(window, length - begin);
+    const at::Tensor piece = wave.narrow(0, begin, std::max<int64_t>(1, count));
+    pieces.push_back(at::constant_pad_nd(piece, {0, window - piece.size(0)}));
+    lengths.push_back(piece.size(0));
+    const bool end = begin + window >= length;
+    if (end || static_cast<int64_t>(pieces.size()) == how.batch_size) flush();
+    if (end) break;
+  }
+  std::vector<at::Tensor> means;
+  for (const auto& parts : outputs) means.push_back(at::cat(parts).mean(0));
+  return means;
+}
+
+/// Outputs of a batch for each way: of the clips as they are, or the mean over windows of each.
+std::vector<at::Tensor> run_batch(const Ensemble& ensemble, const frontend::Frontend& frontend,
+                                  int64_t rate_hz, const data::Batch& batch,
+                                  const PredictOptions& how) {
   const at::Tensor waves = waves_of(batch, how.device);
   const auto window = static_cast<int64_t>(how.window_s * static_cast<double>(rate_hz));
   if (window <= 0 || batch.samples <= window)
-    return run(models, frontend.forward(waves, batch.lengths), how);
+    return ensemble.run(frontend.forward(waves, batch.lengths), how);
   const double hop_s = how.window_hop_s > 0 ? how.window_hop_s : how.window_s / 2;
   const auto hop = std::max<int64_t>(1, static_cast<int64_t>(hop_s * static_cast<double>(rate_hz)));
-  std::vector<at::Tensor> means;
+  PerWay means;
   for (int64_t clip = 0; clip < batch.size; ++clip) {
-    const int64_t length = batch.lengths[static_cast<size_t>(clip)];
-    std::vector<at::Tensor> outputs;
-    std::vector<at::Tensor> pieces;
-    std::vector<int64_t> lengths;
-    const auto flush = [&] {
-      outputs.push_back(run(models, frontend.forward(at::stack(pieces), lengths), how));
-      pieces.clear();
-      lengths.clear();
-    };
-    // The last window is the one that reaches the end of the clip.
-    for (int64_t begin = 0;; begin += hop) {
-      const int64_t count = std::min(window, length - begin);
-      at::Tensor piece = waves[clip].narrow(0, begin, std::max<int64_t>(1, count));
-      pieces.push_back(at::constant_pad_nd(piece, {0, window - piece.size(0)}));
-      lengths.push_back(piece.size(0));
-      const bool end = begin + window >= length;
-      if (end || static_cast<int64_t>(pieces.size()) == how.batch_size) flush();
-      if (end) break;
-    }
-    means.push_back(at::cat(outputs).mean(0));
+    const int64_t length = std::max<int64_t>(1, batch.lengths[static_cast<size_t>(clip)]);
+    append(means,
+           run_windows(ensemble, frontend, waves[clip].narrow(0, 0, length), window, hop, how));
   }
-  return at::stack(means);
+  std::vector<at::Tensor> outputs;
+  for (const auto& parts : means) outputs.push_back(at::stack(parts));
+  return outputs;
 }
 
-}  // namespace
-
-Predictions predict(const std::vector<const model::Model*>& models,
-                    const frontend::Frontend& frontend, const schema::FrontendOptions& options,
-                    const Clips& clips, const std::vector<uint32_t>& rows,
-                    const PredictOptions& how) {
-  XP_CHECK(!models.empty(), "predict without a model");
+std::vector<Predictions> predict_ways(const Ensemble& ensemble, const frontend::Frontend& frontend,
+                                      const schema::FrontendOptions& options, const Clips& clips,
+                                      const std::vector<uint32_t>& rows,
+                                      const PredictOptions& how) {
   const at::NoGradGuard no_grad;
   const auto total = static_cast<int64_t>(rows.size());
   const int64_t rank = how.group == nullptr ? 0 : how.group->rank();
@@ -84,11 +142,13 @@ Predictions predict(const std::vector<const model::Model*>& models,
   const std::vector<uint32_t> mine(rows.begin() + total * rank / world,
                                    rows.begin() + total * (rank + 1) / world);
   EvaluationBatches batches(clips, mine, options, how.batch_size, how.workers);
-  std::vector<at::Tensor> outputs, targets, masks;
+  PerWay outputs(ensemble.ways.size());
+  std::vector<at::Tensor> targets, masks;
   int64_t done = 0;
   while (const auto batch = batches.next()) {
     how.check();
-    outputs.push_back(run_batch(models, frontend, options.rate_hz, *batch, how).cpu());
+    const auto values = run_batch(ensemble, frontend, options.rate_hz, *batch, how);
+    for (size_t way = 0; way < values.size(); ++way) outputs[way].push_back(values[way].cpu());
     // Labels live in the loader's memory, which goes back to its pool.
     targets.push_back(labels_of(*batch, at::kCPU).clone());
     if (batch->mask != nullptr) masks.push_back(mask_of(*batch, at::kCPU).clone());
@@ -100,12 +160,39 @@ Predictions predict(const std::vector<const model::Model*>& models,
     if (how.group != nullptr) all = how.group->gather_rows(all);
     return all.contiguous();
   };
-  Predictions result;
-  const int64_t width = how.embeddings ? models[0]->embedding_size() : clips.classes();
-  (how.embeddings ? result.embeddings : result.logits) = joined(outputs, width);
-  result.targets = joined(targets, clips.classes());
-  if (clips.shards->masked()) result.mask = joined(masks, clips.classes());
-  return result;
+  const int64_t width = how.embeddings ? ensemble.models[0]->embedding_size() : clips.classes();
+  const at::Tensor all_targets = joined(targets, clips.classes());
+  const at::Tensor all_masks =
+      clips.shards->masked() ? joined(masks, clips.classes()) : at::Tensor();
+  std::vector<Predictions> results(outputs.size());
+  for (size_t way = 0; way < outputs.size(); ++way) {
+    Predictions& result = results[way];
+    (how.embeddings ? result.embeddings : result.logits) = joined(outputs[way], width);
+    result.targets = all_targets;
+    result.mask = all_masks;
+  }
+  return results;
+}
+
+}  // namespace
+
+Predictions predict(const std::vector<const model::Model*>& models,
+                    const frontend::Frontend& frontend, const schema::FrontendOptions& options,
+                    const Clips& clips, const std::vector<uint32_t>& rows,
+                    const PredictOptions& how) {
+  const Merging their_own;
+  return predict_ways({models, {their_own}}, frontend, options, clips, rows, how).front();
+}
+
+std::vector<Predictions> predict_each(const std::vector<const model::Model*>& models,
+                                      const std::vector<Merging>& ways,
+                                      const frontend::Frontend& frontend,
+                                      const schema::FrontendOptions& options, const Clips& clips,
+                                      const std::vector<uint32_t>& rows,
+                                      const PredictOptions& how) {
+  for (const Merging& way : ways)
+    XP_CHECK(way.size() == models.size(), "the merging of each model has to be given");
+  return predict_ways({models, ways}, frontend, options, clips, rows, how);
 }
 
 std::map<std::string, double> score(const Predictions& predictions, schema::Loss loss) {

@@ -10,6 +10,7 @@
 
 #include "core/frontend/frontend.h"
 #include "core/model/model.h"
+#include "core/model/tome.h"
 #include "core/schema/eval.h"
 #include "core/schema/train.h"
 #include "core/train/source.h"
@@ -42,11 +43,23 @@ struct PredictOptions {
   std::function<void()> check = [] {};  ///< may throw to stop
 };
 
-/// Runs `rows` through every model and averages their outputs (an ensemble is the mean of logits).
+/// One way to run the models: the merging of each of them, in their order.
+using Merging = std::vector<model::TomeSettings>;
+
+/// Runs `rows` through every model and averages their outputs (an ensemble is the mean of logits);
+/// the models merge as they were built to.
 Predictions predict(const std::vector<const model::Model*>& models,
                     const frontend::Frontend& frontend, const schema::FrontendOptions& options,
                     const Clips& clips, const std::vector<uint32_t>& rows,
                     const PredictOptions& how);
+
+/// The same in several ways with one pass over the clips: each spectrogram is made once. The result
+/// of a way has the bits that it has alone.
+std::vector<Predictions> predict_each(const std::vector<const model::Model*>& models,
+                                      const std::vector<Merging>& ways,
+                                      const frontend::Frontend& frontend,
+                                      const schema::FrontendOptions& options, const Clips& clips,
+                                      const std::vector<uint32_t>& rows, const PredictOptions& how);
 
 /// Metric leaf -> value of predictions: loss, mAP, mAP_all, mAP_classes, auc, d_prime, acc. NaN
 /// values (mAP where no class has both kinds) are left out.

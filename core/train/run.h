@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 namespace xp::graph {
 struct StageContext;
 }
@@ -23,6 +25,12 @@ void run_pretrain(const schema::PretrainStageOptions& options, graph::StageConte
 void run_train(const schema::TrainStageOptions& options, graph::StageContext& context);
 void run_teach(const schema::TeachStageOptions& options, graph::StageContext& context);
 void run_evaluate(const schema::EvaluateStageOptions& options, graph::StageContext& context);
+
+/// Several evaluations of the same inputs in one process: a model is loaded once, and those that
+/// differ only in merging and in what they compute from the scores share one pass over the clips.
+/// Their files have the bits that each has alone; speeds are measured one after the other.
+void run_evaluate_many(std::span<const schema::EvaluateStageOptions* const> options,
+                       std::span<graph::StageContext* const> contexts);
 void run_baseline(const schema::BaselineStageOptions& options, graph::StageContext& context);
 void run_embed(const schema::EmbedStageOptions& options, graph::StageContext& context);
 void run_aggregate(const schema::AggregateOptions& options, graph::StageContext& context);

@@ -1,16 +1,17 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/graph/stage.h"
+#include "core/metric/logistic.h"
 #include "core/ops/frontend_options.h"
 #include "core/ops/log_mel.h"
 #include "core/schema/stage_options.h"
 #include "core/train/evaluation.h"
-#include "core/train/logistic.h"
 #include "core/train/run.h"
 #include "core/train/session.h"
 #include "core/train/source.h"
@@ -70,6 +71,14 @@ std::vector<float> targets_of(const Clips& clips, const std::vector<uint32_t>& r
   return targets;
 }
 
+/// Scales each row of [N, K] to sum 1: what softmax is fitted to.
+void to_distributions(std::vector<float>& targets, int64_t classes) {
+  for (auto row = targets.begin(); row != targets.end(); row += classes) {
+    const float sum = std::accumulate(row, row + classes, 0.0F);
+    if (sum > 0) std::transform(row, row + classes, row, [sum](float y) { return y / sum; });
+  }
+}
+
 }  // namespace
 
 void run_baseline(const schema::BaselineStageOptions& options, graph::StageContext& context) {
@@ -83,16 +92,17 @@ void run_baseline(const schema::BaselineStageOptions& options, graph::StageConte
   const int threads = std::max(1, context.resources.threads);
   const auto bins = 2 * options.frontend.mel_bins;
   const std::vector<float> features = band_levels(clips, train, options.frontend, threads, context);
-  LogisticRegression model;
-  LogisticRegression::Options fit;
-  fit.multinomial = options.loss == schema::Loss::kCe;
-  model.fit(features, targets_of(clips, train), static_cast<int64_t>(train.size()), bins,
-            clips.classes(), fit);
+  const metric::Link link =
+      options.loss == schema::Loss::kCe ? metric::Link::kSoftmax : metric::Link::kSigmoid;
+  std::vector<float> targets = targets_of(clips, train);
+  if (link == metric::Link::kSoftmax) to_distributions(targets, clips.classes());
+  const metric::LogisticRegression model(features, targets, static_cast<int64_t>(train.size()),
+                                         clips.classes(), link);
 
   ScoredSplit scored;
   for (const uint32_t row : test) scored.ids.emplace_back(clips.shards->id(row));
   scored.classes = clips.class_list();
-  scored.logits = model.logits(band_levels(clips, test, options.frontend, threads, context),
+  scored.logits = model.scores(band_levels(clips, test, options.frontend, threads, context),
                                static_cast<int64_t>(test.size()));
   scored.targets = targets_of(clips, test);
   if (clips.shards->masked()) {

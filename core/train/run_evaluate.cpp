@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <span>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -6,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/graph/stage.h"
 #include "core/model/registry.h"
+#include "core/recipe/options_io.h"
 #include "core/schema/stage_options.h"
 #include "core/train/bench.h"
 #include "core/train/evaluation.h"
@@ -63,57 +65,116 @@ std::string names_of(const std::vector<LoadedModel>& models) {
   return names;
 }
 
+/// What merging makes of each model, none where the stage has no [tome].
+Merging merging_of(const std::optional<schema::TomeOptions>& tome,
+                   const std::vector<LoadedModel>& models) {
+  Merging way;
+  for (const LoadedModel& loaded : models)
+    way.push_back(tome ? model::tome_settings(*tome, loaded.model->layers() - 2)
+                       : model::TomeSettings());
+  return way;
+}
+
 /// Speed with the recipe's merging and, where it merges, without: `no_tome/` stands before those.
-void add_bench(const std::vector<LoadedModel>& models, const schema::EvaluateStageOptions& options,
-               InputSize size, const Session& session, graph::StageContext& context,
-               std::map<std::string, double>& metrics) {
+void add_bench(const model::Model& model, const model::TomeSettings& tome,
+               const schema::EvalOptions& eval, InputSize size, const Session& session,
+               graph::StageContext& context, std::map<std::string, double>& metrics) {
   BenchOptions how;
-  how.batch = options.eval.bench_batch;
-  how.reps = context.depth == graph::Depth::kFull ? options.eval.bench_reps : 1;
+  how.batch = eval.bench_batch;
+  how.reps = context.depth == graph::Depth::kFull ? eval.bench_reps : 1;
   if (context.depth != graph::Depth::kFull) how.warm_up = 1;
   how.check = [&context] { throw_if_stopped(context); };
   context.progress("bench", 0, 0);
-  for (const auto& [leaf, value] : bench(*models.front().model, size, session.device, how))
-    metrics[leaf] = value;
-  if (!options.tome || !options.tome->r.any()) return;
+  how.tome = &tome;
+  for (const auto& [leaf, value] : bench(model, size, session.device, how)) metrics[leaf] = value;
+  if (!tome.active()) return;
   const model::TomeSettings none;
   how.tome = &none;
-  for (const auto& [leaf, value] : bench(*models.front().model, size, session.device, how))
+  for (const auto& [leaf, value] : bench(model, size, session.device, how))
     if (leaf != "params_m") metrics["no_tome/" + leaf] = value;
+}
+
+/// One evaluation of several with equal inputs.
+struct Evaluated {
+  const schema::EvaluateStageOptions* options;
+  graph::StageContext* context;
+};
+
+/// All that the scores of the clips depend on beside merging and the inputs; evaluations for which
+/// it is equal share a pass.
+std::string pass_of(const schema::EvaluateStageOptions& options) {
+  const schema::EvalOptions& eval = options.eval;
+  return recipe::to_text(options.dataset) + recipe::to_text(options.frontend) +
+         recipe::to_text(options.model) +
+         fmt::format("{} {} {} {}", recipe::enum_name(eval.split), eval.batch_size, eval.window_s,
+                     eval.window_hop_s);
+}
+
+/// Metrics, files and speed of one evaluation whose clips are scored.
+void finish_evaluation(const Evaluated& one, const Predictions& predictions, ScoredSplit scored,
+                       const std::vector<LoadedModel>& models, const model::TomeSettings& tome,
+                       InputSize size, const Session& session) {
+  scored.logits = floats(predictions.logits);
+  scored.targets = floats(predictions.targets);
+  scored.mask = floats(predictions.mask);
+  const schema::EvalOptions& eval = one.options->eval;
+  Evaluation evaluation = evaluate(scored, eval, static_cast<uint64_t>(one.options->seed));
+  if (eval.bench)
+    add_bench(*models.front().model, tome, eval, size, session, *one.context, evaluation.metrics);
+  report_evaluation(evaluation, scored, eval, one.context->output, *one.context->sink);
+  // The training's validation curve goes along, for k-fold aggregates.
+  const auto curves = one.context->inputs_of("checkpoint").front()->path / "curves.json";
+  std::error_code none;
+  std::filesystem::copy_file(curves, one.context->output / "curves.json", none);
+}
+
+/// Evaluations that share a pass.
+void evaluate_pass(const std::vector<Evaluated>& all) {
+  const schema::EvaluateStageOptions& options = *all.front().options;
+  graph::StageContext& context = *all.front().context;
+  const Session session = single_session(context, 0);
+  const Clips clips = open_clips(context, options.dataset);
+  const schema::FrontendOptions frontend_options = with_stats(options.frontend, context);
+  const frontend::Frontend frontend(frontend_options, {});
+  ScoredSplit scored;
+  scored.split = recipe::enum_name(options.eval.split);
+  PredictOptions how = predict_options(options.eval, session, context);
+  const std::vector<uint32_t> rows = scored_rows(clips, scored.split, context, how.batch_size);
+  const InputSize size = input_size(frontend_options, clips, rows);
+  const auto models =
+      load_models(context, {options.model, frontend_options, nullptr}, clips, size, session.device);
+  if (all.size() > 1)
+    context.say(fmt::format("{} evaluations of {} in one pass over {} clips", all.size(),
+                            names_of(models), rows.size()));
+  std::vector<Merging> ways;
+  for (const Evaluated& one : all) ways.push_back(merging_of(one.options->tome, models));
+  const std::vector<Predictions> predictions =
+      predict_each(pointers(models), ways, frontend, frontend_options, clips, rows, how);
+  scored.ids = ids_of(clips, rows);
+  scored.classes = clips.class_list();
+  scored.model = names_of(models);
+  for (size_t i = 0; i < all.size(); ++i)
+    finish_evaluation(all[i], predictions[i], scored, models, ways[i].front(), size, session);
 }
 
 }  // namespace
 
 void run_evaluate(const schema::EvaluateStageOptions& options, graph::StageContext& context) {
-  const Session session = single_session(context, 0);
-  const Clips clips = open_clips(context, options.dataset);
-  const schema::FrontendOptions frontend_options = with_stats(options.frontend, context);
-  const frontend::Frontend frontend(frontend_options, {});
-  const std::string split(recipe::enum_name(options.eval.split));
-  PredictOptions how = predict_options(options.eval, session, context);
-  const std::vector<uint32_t> rows = scored_rows(clips, split, context, how.batch_size);
-  const InputSize size = input_size(frontend_options, clips, rows);
-  const auto models = load_models(
-      context, {options.model, frontend_options, options.tome ? &*options.tome : nullptr}, clips,
-      size, session.device);
-  const Predictions predictions =
-      predict(pointers(models), frontend, frontend_options, clips, rows, how);
+  evaluate_pass({{&options, &context}});
+}
 
-  ScoredSplit scored;
-  scored.ids = ids_of(clips, rows);
-  scored.classes = clips.class_list();
-  scored.logits = floats(predictions.logits);
-  scored.targets = floats(predictions.targets);
-  scored.mask = floats(predictions.mask);
-  scored.split = split;
-  scored.model = names_of(models);
-  Evaluation evaluation = evaluate(scored, options.eval, static_cast<uint64_t>(options.seed));
-  if (options.eval.bench) add_bench(models, options, size, session, context, evaluation.metrics);
-  report_evaluation(evaluation, scored, options.eval, context.output, *context.sink);
-  // The training's validation curve goes along, for k-fold aggregates.
-  const auto curves = context.inputs_of("checkpoint").front()->path / "curves.json";
-  std::error_code none;
-  std::filesystem::copy_file(curves, context.output / "curves.json", none);
+void run_evaluate_many(std::span<const schema::EvaluateStageOptions* const> options,
+                       std::span<graph::StageContext* const> contexts) {
+  XP_CHECK(options.size() == contexts.size(), "an evaluation without its context");
+  std::vector<std::pair<std::string, std::vector<Evaluated>>> passes;
+  for (size_t i = 0; i < options.size(); ++i) {
+    const std::string text = pass_of(*options[i]);
+    auto pass = std::find_if(passes.begin(), passes.end(),
+                             [&](const auto& known) { return known.first == text; });
+    if (pass == passes.end()) pass = passes.insert(passes.end(), {text, {}});
+    pass->second.push_back({options[i], contexts[i]});
+  }
+  for (const auto& [text, evaluations] : passes) evaluate_pass(evaluations);
 }
 
 void run_embed(const schema::EmbedStageOptions& options, graph::StageContext& context) {

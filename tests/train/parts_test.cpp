@@ -6,13 +6,11 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
-#include "core/base/rng.h"
 #include "core/schema/stage_options.h"
 #include "core/train/averaging.h"
 #include "core/train/hooks.h"
 #include "core/train/id_index.h"
 #include "core/train/job.h"
-#include "core/train/logistic.h"
 #include "core/train/logits_file.h"
 #include "core/train/loss.h"
 #include "core/train/optimiser.h"
@@ -137,33 +135,6 @@ TEST(Loss, LabelSmoothingAndSeveralLabels) {
   const at::Tensor z = at::zeros({1, 3});
   const at::Tensor y = at::tensor({1.0F, 0.0F, 0.0F}).reshape({1, 3});
   EXPECT_NEAR(label_loss(schema::Loss::kCe, z, y, {}, 0.3).item<double>(), std::log(3.0), 1e-6);
-}
-
-TEST(LogisticRegression, SeparatesWhatIsLinear) {
-  Rng rng(1, "test");
-  const int64_t n = 300;
-  std::vector<float> features, targets;
-  for (int64_t i = 0; i < n; ++i) {
-    const auto k = static_cast<int64_t>(rng.below(3));
-    for (int64_t j = 0; j < 3; ++j)
-      features.push_back(static_cast<float>(100 * rng.normal() + (j == k ? 500 : 0)));
-    features.push_back(7);  // says nothing
-    for (int64_t j = 0; j < 3; ++j) targets.push_back(j == k ? 1.0F : 0.0F);
-  }
-  for (const bool multinomial : {true, false}) {
-    LogisticRegression model;
-    LogisticRegression::Options options;
-    options.multinomial = multinomial;
-    model.fit(features, targets, n, 4, 3, options);
-    const std::vector<float> logits = model.logits(features, n);
-    int64_t hits = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      const auto row = logits.begin() + i * 3;
-      hits += targets[static_cast<size_t>(i * 3 + (std::max_element(row, row + 3) - row))] > 0;
-    }
-    EXPECT_GT(hits, 290);
-    EXPECT_LT(model.iterations(), 200);
-  }
 }
 
 TEST(ScoreFile, ComesBackAsItWas) {
