@@ -25,6 +25,9 @@ bool has_bf16_units();
 /// CPU seconds (user + system) that this process used so far, all threads.
 double process_cpu_seconds();
 
+/// Resident size now, in bytes.
+uint64_t resident_bytes();
+
 /// Largest resident size so far, in bytes.
 uint64_t peak_resident_bytes();
 

@@ -10,6 +10,7 @@
 
 #include "core/base/cpu.h"
 #include "core/base/files.h"
+#include "core/base/gpu.h"
 #include "core/cli/command.h"
 #include "core/cli/version.h"
 
@@ -43,9 +44,10 @@ bool loads(const char* library) {
 }
 
 std::string gpus() {
-  int count = 0;
-  while (fs::exists(fmt::format("/dev/nvidia{}", count))) ++count;
-  return count == 0 ? "none" : fmt::format("{} NVIDIA", count);
+  const int present = present_gpus();
+  if (present == 0) return "none";
+  if (!built_with_cuda()) return fmt::format("{} NVIDIA, not used: built without CUDA", present);
+  return fmt::format("{} NVIDIA, {} usable", present, usable_gpus());
 }
 
 std::vector<Finding> look(const Session& session) {

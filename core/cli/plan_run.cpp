@@ -8,6 +8,7 @@
 
 #include "core/base/cpu.h"
 #include "core/base/error.h"
+#include "core/base/gpu.h"
 #include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
@@ -22,7 +23,7 @@ namespace fs = std::filesystem;
 namespace {
 
 bool uses_gpu(const std::vector<std::string>& devices) {
-  if (devices.empty()) return gpu_count() > 0;
+  if (devices.empty()) return usable_gpus() > 0;
   return devices.front().starts_with("gpu");
 }
 

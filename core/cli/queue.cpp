@@ -13,6 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/gpu.h"
 #include "core/base/log.h"
 #include "core/base/process.h"
 #include "core/base/stop.h"
@@ -162,7 +163,7 @@ class Queue final : public Command {
     if (jobs_ == 1) return {};
     std::vector<std::string> out = {
         "--threads", std::to_string(std::max(1, workspace.resources.threads / jobs_))};
-    const int gpus = gpu_count();
+    const int gpus = usable_gpus();
     if (gpus > 0) {
       out.emplace_back("--devices");
       out.push_back(fmt::format("gpu:{}", slot % gpus));

@@ -11,6 +11,7 @@
 #include "core/base/cpu.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/gpu.h"
 #include "core/cli/command.h"
 #include "core/recipe/toml.h"
 
@@ -139,13 +140,6 @@ Workspace load_workspace(const Session& session) {
   return out;
 }
 
-int gpu_count() {
-  std::error_code error;
-  int count = 0;
-  while (fs::exists("/dev/nvidia" + std::to_string(count), error)) ++count;
-  return count;
-}
-
 std::vector<std::string> parse_devices(const std::string& text) {
   if (text.empty()) return {};
   const auto number = [&](std::string_view digits) {
@@ -163,7 +157,7 @@ std::vector<std::string> parse_devices(const std::string& text) {
     for (int i = 0; i < count; ++i) out.push_back(fmt::format("{}:{}", kind, i));
     return out;
   };
-  const int gpus = gpu_count();
+  const int gpus = usable_gpus();
   if (text == "cpu") return {"cpu"};
   if (text.starts_with("cpu:")) return several("cpu", number(std::string_view(text).substr(4)));
   std::vector<std::string> out;
@@ -179,6 +173,10 @@ std::vector<std::string> parse_devices(const std::string& text) {
     }
   } else {
     out = several(gpus > 0 ? "gpu" : "cpu", number(text));
+  }
+  if (text.starts_with("gpu") && !built_with_cuda()) {
+    throw Error(fmt::format(
+        "--devices {}: this program was built without CUDA; build the preset `cuda`", text));
   }
   for (const std::string& device : out) {
     if (device.starts_with("gpu:") && number(std::string_view(device).substr(4)) >= gpus) {

@@ -31,7 +31,4 @@ Workspace load_workspace(const Session& session);
 /// that is not there.
 std::vector<std::string> parse_devices(const std::string& text);
 
-/// GPUs of this machine that the driver shows; asks no library.
-int gpu_count();
-
 }  // namespace xp::cli

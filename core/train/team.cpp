@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/base/gpu.h"
 #include "core/base/launch.h"
 #include "core/base/log.h"
 #include "core/base/process.h"
@@ -49,7 +50,8 @@ std::string device_of(const graph::StageContext& context, int rank) {
   if (rank < static_cast<int>(devices.size())) return devices[static_cast<size_t>(rank)];
   // Ranks of a launcher: the device of that number on their own machine.
   const int local = environment_number("LOCAL_RANK", environment_number("SLURM_LOCALID", 0));
-  return !devices.empty() && devices[0].starts_with("cpu") ? "cpu" : fmt::format("gpu:{}", local);
+  const bool gpu = devices.empty() ? usable_gpus() > 0 : devices[0].starts_with("gpu");
+  return gpu ? fmt::format("gpu:{}", local) : "cpu";
 }
 
 void body(const schema::TrainStageOptions& options, graph::StageContext& context,
