@@ -29,9 +29,10 @@ struct RunArguments {
   int64_t overfit = 0;
   bool queue = false;
   bool dry_run = false;
-  int threads = 0;  ///< 0 = the workspace's
-  std::string run;  ///< --run ULID: go on with this one (exp queue)
-  int nodes = 0;    ///< --nodes: as one srun job on so many nodes; 0 = here
+  int threads = 0;      ///< 0 = the workspace's
+  std::string profile;  ///< --profile FOLDER: Chrome traces of trainings
+  std::string run;      ///< --run ULID: go on with this one (exp queue)
+  int nodes = 0;        ///< --nodes: as one srun job on so many nodes; 0 = here
 };
 
 /// Adds RECIPE, --set, --variant, --from, --until, --force and --devices.

@@ -61,6 +61,8 @@ void RunCommand::declare(CLI::App& app) {
   app.add_option("--threads", arguments_.threads,
                  "CPU threads of the run (default: all that it may use)")
       ->check(CLI::PositiveNumber);
+  app.add_option("--profile", arguments_.profile,
+                 "folder for a Chrome trace of a few steps of each training, STAGE.json");
   app.add_option("--run", arguments_.run, "go on with this run")->group("");
   app.add_option(
          "--nodes", arguments_.nodes,
@@ -73,6 +75,7 @@ void RunCommand::declare(CLI::App& app) {
       "  exp run recipes/esc50/quickstart.toml\n"
       "  exp run recipes/audioset/kd.toml --variant tiny --set kd.lambda=0.25\n"
       "  exp run recipes/audioset/kd.toml --dry-run\n"
+      "  exp run recipes/esc50/quickstart.toml --profile traces --force train\n"
       "  exp run recipes/audioset/ast_full.toml --nodes 2 --devices 8\n");
 }
 

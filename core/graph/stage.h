@@ -93,6 +93,8 @@ struct StageContext {
   Resources resources;
   Depth depth = Depth::kFull;
   int64_t overfit_clips = 0;
+  std::filesystem::path
+      trace;  ///< where a training leaves a Chrome trace of a few steps; "" = none
 
   /// Of this stage: it puts `name.` before metric names. Its `finished` is the graph's to call.
   /// Never null in a run half.

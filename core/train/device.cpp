@@ -20,6 +20,11 @@
 #endif
 
 namespace xp::train {
+namespace {
+
+constexpr double kMib = 1024.0 * 1024.0;
+
+}  // namespace
 
 at::Device find_device(const std::string& name) {
   if (name.empty()) return at::hasCUDA() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
@@ -78,8 +83,17 @@ void synchronise(at::Device device) {
   c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
 }
 
+double memory_mb([[maybe_unused]] at::Device device) {
+#ifdef XP_WITH_CUDA
+  if (device.is_cuda()) {
+    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+    return static_cast<double>(stats.allocated_bytes[0].current) / kMib;
+  }
+#endif
+  return static_cast<double>(resident_bytes()) / kMib;
+}
+
 double peak_memory_mb([[maybe_unused]] at::Device device) {
-  constexpr double kMib = 1024.0 * 1024.0;
 #ifdef XP_WITH_CUDA
   if (device.is_cuda()) {
     const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());

@@ -38,6 +38,9 @@ class Autocast {
 /// Waits for the device's queue, so that a clock read after it is right.
 void synchronise(at::Device device);
 
+/// Memory in MiB that is in use now: of the device's allocator on a GPU, resident size on the CPU.
+double memory_mb(at::Device device);
+
 /// Peak memory in MiB since `reset_peak`: of the device's allocator on a GPU, resident size on the
 /// CPU.
 double peak_memory_mb(at::Device device);

@@ -10,6 +10,8 @@
 
 namespace xp::train {
 
+std::string loss_text(double loss) { return std::isnan(loss) ? "nan" : fmt::format("{}", loss); }
+
 std::string write_evidence(const std::filesystem::path& file, const State& evidence,
                            const StepResult& result) {
   checkpoint::Archive archive;
@@ -27,7 +29,7 @@ std::string write_evidence(const std::filesystem::path& file, const State& evide
   }
   archive.set_metadata("exp.step", std::to_string(result.place.step));
   archive.set_metadata("exp.epoch", std::to_string(result.place.epoch));
-  archive.set_metadata("exp.loss", fmt::format("{}", result.loss));
+  archive.set_metadata("exp.loss", loss_text(result.loss));
   archive.write_safetensors(file);
   constexpr size_t kShown = 400;
   if (ids.size() > kShown) ids = ids.substr(0, kShown) + " ...";

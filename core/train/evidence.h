@@ -14,4 +14,7 @@ struct StepResult;
 std::string write_evidence(const std::filesystem::path& file, const State& evidence,
                            const StepResult& result);
 
+/// A loss as people read it: the sign of a NaN says nothing and is left out.
+std::string loss_text(double loss);
+
 }  // namespace xp::train

@@ -1,7 +1,6 @@
 #include "core/train/fit.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -155,8 +154,8 @@ void run_fit(Fit& fit, graph::StageContext& context, const Session& session) {
   std::vector<Hook*> hooks{&log, &average, &divergence, &validation};
   if (keeps(fit.train, "epochs")) hooks.push_back(&each);
   std::optional<ProfileHook> profile;
-  if (const char* file = std::getenv("EXP_PROFILE"); file != nullptr && *file != '\0') {
-    profile.emplace(file);
+  if (!context.trace.empty()) {
+    profile.emplace(context.trace.string());
     hooks.push_back(&*profile);
   }
 

@@ -146,10 +146,10 @@ void DivergenceHook::after_step(Loop& loop, const StepResult& result) {
   count_ = 0;
   if (first_ < 0) first_ = lowest_ = mean;
   if (mean > 10 * lowest_ && mean > first_)
-    throw Error(fmt::format("the loss ran away: {:.4g} over the last {} steps, {:.4g} at its best; "
-                            "lower optimiser.lr (now {:.3g}) or set train.clip_norm; step {}",
-                            mean, window_, lowest_, result.lr, loop.step()),
-                Exit::kFailed);
+    loop.fail(result,
+              fmt::format("the loss ran away: {:.4g} over the last {} steps, {:.4g} at its best; "
+                          "lower optimiser.lr (now {:.3g}) or set train.clip_norm; step {}",
+                          mean, window_, lowest_, result.lr, result.place.step));
   lowest_ = std::min(lowest_, mean);
 }
 

@@ -115,7 +115,7 @@ void Loop::run_epoch() {
     for (Hook* hook : hooks_) hook->before_epoch(*this);
   batches_.start(epoch_, step_in_epoch_);
   while (step_in_epoch_ < steps_per_epoch_) {
-    const std::optional<data::Batch> batch = batches_.next();
+    const std::optional<data::Batch> batch = next_batch();
     if (!batch) break;
     const StepResult result = do_step(*batch);
     ++step_;
@@ -126,6 +126,18 @@ void Loop::run_epoch() {
     if (step_in_epoch_ == steps_per_epoch_) return;  // the end of the epoch saves
     if (save_due()) save();
     stop_if_asked();
+  }
+}
+
+std::optional<data::Batch> Loop::next_batch() {
+  const int64_t begin = steady_ns();
+  try {
+    std::optional<data::Batch> batch = batches_.next();
+    waited_ns_ = steady_ns() - begin;
+    return batch;
+  } catch (const Error&) {
+    save();  // the data went bad; what was learned from the rest stays
+    throw;
   }
 }
 
@@ -195,7 +207,9 @@ StepResult Loop::attempt(const data::Batch& batch, const Place& place, int64_t m
 
   const bool finite = scale_.unscale(optimiser_.tensors());
   if (!std::isfinite(result.loss)) {
-    if (options_.train.on_nan == schema::OnNan::kStop) diverged(result);
+    if (options_.train.on_nan == schema::OnNan::kStop)
+      fail(result, fmt::format("the loss of step {} (epoch {}) is {}; lr {:.3g}", place.step,
+                               place.epoch + 1, loss_text(result.loss), result.lr));
     result.skipped = true;
     context_.sink->event(tracker::Level::kWarning,
                          fmt::format("step {}: the loss is not finite; skipped", step_));
@@ -229,8 +243,10 @@ void Loop::agree(StepResult& result) {
   for (size_t i = 0; i < result.parts.size(); ++i) result.parts[i].second = sum[2 + i];
 }
 
-void Loop::diverged(const StepResult& result) {
-  const std::string file = fmt::format("broken-step-{:09}.safetensors", result.place.step);
+void Loop::fail(const StepResult& result, const std::string& what) {
+  // Every rank keeps its share of the batch.
+  const std::string rank = first_rank() ? "" : fmt::format("-rank{}", group_->rank());
+  const std::string file = fmt::format("broken-step-{:09}{}.safetensors", result.place.step, rank);
   State evidence = task_.evidence();
   for (const auto& [name, text] : options_.evidence) evidence.facts[name] = text;
   for (const auto& [name, tensor] : model_tensors_) evidence.tensors["weights/" + name] = tensor;
@@ -240,9 +256,7 @@ void Loop::diverged(const StepResult& result) {
   } catch (const Error& error) {
     ids = fmt::format("; its batch could not be kept: {}", error.message());
   }
-  throw Error(fmt::format("the loss of step {} (epoch {}) is {}; lr {:.3g}{}", result.place.step,
-                          result.place.epoch + 1, result.loss, result.lr, ids),
-              Exit::kFailed);
+  throw Error(what + ids, Exit::kFailed);
 }
 
 bool Loop::save_due() const {
@@ -281,14 +295,19 @@ void Loop::report(const StepResult& result) {
   // Smoothed over some twenty steps, the first one (warm-up of everything) left out.
   const int64_t now = steady_ns();
   if (reported_ns_ > 0 && now > reported_ns_) {
-    const double rate =
-        static_cast<double>(result.clips) * 1e9 / static_cast<double>(now - reported_ns_);
-    clips_per_s_ = clips_per_s_ == 0 ? rate : 0.95 * clips_per_s_ + 0.05 * rate;
+    const auto took = static_cast<double>(now - reported_ns_);
+    const auto smooth = [&](double& value, double latest) {
+      value = clips_per_s_ == 0 ? latest : 0.95 * value + 0.05 * latest;
+    };
+    smooth(stall_p_, std::min(1.0, static_cast<double>(waited_ns_) / took));
+    smooth(clips_per_s_, static_cast<double>(result.clips) * 1e9 / took);
   }
   reported_ns_ = now;
   context_.progress(
-      fmt::format("steps, epoch {}/{}, loss {:.4f}, lr {:.2e}, {:.1f} clips/s",
-                  result.place.epoch + 1, epochs(), result.loss, result.lr, clips_per_s_),
+      fmt::format("steps, epoch {}/{}, loss {:.4f}, lr {:.2e}, {:.1f} clips/s, stall {:.0f} %, "
+                  "{:.0f} MiB",
+                  result.place.epoch + 1, epochs(), result.loss, result.lr, clips_per_s_,
+                  100 * stall_p_, memory_mb(device_)),
       static_cast<double>(step_), static_cast<double>(epochs() * steps_per_epoch_));
 }
 

@@ -141,6 +141,10 @@ class Loop {
   bool first_rank() const;
   at::Device device() const { return device_; }
   const schema::TrainOptions& train() const { return options_.train; }
+  /// Ends the training because of step `result`: keeps its batch and the weights in the output
+  /// folder and throws Error (kFailed) with `what`, the clips and the command that computes the
+  /// step again.
+  [[noreturn]] void fail(const StepResult& result, const std::string& what);
   /// Checkpoints that could not be written; the stage fails at its end, having done its work.
   const std::string& save_problem() const { return save_problem_; }
 
@@ -149,7 +153,7 @@ class Loop {
   StepResult do_step(const data::Batch& batch);
   StepResult attempt(const data::Batch& batch, const Place& place, int64_t micro);
   void agree(StepResult& result);
-  [[noreturn]] void diverged(const StepResult& result);
+  std::optional<data::Batch> next_batch();
   bool save_due() const;
   void save();
   void stop_if_asked();
@@ -180,7 +184,9 @@ class Loop {
   int64_t saved_step_ = -1;
   std::string save_problem_;
   int64_t reported_ns_ = 0;
+  int64_t waited_ns_ = 0;  // for the present batch
   double clips_per_s_ = 0;
+  double stall_p_ = 0;
 };
 
 }  // namespace xp::train

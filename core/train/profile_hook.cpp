@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <memory>
 #include <set>
 
@@ -19,10 +20,11 @@ void ProfileHook::after_step(Loop& loop, const StepResult&) {
   if (!loop.first_rank()) return;
   ++seen_;
   if (seen_ == first_ && !running_) {
+    ::setenv("KINETO_LOG_LEVEL", "99", 0);  // it reports a missing GPU as an error
     std::set<ActivityType> activities{ActivityType::CPU};
     if (loop.device().is_cuda()) activities.insert(ActivityType::CUDA);
     const profiler::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO,
-                                          /*report_input_shapes=*/true, /*profile_memory=*/true);
+                                          /*report_input_shapes=*/true);
     profiler::prepareProfiler(config, activities);
     profiler::enableProfiler(config, activities);
     running_ = true;

@@ -14,6 +14,7 @@
 #include "core/schema/patchout.h"
 #include "core/schema/tome.h"
 #include "core/train/archive_io.h"
+#include "core/train/evidence.h"
 #include "core/train/loss.h"
 #include "core/train/state.h"
 #include "core/train/weights_file.h"
@@ -102,14 +103,14 @@ std::vector<std::string> replay(const std::filesystem::path& path) {
     const at::Tensor clip_mask = mask.defined() ? mask.narrow(0, i, 1) : mask;
     const at::Tensor loss =
         label_loss(loss_kind, logits.narrow(0, i, 1), labels.narrow(0, i, 1), clip_mask);
-    lines.push_back(fmt::format("{}: loss {:.6g}, logits {:.4g} .. {:.4g}{}", id,
-                                loss.item<double>(), logits[i].min().item<double>(),
+    lines.push_back(fmt::format("{}: loss {}, logits {:.4g} .. {:.4g}{}", id,
+                                loss_text(loss.item<double>()), logits[i].min().item<double>(),
                                 logits[i].max().item<double>(),
                                 finite(logits[i]) ? "" : "  <- not finite"));
   }
   const at::Tensor total = label_loss(loss_kind, logits, labels, mask);
-  lines.push_back(
-      fmt::format("label loss of the batch, computed again in fp32: {}", total.item<double>()));
+  lines.push_back("label loss of the batch, computed again in fp32: " +
+                  loss_text(total.item<double>()));
   torch::autograd::backward({total}, {});
   for (const model::NamedTensor& named : model->parameters())
     if (named.tensor.grad().defined() && !finite(named.tensor.grad()))

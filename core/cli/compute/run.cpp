@@ -1,6 +1,13 @@
 // exp-compute run: binds each kind of stage to its run half and carries the plan out.
 #include "core/cli/run.h"
 
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -44,9 +51,37 @@ using namespace xp::train;  // the others
 #include "core/graph/stages.inc"
 #undef XP_STAGE
 
+// EXP_REHEARSE_STOP=STAGE:N:SIGNAL sends this process SIGNAL (INT, TERM, USR2 or KILL) when STAGE
+// asks for the N-th time whether to stop: a preemption at a point that is the same on every
+// machine.
+void rehearse_stop(graph::StageContext& context) {
+  const char* text = std::getenv("EXP_REHEARSE_STOP");
+  if (text == nullptr || *text == '\0') return;
+  const std::string_view all = text;
+  const size_t first = all.find(':');
+  const size_t second = all.find(':', first + 1);
+  const std::map<std::string_view, int> signals = {
+      {"INT", SIGINT}, {"TERM", SIGTERM}, {"USR2", SIGUSR2}, {"KILL", SIGKILL}};
+  const auto signal =
+      second == std::string_view::npos ? signals.end() : signals.find(all.substr(second + 1));
+  const int wanted = signal == signals.end() ? 0 : std::atoi(text + first + 1);
+  if (wanted <= 0)
+    throw Error(fmt::format("EXP_REHEARSE_STOP={}: expected STAGE:N:INT, TERM, USR2 or KILL", all));
+  if (all.substr(0, first) != context.name) return;
+  const auto asked = std::make_shared<std::atomic<int>>(0);
+  context.stop_requested = [asked, wanted, number = signal->second, ask = context.stop_requested] {
+    if (++*asked == wanted) ::raise(number);
+    return ask();
+  };
+}
+
 class StageRunner final : public graph::Runner {
  public:
+  /// `profile`: folder for traces; "" = none.
+  explicit StageRunner(std::string profile = "") : profile_(std::move(profile)) {}
+
   void run(const graph::Node& node, graph::StageContext& context) override {
+    prepare(context);
     switch (kind_of(node.kind)) {
 #define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help) \
   case graph::StageKind::k_##kind:                                                 \
@@ -69,6 +104,7 @@ class StageRunner final : public graph::Runner {
 
   void run_many(std::span<const graph::Node* const> nodes,
                 std::span<graph::StageContext* const> contexts) override {
+    for (graph::StageContext* context : contexts) prepare(*context);
     switch (kind_of(nodes.front()->kind)) {
 #define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help) \
   case graph::StageKind::k_##kind:                                                 \
@@ -79,11 +115,21 @@ class StageRunner final : public graph::Runner {
   }
 
  private:
+  void prepare(graph::StageContext& context) const {
+    if (!profile_.empty()) {
+      std::filesystem::create_directories(profile_);
+      context.trace = std::filesystem::absolute(profile_) / (context.name + ".json");
+    }
+    rehearse_stop(context);
+  }
+
   static graph::StageKind kind_of(std::string_view name) {
     const graph::StageKindInfo* info = graph::find_stage_kind(name);
     XP_CHECK(info != nullptr, "a node of an unknown kind: " + std::string(name));
     return info->kind;
   }
+
+  std::filesystem::path profile_;
 };
 
 // What was looked for and what it should look like; the tiny variant needs no large data.
@@ -110,7 +156,7 @@ int compute_run(Command& command, Session& session) {
   const RunArguments& arguments = dynamic_cast<RunCommand&>(command).arguments();
   try {
     PlannedRun planned = plan_run(arguments, session);
-    StageRunner runner;
+    StageRunner runner(arguments.profile);
     return execute_run(arguments, std::move(planned), session, runner, {"libtorch=" TORCH_VERSION});
   } catch (const graph::MissingInput& missing) {
     if (missing.dataset().empty()) throw;

@@ -1,0 +1,217 @@
+// Labels and teachers: what a clip's target is made of.
+#include <cmath>
+#include <cstring>
+#include <fstream>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "core/train/logits_file.h"
+#include "core/train/loss.h"
+#include "core/train/run.h"
+#include "core/train/teacher.h"
+#include "tests/train/stages_fixture.h"
+
+namespace xp::train {
+namespace {
+
+using namespace testing;  // the fixture
+
+at::Tensor row(std::vector<float> values) {
+  return at::tensor(values).reshape({1, static_cast<int64_t>(values.size())});
+}
+
+double sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
+double bce(double z, double y) { return std::log1p(std::exp(z)) - y * z; }
+
+TEST(LabelLoss, SmoothingOfMixedLabels) {
+  const at::Tensor z = row({1, -2, 0.5});
+  const at::Tensor y = row({0.3F, 0.7F, 0});
+  // Binary: towards one half; cross entropy: towards 1 / K; both of the mixed label as it is.
+  double want = 0;
+  for (int64_t k = 0; k < 3; ++k)
+    want += bce(z[0][k].item<double>(), 0.9 * y[0][k].item<double>() + 0.05) / 3;
+  EXPECT_NEAR(label_loss(schema::Loss::kBce, z, y, {}, 0.1).item<double>(), want, 1e-6);
+  const at::Tensor log_p = at::log_softmax(z, -1);
+  want = 0;
+  for (int64_t k = 0; k < 3; ++k)
+    want -= (0.9 * y[0][k].item<double>() + 0.1 / 3) * log_p[0][k].item<double>();
+  EXPECT_NEAR(label_loss(schema::Loss::kCe, z, y, {}, 0.1).item<double>(), want, 1e-6);
+}
+
+TEST(LabelLoss, UnknownEntriesCountAsZero) {
+  const at::Tensor z = row({1, -2, 0.5, 3});
+  const at::Tensor y = row({1, 0, 1, 0});
+  const at::Tensor mask = row({1, 0, 1, 0});
+  EXPECT_NEAR(label_loss(schema::Loss::kMaskedBce, z, y, mask).item<double>(),
+              (bce(1, 1) + bce(0.5, 1)) / 4, 1e-6);
+}
+
+class TeacherIntegration : public Stages {
+ protected:
+  /// Every second training clip of the prepared set has logits.
+  void SetUp() override {
+    tracker::NullSink null;
+    clips_ = open_clips(stage("teacher", null), small_set());
+    rows_ = clips_.rows("train");
+    ScoreFile file;
+    for (const auto& [id, name] : clips_.class_list()) {
+      file.class_ids.push_back(id);
+      file.class_names.push_back(name);
+    }
+    file.width = 3;
+    for (size_t i = 0; i < rows_.size(); i += 2) {
+      file.ids.emplace_back(clips_.shards->id(rows_[i]));
+      for (int64_t k = 0; k < 3; ++k)
+        file.values.push_back(static_cast<float>(i) * 0.1F - static_cast<float>(k));
+    }
+    logits_ = *folder_ / "some.h5";
+    write_scores(logits_, file);
+  }
+
+  /// Rows 0 (with logits) and 1 (without), mixed 3 : 1, then row 1 alone.
+  static data::Batch batch() {
+    data::Batch batch;
+    batch.size = 2;
+    batch.rows = {0, 1};
+    batch.partner_rows = {1, -1};
+    batch.mix = {0.75F, 1};
+    return batch;
+  }
+
+  Clips clips_;
+  std::vector<uint32_t> rows_;
+  fs::path logits_;
+};
+
+TEST_F(TeacherIntegration, MissingRowsAreAnErrorZeroOrTheLabel) {
+  schema::KdOptions options;
+  options.temperature = 2;
+  try {
+    const TeacherLogits teacher(logits_, "", options, clips_, rows_);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(),
+              fmt::format("clip {} has no teacher logits in {} (18 of 36 clips lack them); "
+                          "kd.on_missing = \"zero\" or \"label\" goes on without",
+                          clips_.shards->id(rows_[1]), logits_.string()));
+    EXPECT_EQ(error.code(), Exit::kData);
+  }
+  const at::Tensor labels = at::tensor({1.0F, 0.0F, 0.0F, 0.0F, 1.0F, 0.0F}).reshape({2, 3});
+  const at::Tensor logits = at::zeros({2, 3});
+
+  options.on_missing = schema::OnMissing::kZero;
+  const TeacherLogits zero(logits_, "", options, clips_, rows_);
+  EXPECT_EQ(zero.missing(), 18);
+  const SoftTarget none = zero.target(batch(), labels, at::kCPU);
+  EXPECT_NEAR(none.weight[0].item<double>(), 0.75, 1e-6);
+  EXPECT_EQ(none.weight[1].item<double>(), 0);
+  EXPECT_NEAR(none.probability[0][1].item<double>(), 0.75 * sigmoid(-0.5), 1e-6);
+  EXPECT_EQ(none.probability[1].abs().sum().item<double>(), 0);
+  // Rows without a teacher add nothing and are counted in the mean: 0.75 log 2 of 2 clips.
+  EXPECT_NEAR(soft_loss(schema::KdTarget::kSigmoid, logits, none).item<double>(),
+              0.75 * std::log(2.0) / 2, 1e-6);
+
+  options.on_missing = schema::OnMissing::kLabel;
+  const TeacherLogits label(logits_, "", options, clips_, rows_);
+  const SoftTarget some = label.target(batch(), labels, at::kCPU);
+  EXPECT_TRUE(at::equal(some.weight, at::ones({2})));
+  EXPECT_NEAR(some.probability[0][0].item<double>(), 0.75 * sigmoid(0) + 0.25, 1e-6);
+  EXPECT_TRUE(at::allclose(some.probability[1], labels[1]));
+
+  options.mix_teacher = false;
+  const SoftTarget first =
+      TeacherLogits(logits_, "", options, clips_, rows_).target(batch(), labels, at::kCPU);
+  EXPECT_NEAR(first.probability[0][0].item<double>(), sigmoid(0), 1e-6);
+}
+
+/// A matrix as NumPy writes it (format 1.0).
+void write_npy(const fs::path& file, const std::vector<float>& values, size_t columns) {
+  const std::string header =
+      fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}\n",
+                  values.size() / columns, columns);
+  std::ofstream out(file, std::ios::binary);
+  const auto length = static_cast<uint16_t>(header.size());
+  out << "\x93NUMPY" << '\x01' << '\0';
+  out.write(reinterpret_cast<const char*>(&length), 2);
+  out << header;
+  out.write(reinterpret_cast<const char*>(values.data()),
+            static_cast<std::streamsize>(values.size() * sizeof(float)));
+}
+
+TEST_F(TeacherIntegration, TakesAMatrixAndItsIndex) {
+  // The originals' ids are the text after the Y of a file's name.
+  std::vector<float> values;
+  std::ofstream index(*folder_ / "index.csv");
+  index << "id,row\n";
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    std::string id(clips_.shards->id(rows_[i]));
+    if (id.starts_with("Y")) id = id.substr(1);
+    index << id << ',' << i << '\n';
+    for (int k = 0; k < 3; ++k) values.push_back(static_cast<float>(i) - static_cast<float>(k));
+  }
+  index.close();
+  write_npy(*folder_ / "ensemble.npy", values, 3);
+  schema::KdOptions options;
+  options.target = schema::KdTarget::kSoftmax;
+  const TeacherLogits teacher(*folder_ / "ensemble.npy", *folder_ / "index.csv", options, clips_,
+                              rows_);
+  EXPECT_EQ(teacher.missing(), 0);
+  EXPECT_EQ(teacher.description(), "ensemble.npy: logits of 36 clips");
+  data::Batch one = batch();
+  one.partner_rows = {-1, -1};
+  one.mix = {1, 1};
+  const SoftTarget target = teacher.target(one, at::zeros({2, 3}), at::kCPU);
+  EXPECT_TRUE(at::allclose(target.probability[1], at::softmax(at::tensor({1.0F, 0.0F, -1.0F}), 0)));
+  EXPECT_THROW(TeacherLogits(*folder_ / "ensemble.npy", "", options, clips_, rows_), Error);
+
+  // And a whole training from it.
+  tracker::MemorySink sink;
+  graph::StageContext student = stage("student_npy", sink);
+  graph::StageInput logits;
+  logits.role = "logits";
+  logits.path = *folder_ / "ensemble.npy";
+  student.inputs.push_back(logits);
+  schema::TrainStageOptions training = small_training();
+  training.train.epochs = 1;
+  training.kd.emplace(options);
+  training.kd->enabled = true;
+  training.kd->index = (*folder_ / "index.csv").string();
+  run_train(training, student);
+  EXPECT_EQ(sink.points("train.loss_kd").size(), 5U);
+}
+
+TEST_F(TeacherIntegration, AnEnsembleTeachesTheMeanOfItsLogits) {
+  tracker::NullSink null;
+  schema::TrainStageOptions options = small_training();
+  options.train.epochs = 1;
+  for (const int64_t seed : {1, 2}) {
+    options.seed = seed;
+    graph::StageContext member = stage("member" + std::to_string(seed), null);
+    run_train(options, member);
+  }
+  schema::TeachStageOptions teach;
+  teach.dataset = small_set();
+  teach.frontend = small_frontend();
+  teach.model = options.model;
+  const auto logits = [&](const std::vector<std::string>& members) {
+    graph::StageContext context =
+        stage("teach_" + std::to_string(members.size()) + members[0], null);
+    for (const std::string& member : members) add(context, "checkpoint", member, "last");
+    run_teach(teach, context);
+    return read_scores(context.output / "logits.h5");
+  };
+  const ScoreFile first = logits({"member1"});
+  const ScoreFile second = logits({"member2"});
+  const ScoreFile both = logits({"member1", "member2"});
+  ASSERT_EQ(both.values.size(), first.values.size());
+  for (size_t i = 0; i < both.values.size(); ++i)
+    EXPECT_NEAR(both.values[i], (first.values[i] + second.values[i]) / 2, 1e-6);
+  EXPECT_EQ(both.texts.at("teacher"), "member1.last + member2.last");
+  EXPECT_EQ(both.texts.at("teacher_keys"), "key of member1 key of member2");
+}
+
+}  // namespace
+}  // namespace xp::train
