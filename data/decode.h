@@ -12,10 +12,6 @@
 
 namespace xp::data {
 
-/// soxr's recipes, worst to best; HQ (20-bit precision) is what the figures in docs/benchmarks.md
-/// use.
-enum class ResampleQuality { kLow, kMedium, kHigh, kVeryHigh };
-
 struct DecodeOptions {
   int64_t rate_hz = 16000;
   schema::ResampleQuality quality = schema::ResampleQuality::kHq;  ///< soxr's recipe

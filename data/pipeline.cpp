@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <malloc.h>
 #include <sndfile.h>
 
 #include "core/base/digest.h"
@@ -132,10 +133,16 @@ StoredClip store_clip(Decoder& decoder, const Source& source, int64_t rate_hz, S
   return out;
 }
 
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 8 << 20);  // the largest blocks still come and go
+  ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+
 void decode_in_order(std::span<const Clip* const> clips, const DecodeOptions& options,
                      ShardStore store, int threads,
                      const std::function<bool(size_t index, StoredClip&& clip)>& take) {
   if (clips.empty()) return;
+  keep_freed_memory();
   const auto workers =
       std::clamp<size_t>(static_cast<size_t>(std::max(threads, 1)), 1, clips.size());
   Ring ring(2 * workers + 2, clips.size());

@@ -17,6 +17,10 @@ struct StoredClip {
   std::vector<std::byte> bytes;
 };
 
+/// Has malloc keep what is freed for the next clip, in this process from now on: else it gives the
+/// memory back to the system after each clip and a third of decoding a short file is page faults.
+void keep_freed_memory();
+
 /// Decodes `clips` on `threads` threads and hands them to `take` on the calling thread, in order;
 /// at most a few clips per thread are in flight. Ends early when `take` returns false. What a
 /// thread throws is thrown here.

@@ -11,6 +11,7 @@
 #include "core/base/clock.h"
 #include "data/decode.h"
 #include "data/parallel.h"
+#include "data/pipeline.h"
 #include "data/sets/sets.h"
 
 namespace {
@@ -34,6 +35,7 @@ int main(int argc, char** argv) {
   files.resize(std::min<size_t>(files.size(), std::stoul(args["--clips"])));
   xp::data::DecodeOptions options;
   options.rate_hz = std::stoll(args["--rate"]);
+  xp::data::keep_freed_memory();  // as the stage that prepares has it
   double best = 1e30;
   double rate = 0;
   for (int64_t r = 0; r <= std::stoll(args["--repeats"]); ++r) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "data/csv.h"
 #include "data/sets/ast_json.h"
 #include "data/sets/segments.h"
 #include "data/sets/sets.h"
@@ -17,18 +18,33 @@
 
 namespace xp::data::fuzz {
 
+/// A table with a header as the sets have them: a key, a fold, a label.
+inline void read_table(const std::string& text) {
+  CsvReader csv("input", text);
+  const auto columns = csv.header({"filename", "fold", "target"});
+  CsvRow row;
+  while (csv.next(row)) {
+    csv.at(row, columns[0]);
+    csv.integer(row, columns[1]);
+    csv.number(row, columns[2]);
+  }
+}
+
 /// The readers of text: `kind` chooses one.
 inline void read_list(unsigned kind, const std::string& text) {
   try {
-    switch (kind % 3) {
+    switch (kind % 4) {
       case 0:
         parse_segments("input", text);
         break;
       case 1:
         parse_classes("input", text);
         break;
-      default:
+      case 2:
         parse_ast_json("input", text);
+        break;
+      default:
+        read_table(text);
     }
   } catch (const Error&) {
   }

@@ -1,12 +1,15 @@
 #include "data/decode.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <numbers>
 #include <thread>
+#include <utility>
 
 #include <sndfile.h>
+#include <soxr.h>
 
 #include <gtest/gtest.h>
 
@@ -162,6 +165,27 @@ TEST(Decode, ResampledLengthIsAPureFunctionOfTheLength) {
     const auto out = resample(in, 44100, 16000, schema::ResampleQuality::kHq);
     EXPECT_EQ(out.size(),
               static_cast<size_t>(std::llround(static_cast<double>(n) * 16000 / 44100)));
+  }
+}
+
+TEST(Decode, ResamplingPieceByPieceGivesTheBitsOfAllAtOnce) {
+  const std::pair<int, int> rates[] = {{44100, 16000}, {16000, 32000}, {48000, 32000},
+                                       {8000, 48000},  {192000, 8000}, {1000, 48000}};
+  for (const auto& [from, to] : rates) {
+    for (const size_t n : {1U, 2U, 7U, 4095U, 4096U, 4097U, 30000U}) {
+      std::vector<float> in(n);
+      for (size_t i = 0; i < n; ++i) in[i] = static_cast<float>((i * 7919) % 1000) / 1000 - 0.5F;
+      const std::vector<float> out = resample(in, from, to, schema::ResampleQuality::kHq);
+      std::vector<float> whole(out.size() + 16);
+      size_t made = 0;
+      const soxr_quality_spec_t spec = soxr_quality_spec(SOXR_HQ, 0);
+      ASSERT_EQ(soxr_oneshot(from, to, 1, in.data(), n, nullptr, whole.data(), whole.size(), &made,
+                             nullptr, &spec, nullptr),
+                nullptr);
+      std::fill(whole.begin() + static_cast<std::ptrdiff_t>(made), whole.end(), 0.0F);
+      whole.resize(out.size());
+      ASSERT_EQ(out, whole) << from << " to " << to << ", " << n << " samples";
+    }
   }
 }
 
