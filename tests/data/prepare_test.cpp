@@ -1,12 +1,13 @@
 #include "data/prepare.h"
 
-#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <map>
-#include <thread>
+#include <optional>
 
 #include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/rng.h"
 #include "data/csv.h"
 #include "data/journal.h"
 #include "tests/data/prepared.h"
@@ -271,49 +273,128 @@ TEST(Prepare, JournalKeepsTheLongestGoodPrefix) {
   }
 }
 
-/// Runs `prepare` in a child process that is killed after a while, until one gets through.
-int kill_until_done(const schema::PrepareOptions& options, const fs::path& folder, int kills,
-                    unsigned seed) {
-  fs::create_directories(folder);
-  int killed = 0;
-  while (true) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      try {
-        prepare(options, job_in(folder));
-      } catch (...) {
-        ::_exit(1);
-      }
-      ::_exit(0);
-    }
-    if (killed < kills) {
-      seed = seed * 1664525U + 1013904223U;
-      std::this_thread::sleep_for(std::chrono::microseconds(2000 + (seed >> 8U) % 60000));
-      ::kill(child, SIGKILL);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    if (WIFEXITED(status)) {
-      EXPECT_EQ(WEXITSTATUS(status), 0);
-      return killed;
-    }
-    ++killed;
+/// System calls that change what is on the disk.
+bool changes_files(uint64_t call) {
+  switch (call) {
+    case SYS_write:
+    case SYS_writev:
+    case SYS_pwrite64:
+    case SYS_openat:
+    case SYS_ftruncate:
+    case SYS_fallocate:
+    case SYS_copy_file_range:
+    case SYS_sendfile:
+    case SYS_fsync:
+    case SYS_fdatasync:
+    case SYS_renameat:
+    case SYS_renameat2:
+    case SYS_unlinkat:
+#ifdef __x86_64__
+    case SYS_open:
+    case SYS_rename:
+    case SYS_unlink:
+#endif
+      return true;
+    default:
+      return false;
   }
 }
 
-void expect_kills_change_nothing(int kills, unsigned seed, int64_t clips) {
-  const TempDir folder;
-  prepare(several_shards(clips), job_in(folder / "whole"));
-  const int killed = kill_until_done(several_shards(clips), folder / "killed", kills, seed);
-  std::printf("killed %d times\n", killed);
-  EXPECT_GT(killed, 0);
-  EXPECT_EQ(content(folder / "whole"), content(folder / "killed"));
+struct Attempt {
+  bool killed = false;
+  int calls = 0;  ///< that changed files, until its end
+};
+
+/// Runs `prepare` in a child process and kills it on its way into the call number `fatal` of its
+/// main thread that changes files: the only places between which the disk differs. Nullopt where
+/// processes cannot be traced.
+std::optional<Attempt> attempt(const schema::PrepareOptions& options, const fs::path& folder,
+                               int fatal) {
+  constexpr int kCannotTrace = 77;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(kCannotTrace);
+    ::raise(SIGSTOP);
+    try {
+      prepare(options, job_in(folder));
+    } catch (...) {
+      ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  Attempt result;
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (!WIFSTOPPED(status) ||
+      ::ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) != 0) {
+    if (WIFSTOPPED(status)) ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    return std::nullopt;
+  }
+  int64_t signal = 0;
+  while (true) {
+    ::ptrace(PTRACE_SYSCALL, child, 0, signal);
+    ::waitpid(child, &status, 0);
+    if (!WIFSTOPPED(status)) break;
+    const int stop = WSTOPSIG(status);
+    signal = stop == (SIGTRAP | 0x80) ? 0 : stop;
+    if (signal != 0) continue;
+    __ptrace_syscall_info info{};
+    ::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info);
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !changes_files(info.entry.nr)) continue;
+    if (++result.calls == fatal) ::kill(child, SIGKILL);
+  }
+  result.killed = WIFSIGNALED(status);
+  if (!result.killed) {
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+  }
+  return result;
 }
 
-TEST(PrepareIntegration, KilledAnywhereItGoesOn) { expect_kills_change_nothing(8, 1, 200); }
+/// Nine clips in three shards.
+schema::PrepareOptions three_shards() {
+  schema::PrepareOptions options;
+  options.dataset = synthetic(9, 8.0);
+  options.dataset.shard_mb = 1;
+  return options;
+}
 
-TEST(PrepareStress, FiftyKills) {
-  for (unsigned seed = 1; seed <= 3; ++seed) expect_kills_change_nothing(50, seed, 2000);
+/// Kills one preparation before every `stride`-th of its calls that change files; what goes on
+/// after it must end in the same bytes, and nothing else beside them.
+void expect_a_kill_changes_nothing(int first, int stride) {
+  const TempDir folder;
+  const auto whole = attempt(three_shards(), folder / "whole", 0);
+  if (!whole) GTEST_SKIP() << "processes cannot be traced here";
+  const auto expected = content(folder / "whole");
+  EXPECT_EQ(expected.size(), 3U + 2U);
+  ASSERT_GT(whole->calls, 50);
+  int killed = 0;
+  for (int fatal = first; fatal <= whole->calls; fatal += stride, ++killed) {
+    const fs::path out = folder / "killed";
+    ASSERT_TRUE(attempt(three_shards(), out, fatal)->killed) << fatal;
+    prepare(three_shards(), job_in(out));
+    ASSERT_EQ(expected, content(out)) << "killed before call " << fatal << " of " << whole->calls;
+    fs::remove_all(out);
+  }
+  std::printf("%d of %d calls\n", killed, whole->calls);
+}
+
+TEST(PrepareIntegration, KilledAnywhereItGoesOn) { expect_a_kill_changes_nothing(3, 17); }
+
+TEST(PrepareStress, KilledBeforeEveryCallThatChangesFiles) { expect_a_kill_changes_nothing(1, 1); }
+
+TEST(PrepareStress, FiftyKillsOfOnePreparation) {
+  const TempDir folder;
+  prepare(several_shards(1500), job_in(folder / "whole"));
+  Rng rng(1, "kills");
+  for (int kills = 0; kills < 50; ++kills) {
+    const auto done =
+        attempt(several_shards(1500), folder / "killed", 1 + static_cast<int>(rng.below(50)));
+    if (!done) GTEST_SKIP() << "processes cannot be traced here";
+    ASSERT_TRUE(done->killed);
+  }
+  EXPECT_GT(prepare(several_shards(1500), job_in(folder / "killed")).reused, 100);
+  EXPECT_EQ(content(folder / "whole"), content(folder / "killed"));
 }
 
 TEST(PrepareIntegration, DiskFullIsSaidAndNothingIsLost) {
