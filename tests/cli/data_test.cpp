@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "core/base/files.h"
 #include "tests/testing/shell.h"
 #include "tests/testing/temp_dir.h"
 
@@ -123,6 +124,58 @@ TEST_F(DataCommandIntegration, VerifyNamesADamagedClip) {
   EXPECT_NE(result.text.find("clip 'synthetic-000049' is damaged: its checksum differs"),
             std::string::npos)
       << result.text;
+}
+
+void put(const fs::path& file, const std::string& text) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file) << text;
+}
+
+TEST_F(DataCommandIntegration, MissingListsWhatHasNoFileAndWritesListsWithoutIt) {
+  const fs::path set = folder_ / "set";
+  for (const char* sound : {"balanced_train/YAAAAAAAAAA1.wav", "balanced_train/BBBBBBBBBB2_30.flac",
+                            "eval/-DDDDDDDDD4.ogg"})
+    put(set / "audio" / sound, "");
+  put(set / "class_labels_indices.csv", "index,mid,display_name\n0,/m/a,\"A, b\"\n1,/m/b,B\n");
+  const std::string head =
+      "# created\n# num\n# YTID, start_seconds, end_seconds, positive_labels\n";
+  const std::string there = "AAAAAAAAAA1, 0.000, 10.000, \"/m/a\"\n";
+  const std::string also_there = "BBBBBBBBBB2, 30.000, 40.000, \"/m/b\"\n";
+  put(set / "balanced_train_segments.csv",
+      head + there + "-BsentBsen3, 30.000, 40.000, \"/m/a,/m/b\"\n" + also_there);
+  const std::string eval = "-DDDDDDDDD4, 0.000, 10.000, \"/m/b\"\n";
+  put(set / "eval_segments.csv", head + eval + "EEEEEEEEEE5, 0.000, 10.000, \"/m/b\"\n");
+  std::string recipe = kRecipe;
+  const std::string synthetic = "name = \"synthetic\"\nclips = 50\nclip_s = 1.0\nval = \"none\"\n";
+  recipe.replace(recipe.find(synthetic), synthetic.size(),
+                 "name = \"audioset\"\nroot = \"set\"\nparts = [\"balanced_train\"]\n");
+  put(folder_ / "audioset.toml", recipe);
+
+  const std::string list =
+      "id,split,reason\n"
+      "-BsentBsen3,balanced_train,no sound file\n"
+      "EEEEEEEEEE5,eval,no sound file\n";
+  const std::string sum = "3 clips are there, 2 are missing; balanced_train: 1; eval: 1\n";
+  const Shell told = exp("data missing audioset.toml");
+  EXPECT_EQ(told.code, 0);
+  EXPECT_EQ(told.text, list + sum);
+
+  const Shell written = exp("data missing audioset.toml --out lists");
+  EXPECT_EQ(written.code, 0);
+  EXPECT_EQ(
+      written.text,
+      "lists/missing.csv\nlists/balanced_train_segments.csv\nlists/eval_segments.csv\n" + sum);
+  EXPECT_EQ(read_file(folder_ / "lists/missing.csv"), list);
+  EXPECT_EQ(read_file(folder_ / "lists/balanced_train_segments.csv"), head + there + also_there);
+  EXPECT_EQ(read_file(folder_ / "lists/eval_segments.csv"), head + eval);
+
+  const Shell told_json = exp("--json data missing audioset.toml --out lists");
+  ASSERT_EQ(told_json.code, 0) << told_json.text;
+  const auto json = nlohmann::json::parse(told_json.text);
+  EXPECT_EQ(json.at("there"), 3);
+  EXPECT_EQ(json.at("missing"), 2);
+  EXPECT_EQ(json.at("by_split").at("eval"), 1);
+  EXPECT_EQ(json.at("files").size(), 3U);
 }
 
 }  // namespace
