@@ -1,14 +1,17 @@
 // Seconds per clip of reading shuffled clips out of shards: the counterpart of loader.py.
-//   loader_bench --folder DIR --make CLIPS           computes CLIPS noisy clips of 10 s at 16 kHz
-//   into DIR loader_bench --folder DIR --mode loader|pread|floats [--threads 1] [--batch 32]
-//   [--epochs 3]
+//   loader_bench --folder DIR --make CLIPS [--samples 160000]   computes noisy clips at 16 kHz
+//   loader_bench --folder DIR --mode loader|pread|floats [--threads 1] [--batch 32] [--epochs 3]
+//   loader_bench --folder DIR --mode memory          resident size over a list of 2 million clips
 // loader: data::Loader. pread: the stored bytes alone, into one buffer a thread. floats: pread,
 // then int16 to float into a batch's row, which is the least that any loader of float batches has
-// to do; no checksum. The last line is JSON, {"clip_s": ...} of wall time, the fastest epoch after
-// one that is not counted.
+// to do; no checksum. The last line is JSON, {"clip_s": ..., "cpu_clip_s": ...} of wall and CPU
+// time, the fastest epoch after one that is not counted. memory: the clips of DIR again and again
+// until they are 2 million, each sampler that draws; JSON {"NAME_mb": ...} is how much larger the
+// process is after 100,000 draws than after 20,000.
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -19,6 +22,8 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+
+#include <fmt/format.h>
 
 #include "core/base/clock.h"
 #include "core/base/digest.h"
@@ -34,24 +39,24 @@ namespace {
 namespace fs = std::filesystem;
 using namespace xp::data;
 
-constexpr int64_t kSamples = 160000;
+constexpr int64_t kIndexClips = 2'000'000;
 
-void make(const fs::path& folder, int64_t clips) {
+void make(const fs::path& folder, int64_t clips, int64_t samples) {
   fs::create_directories(folder);
   std::vector<ShardRow> rows;
-  std::vector<int16_t> pcm(kSamples);
+  std::vector<int16_t> pcm(static_cast<size_t>(samples));
   {
     std::ofstream sound(folder / "sound", std::ios::binary);
     for (int64_t i = 0; i < clips; ++i) {
       xp::Rng rng(1, "bench", 0, static_cast<uint64_t>(i));
       for (int16_t& x : pcm) x = static_cast<int16_t>(rng());
-      sound.write(reinterpret_cast<const char*>(pcm.data()), 2 * kSamples);
+      sound.write(reinterpret_cast<const char*>(pcm.data()), 2 * samples);
       ShardRow row;
       row.id = "clip" + std::to_string(i);
       row.labels = {{static_cast<int32_t>(i % 50), 1.0F}};
       row.split = 0;
-      row.samples = kSamples;
-      row.bytes = 2 * kSamples;
+      row.samples = static_cast<uint64_t>(samples);
+      row.bytes = 2 * row.samples;
       row.checksum = xp::checksum64(std::as_bytes(std::span(pcm)));
       rows.push_back(row);
     }
@@ -69,35 +74,69 @@ void make(const fs::path& folder, int64_t clips) {
 }
 
 /// One epoch of pread by position, shuffled.
-void read_plainly(int fd, uint64_t offset, const EpochOrder& order, int threads, bool floats) {
+void read_plainly(int fd, uint64_t offset, const EpochOrder& order, int threads, bool floats,
+                  int64_t samples) {
+  const auto bytes = static_cast<size_t>(2 * samples);
   std::atomic<int64_t> next = 0;
   std::vector<std::thread> pool;
   for (int t = 0; t < threads; ++t) {
     pool.emplace_back([&] {
-      std::vector<int16_t> pcm(kSamples);
-      std::vector<float> batch(static_cast<size_t>(floats ? 32 * kSamples : 0));
+      std::vector<int16_t> pcm(static_cast<size_t>(samples));
+      std::vector<float> batch(static_cast<size_t>(floats ? 32 * samples : 0));
       for (int64_t p = next++; p < order.size(); p = next++) {
-        const auto at = static_cast<off_t>(offset) + order.at(p) * 2 * kSamples;
-        if (::pread(fd, pcm.data(), 2 * kSamples, at) != 2 * kSamples) std::abort();
+        const auto at = static_cast<off_t>(offset) + order.at(p) * 2 * samples;
+        if (::pread(fd, pcm.data(), bytes, at) != static_cast<ssize_t>(bytes)) std::abort();
         if (floats)
-          from_pcm16(pcm,
-                     std::span(batch).subspan(static_cast<size_t>(p % 32 * kSamples), kSamples));
+          from_pcm16(pcm, std::span(batch).subspan(static_cast<size_t>(p % 32 * samples),
+                                                   static_cast<size_t>(samples)));
       }
     });
   }
   for (std::thread& thread : pool) thread.join();
 }
 
+double resident_mb() {
+  std::ifstream statm("/proc/self/statm");
+  int64_t pages = 0;
+  statm >> pages >> pages;
+  return static_cast<double>(pages * ::sysconf(_SC_PAGESIZE)) / 1e6;
+}
+
+double cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+/// Growth of the process from 20,000 to 100,000 draws of a list of 2 million.
+double growth_mb(LoaderOptions options, xp::schema::SamplerKind kind) {
+  options.rows.resize(static_cast<size_t>(kIndexClips));
+  for (size_t i = 0; i < options.rows.size(); ++i)
+    options.rows[i] = static_cast<uint32_t>(i % static_cast<size_t>(options.shards->clips()));
+  const Sampler sampler(xp::schema::SamplerOptions::of_kind(kind), options.shards->labels(),
+                        options.rows, 1);
+  Loader loader(std::move(options), sampler);
+  loader.start(0);
+  double early = 0;
+  int64_t drawn = 0;
+  while (drawn < 100'000) {
+    const auto batch = loader.next();
+    if (drawn < 20'000 && drawn + batch->size >= 20'000) early = resident_mb();
+    drawn += batch->size;
+  }
+  return resident_mb() - early;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::map<std::string, std::string> args = {{"--folder", ""},     {"--make", ""},
-                                             {"--mode", "loader"}, {"--threads", "1"},
-                                             {"--batch", "32"},    {"--epochs", "3"}};
+  std::map<std::string, std::string> args = {
+      {"--folder", ""},  {"--make", ""},    {"--mode", "loader"},   {"--threads", "1"},
+      {"--batch", "32"}, {"--epochs", "3"}, {"--samples", "160000"}};
   for (int i = 1; i + 1 < argc; i += 2) args[argv[i]] = argv[i + 1];
   const fs::path folder = args["--folder"];
   if (!args["--make"].empty()) {
-    make(folder, std::stoll(args["--make"]));
+    make(folder, std::stoll(args["--make"]), std::stoll(args["--samples"]));
     return 0;
   }
   const auto shards = std::make_shared<const ShardReader>(folder);
@@ -110,24 +149,37 @@ int main(int argc, char** argv) {
   options.rows = rows;
   options.batch_size = std::stoll(args["--batch"]);
   options.workers = threads;
+  if (args["--mode"] == "memory") {
+    using Kind = xp::schema::SamplerKind;
+    std::string figures;
+    for (const Kind kind : {Kind::kShuffle, Kind::kAstBalanced, Kind::kImportance})
+      figures += fmt::format("{}\"{}_mb\": {:.2f}", figures.empty() ? "" : ", ",
+                             xp::recipe::enum_name(kind), growth_mb(options, kind));
+    fmt::print("{{{}}}\n", figures);
+    return 0;
+  }
   std::unique_ptr<Loader> loader;
   if (args["--mode"] == "loader") loader = std::make_unique<Loader>(options, sampler);
   const int fd = ::open(shards->files()[0].c_str(), O_RDONLY);
   const uint64_t offset = h5::File::open(shards->files()[0]).extent("sound/data").offset;
   double best = 1e30;
+  double best_cpu = 1e30;
   double sum = 0;
   for (int64_t e = 0; e <= std::stoll(args["--epochs"]); ++e) {
     const int64_t begin = xp::steady_ns();
+    const double cpu = cpu_seconds();
     if (loader) {
       loader->start(e);
       while (auto batch = loader->next()) sum += static_cast<double>(batch->waves[5]);
     } else {
-      read_plainly(fd, offset, sampler.epoch(e), threads, args["--mode"] == "floats");
+      read_plainly(fd, offset, sampler.epoch(e), threads, args["--mode"] == "floats",
+                   shards->samples(0));
     }
-    if (e > 0)
-      best = std::min(best, static_cast<double>(xp::steady_ns() - begin) * 1e-9 /
-                                static_cast<double>(rows.size()));
+    if (e == 0) continue;
+    const auto clips = static_cast<double>(rows.size());
+    best = std::min(best, static_cast<double>(xp::steady_ns() - begin) * 1e-9 / clips);
+    best_cpu = std::min(best_cpu, (cpu_seconds() - cpu) / clips);
   }
-  std::printf("%g\n{\"clip_s\": %.9f}\n", sum, best);
+  std::printf("%g\n{\"clip_s\": %.9f, \"cpu_clip_s\": %.9f}\n", sum, best, best_cpu);
   return 0;
 }
