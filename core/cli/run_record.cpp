@@ -128,7 +128,7 @@ tracker::NewRun new_run(const PlannedRun& planned, const Session& session) {
   out.params = params_of(recipe);
   out.tags = experiment.tags;
   out.notes = experiment.notes;
-  out.argv.push_back("exp");
+  out.argv.emplace_back("exp");
   out.argv.insert(out.argv.end(), session.arguments.begin(), session.arguments.end());
   return out;
 }

@@ -108,7 +108,7 @@ class Runs : public Command {
                                                  const std::vector<tracker::RunInfo>& runs) {
     std::vector<std::string> out = {"uid", "name", "status", "age", "duration"};
     if (std::any_of(runs.begin(), runs.end(), [](const auto& run) { return !run.tags.empty(); }))
-      out.push_back("tags");
+      out.emplace_back("tags");
     if (runs.size() > 1) {
       std::vector<std::string> uids;
       for (const auto& run : runs) uids.push_back(run.uid);
