@@ -11,10 +11,10 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <torch/version.h>
 
 #include "core/base/error.h"
 #include "core/cli/compute/stage_runner.h"
+#include "core/cli/compute/versions.h"
 #include "core/cli/run_execute.h"
 #include "core/graph/build.h"
 #include "core/schema/stage_options.h"
@@ -157,7 +157,7 @@ int compute_run(Command& command, Session& session) {
   try {
     PlannedRun planned = plan_run(arguments, session);
     StageRunner runner(arguments.profile);
-    return execute_run(arguments, std::move(planned), session, runner, {"libtorch=" TORCH_VERSION});
+    return execute_run(arguments, std::move(planned), session, runner, library_versions());
   } catch (const graph::MissingInput& missing) {
     if (missing.dataset().empty()) throw;
     explain_missing(missing, arguments);

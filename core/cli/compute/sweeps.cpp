@@ -1,9 +1,8 @@
 // exp-compute sweeps work: a worker of a sweep, with the stages of this build.
 #include "core/cli/sweeps.h"
 
-#include <torch/version.h>
-
 #include "core/cli/compute/stage_runner.h"
+#include "core/cli/compute/versions.h"
 
 namespace xp::cli {
 
@@ -11,7 +10,7 @@ int compute_sweeps(Command& command, Session& session) {
   auto& sweeps = dynamic_cast<SweepsCommand&>(command);
   const int code = sweeps.run(session);
   if (code != Command::kContinue) return code;
-  return work_on_sweep(sweeps, session, *make_stage_runner(), {"libtorch=" TORCH_VERSION});
+  return work_on_sweep(sweeps, session, *make_stage_runner(), library_versions());
 }
 
 }  // namespace xp::cli
