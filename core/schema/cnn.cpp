@@ -3,6 +3,16 @@
 #include <algorithm>
 
 namespace xp::schema {
+namespace {
+
+/// A quarter of the channels, rounded down as the originals' `//` does, then to what a layer may
+/// have.
+int64_t quarter_channels(int64_t channels) {
+  const int64_t quarter = channels / 4;
+  return make_divisible(static_cast<double>(quarter));
+}
+
+}  // namespace
 
 int64_t make_divisible(double channels) {
   auto rounded = std::max<int64_t>(8, static_cast<int64_t>(channels + 4) / 8 * 8);
@@ -43,7 +53,7 @@ int64_t cnn_hidden(double width, bool reduced_tail) {
 }
 
 int64_t dynamic_context(int64_t expanded, double width) {
-  const int64_t quarter = make_divisible(static_cast<double>(expanded / 4));
+  const int64_t quarter = quarter_channels(expanded);
   return std::min(std::max(quarter, make_divisible(32 * width)), make_divisible(128 * width));
 }
 
@@ -77,7 +87,7 @@ class Counter {
     if (s.expanded != s.in) convolution(s.in, s.expanded, 1, 1, before);
     convolution(s.expanded, s.expanded, s.kernel, s.expanded, after);
     if (s.squeeze && !dymn_) {
-      const int64_t squeezed = make_divisible(static_cast<double>(s.expanded / 4));
+      const int64_t squeezed = quarter_channels(s.expanded);
       linear(s.expanded, squeezed);
       linear(squeezed, s.expanded);
     }
