@@ -45,7 +45,7 @@ void forget_removed_runs(sweeps::SweepDb& db, const Workspace& workspace) {
 }
 
 fs::path compute_program(const Session& session) {
-  const fs::path program = session.program.parent_path() / "exp-compute";
+  fs::path program = session.program.parent_path() / "exp-compute";
   if (!fs::exists(program))
     throw Error(fmt::format("{} is not there: this build has no compute part", program.string()),
                 Exit::kFailed);
