@@ -18,7 +18,7 @@ namespace {
 /// A relative path is taken from dataset.root where that is set, else from the folder of the JSON.
 fs::path sound_path(const schema::DatasetOptions& options, const fs::path& list,
                     const std::string& wav) {
-  const fs::path path = expand_user(wav);
+  fs::path path = expand_user(wav);
   if (path.is_absolute()) return path;
   return (options.root.empty() ? list.parent_path() : expand_user(options.root)) / path;
 }
