@@ -101,8 +101,10 @@ void BundleRecorder::say(const graph::Node& node, std::string_view line) {
   owner(node).run->event(tracker::Level::kInfo, fmt::format("{}: {}", node.name, line));
 }
 
-void BundleRecorder::progress(const graph::Node& node, std::string_view what, double, double) {
-  doing_(fmt::format("{}: {}", node.name, what.substr(0, what.find(','))));
+void BundleRecorder::progress(const graph::Node& node, std::string_view what, double done,
+                              double total) {
+  doing_(fmt::format("{}: {}{}", node.name, what.substr(0, what.find(',')),
+                     total > 0 ? fmt::format(" {:.0f}/{:.0f}", done, total) : ""));
 }
 
 }  // namespace xp::cli

@@ -172,11 +172,12 @@ class Bundle {
     options.at_once = recipes_.workspace().stages_at_once;
     options.keep_going = open.size() > 1;
     options.run = open.front()->run->uid();
-    options.stop_requested = [this, run = open.size() == 1 ? open.front()->run.get() : nullptr] {
+    options.stop_requested = [this, &open] {
       const StopReason reason = control_.stop();
-      return reason == StopReason::kNone && run != nullptr && run->stop_requested()
-                 ? StopReason::kRequested
-                 : reason;
+      const bool asked = std::any_of(open.begin(), open.end(), [](const Member* member) {
+        return member->run->stop_requested();
+      });
+      return reason == StopReason::kNone && asked ? StopReason::kRequested : reason;
     };
     try {
       const graph::Execution done = graph::execute(plan, cache, runner_, recorder, options);
@@ -220,6 +221,9 @@ class Bundle {
     if (!whole && !control_.stopped_early().empty()) {
       ending.state = TrialState::kStopped;
       ending.error = control_.stopped_early();
+    } else if (!whole && member.run->stop_requested()) {
+      ending.state = TrialState::kStopped;  // and not at once tried again
+      ending.error = "stopped by `exp stop`; --retry stopped goes on with it";
     }
   }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -276,6 +277,29 @@ TEST_F(SweepTest, AStopGivesTrialsBackAndTheRunsGoOn) {
     EXPECT_EQ(run.status, tracker::Status::kDone);
     EXPECT_EQ(run.attempts, 2);
   }
+}
+
+TEST_F(SweepTest, AStoppedRunIsNotTriedAgainByItself) {
+  std::string stopped;
+  runner_.before = [&](const graph::Node& node, graph::StageContext& context) {
+    if (node.kind != "evaluate" || !stopped.empty()) return;
+    stopped = runs().back().uid;
+    tracker::Store(dir_ / ".exp").stop(stopped);
+    while (context.stop_requested() == StopReason::kNone)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    throw Stopped(context.stop_requested());
+  };
+  sweeps::SweepDb db = store();
+  EXPECT_EQ(work(db), 3U);
+  EXPECT_EQ(db.counts().done, 2) << "those of its bundle go on";
+  EXPECT_EQ(db.counts().stopped, 1);
+  for (const sweeps::Trial& trial : db.trials(true)) {
+    if (trial.state != TrialState::kStopped) continue;
+    EXPECT_EQ(trial.run, stopped);
+    EXPECT_EQ(trial.error, "stopped by `exp stop`; --retry stopped goes on with it");
+  }
+  EXPECT_EQ(db.retry(TrialState::kStopped), 1U);
+  EXPECT_EQ(work(db), 1U);
 }
 
 TEST_F(SweepTest, ARemovedRunIsRunAgain) {
