@@ -112,7 +112,7 @@ fs::path with(const fs::path& base, const char* extension) { return {base.string
 
 }  // namespace
 
-ShardJournal::ShardJournal(fs::path base)
+ShardJournal::ShardJournal(const fs::path& base)
     : sound_path_(with(base, ".sound")), lines_path_(with(base, ".journal")) {
   sound_ = open_append(sound_path_);
   lines_ = open_append(lines_path_);

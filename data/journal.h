@@ -24,7 +24,7 @@ struct ClipRecord {
 class ShardJournal {
  public:
   /// `base`: the path without extension. Throws Error (kFailed) when the files cannot be made.
-  explicit ShardJournal(std::filesystem::path base);
+  explicit ShardJournal(const std::filesystem::path& base);
   ~ShardJournal();
   ShardJournal(const ShardJournal&) = delete;
   ShardJournal& operator=(const ShardJournal&) = delete;

@@ -87,7 +87,7 @@ PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace
   target.bf16_units = has_bf16_units();
   graph::Graph graph = graph::build_graph(recipe, target, inputs, progress, notes);
   bar.reset();
-  graph::Plan plan = graph::make_plan(std::move(graph), cache, &inputs, arguments.request);
+  graph::Plan plan = graph::make_plan(graph, cache, &inputs, arguments.request);
   return {workspace, std::move(recipe), cache, std::move(plan), std::move(notes)};
 }
 

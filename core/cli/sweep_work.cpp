@@ -322,7 +322,7 @@ int StageTrials::make_shared(const std::vector<Trial>& trials) {
   graph::PlanRequest request;
   request.reasons = false;
   const graph::Cache cache = plans.front().cache;
-  const graph::Plan plan = graph::make_plan(std::move(graph), cache, nullptr, request);
+  const graph::Plan plan = graph::make_plan(graph, cache, nullptr, request);
   tracker::NewRun fresh = new_run(plans.front(), session_);
   fresh.name += "-shared";
   fresh.notes = fmt::format("stages that the trials of sweep {} share: {}", spec_.id, names);

@@ -241,7 +241,7 @@ std::vector<std::string> differences(const Graph& graph, const Node& node, const
   return out;
 }
 
-Plan make_plan(Graph graph, const Cache& cache, const InputDigests* inputs,
+Plan make_plan(const Graph& graph, const Cache& cache, const InputDigests* inputs,
                const PlanRequest& request) {
   std::vector<size_t> goals = graph.goals;
   if (!request.until.empty()) goals = find_nodes(graph, request.until);

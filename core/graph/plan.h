@@ -46,7 +46,7 @@ struct PlanRequest {
 
 /// Looks every needed stage up. `inputs` explains changed files; may be null. Throws Error for an
 /// unknown stage name, and where --from meets a stage before it that is not cached.
-Plan make_plan(Graph graph, const Cache& cache, const InputDigests* inputs,
+Plan make_plan(const Graph& graph, const Cache& cache, const InputDigests* inputs,
                const PlanRequest& request);
 
 /// The plan as lines for people: name, kind, state, key, reasons below.

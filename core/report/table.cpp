@@ -76,7 +76,7 @@ Table row_each(const Comparison& comparison, size_t limit) {
   out.labels = comparison.keys.size();
   out.head = comparison.keys;
   const bool seeds = several_seeds(comparison);
-  if (seeds) out.head.push_back("n");
+  if (seeds) out.head.emplace_back("n");
   const size_t metrics = shown_metrics(comparison, limit);
   for (size_t m = 0; m < metrics; ++m) out.head.push_back(comparison.metrics[m].name);
   for (size_t g = 0; g < comparison.groups.size(); ++g) {

@@ -3,13 +3,18 @@
 object of JSON. Python's standard library alone: DevTools is spoken over a pipe.
 
     pointer.py CHROMIUM PAGE FOLDER        pictures (light, dark, scripts off) go into FOLDER
+
+Exit code 75: the browser did not answer in time, which headless Chromium does now and then on a busy machine.
 """
 import base64
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
+
+ANSWER_S = 40
 
 
 class Browser:
@@ -29,6 +34,10 @@ class Browser:
 
     def receive(self):
         while b"\0" not in self.pending:
+            if not select.select([self.reader], [], [], ANSWER_S)[0]:
+                print(f"pointer: no answer from the browser for {ANSWER_S} s", file=sys.stderr)
+                self.process.kill()
+                sys.exit(75)
             block = os.read(self.reader, 1 << 20)
             if not block:
                 sys.exit("pointer: the browser is gone")
