@@ -87,7 +87,7 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
   const std::vector<std::string> carried = {"model", "frontend"};
   const std::vector<std::string> adaptable = {"frontend.frames", "model.fstride", "model.tstride"};
   std::vector<std::string> pretraining = training;
-  pretraining.push_back("pretrain");
+  pretraining.emplace_back("pretrain");
   std::vector<std::string> supervised = training;
   supervised.insert(supervised.end(), {"tome", "patchout", "kd"});
   std::vector<recipe::StageKindSpec> out;

@@ -3,8 +3,6 @@
 object of JSON. Python's standard library alone: DevTools is spoken over a pipe.
 
     pointer.py CHROMIUM PAGE FOLDER        pictures (light, dark, scripts off) go into FOLDER
-
-Exit code 75: the browser did not answer in time, which headless Chromium does now and then on a busy machine.
 """
 import base64
 import json
@@ -22,12 +20,18 @@ class Browser:
         to_read, self.writer = os.pipe()
         self.reader, to_write = os.pipe()
 
-        # DevTools reads from 3 and writes to 4: the shell puts the pipes there.
+        def place():  # DevTools reads from 3 and writes to 4; the pipes may themselves be 3 and 4, so by way of 60, 61
+            os.dup2(to_read, 60)
+            os.dup2(to_write, 61)
+            os.dup2(60, 3)
+            os.dup2(61, 4)
+
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec 7<&{to_read} 8>&{to_write} 3<&7 4>&8; exec "$@"', "sh", program, "--headless=new",
-             "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
-             "--force-color-profile=srgb", "--hide-scrollbars", f"--user-data-dir={profile}", "about:blank"],
-            pass_fds=(to_read, to_write), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             "--remote-debugging-pipe", "--force-color-profile=srgb", "--hide-scrollbars",
+             f"--user-data-dir={profile}", "about:blank"],
+            preexec_fn=place, pass_fds=(3, 4), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
         self.last, self.pending, self.session, self.events = 0, b"", None, []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -35,9 +39,8 @@ class Browser:
     def receive(self):
         while b"\0" not in self.pending:
             if not select.select([self.reader], [], [], ANSWER_S)[0]:
-                print(f"pointer: no answer from the browser for {ANSWER_S} s", file=sys.stderr)
                 self.process.kill()
-                sys.exit(75)
+                sys.exit(f"pointer: no answer from the browser for {ANSWER_S} s")
             block = os.read(self.reader, 1 << 20)
             if not block:
                 sys.exit("pointer: the browser is gone")
