@@ -1,6 +1,7 @@
 #include "core/dist/group.h"
 
 #include <algorithm>
+#include <csignal>
 #include <exception>
 #include <utility>
 
@@ -41,6 +42,8 @@ auto guarded(const char* what, Work&& work) {
 
 std::shared_ptr<Rendezvous::Impl> tcp(const std::string& host, int port, bool server,
                                       seconds timeout) {
+  // A write to a rank that has died must be an error that names it, not our own death by a signal.
+  std::signal(SIGPIPE, SIG_IGN);
   auto impl = std::make_shared<Rendezvous::Impl>();
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(port);
