@@ -35,8 +35,10 @@ struct OpenModel {
   schema::FrontendOptions frontend;
   model::Geometry geometry;
   std::vector<std::pair<std::string, std::string>>
-      classes;                 ///< id, name; "0", "1", ... where nothing says
-  std::string name;            ///< the published name, or the file's
+      classes;          ///< id, name; "0", "1", ... where nothing says
+  std::string name;     ///< the published name, or the file's
+  std::string trained;  ///< the result keys of the stage that trained it ("train.epochs = 5" a
+                        ///< line), "" for a checkpoint outside of its stage's folder
   model::ImportReport report;  ///< what became of the tensors
 };
 

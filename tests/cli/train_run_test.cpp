@@ -178,6 +178,36 @@ TEST_F(KdRunIntegration, TeacherLogitsStudentScoreAndThenAllCached) {
   EXPECT_TRUE(worst.text.starts_with("eval\n  loss  clip ")) << worst.text;
 }
 
+TEST_F(KdRunIntegration, AReportOfTwoTrainingsSaysWhatDiffersAndTheMetricsSideBySide) {
+  for (const char* r : {"0", "2"}) run_json("one", fmt::format("../kd.toml --set tome.r={}", r));
+  const json report = json::parse(exp("one", "report last-1 last --format json").text);
+  ASSERT_EQ(report.at("keys").size(), 1U) << report.at("keys");
+  const json& groups = report.at("groups");
+  ASSERT_EQ(groups.size(), 2U);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(groups[i].at("values").at("tome.r"), i == 0 ? 0 : 2);
+    const json shown =
+        json::parse(exp("one", i == 0 ? "--json show last-1" : "--json show last").text);
+    EXPECT_EQ(groups[i].at("metrics").at("eval.mAP").at("mean"),
+              shown.at("metrics").at("eval.mAP").at("last"));
+  }
+  const Shell table = exp("one", "report last-1 last");
+  EXPECT_NE(table.text.find("tome.r"), std::string::npos) << table.text;
+}
+
+TEST_F(KdRunIntegration, ABundleOfARunTrainsOn) {
+  run_json("one", "../kd.toml --until teacher");
+  const auto teacher = outputs("one", "train", "last.safetensors");
+  ASSERT_EQ(teacher.size(), 1U);
+  const Shell bundle =
+      exp("one", fmt::format("export '{}' --as bundle --out ../bundle", teacher[0].string()));
+  ASSERT_EQ(bundle.code, 0) << bundle.text;
+  const std::string recipe = read_file(folder_ / "bundle/recipe.toml");
+  EXPECT_NE(recipe.find("sampler.draws = 24\n"), std::string::npos) << recipe;
+  const json more = run_json("one", "../bundle/recipe.toml --until train");
+  EXPECT_EQ(results(more).at("train"), "done");
+}
+
 TEST_F(KdRunIntegration, TheShippedRecipeOnRealSounds) {
   const char* data = std::getenv("EXP_DATA");
   if (data == nullptr || !fs::exists(fs::path(data) / "audioset_mini"))

@@ -1,5 +1,6 @@
 #include "core/cli/compute/bundle.h"
 
+#include <sstream>
 #include <string>
 
 #include <ATen/core/grad_mode.h>
@@ -117,6 +118,23 @@ std::string label_csv(const train::OpenModel& open) {
   return text;
 }
 
+/// The training that made the model, as far as it is known, with the bundle's own weights as start:
+/// paths of another machine and outputs of other stages are left out.
+std::string bundle_recipe(const train::OpenModel& open) {
+  std::string text;
+  std::istringstream lines(open.trained);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("model.") || line.starts_with("frontend.")) continue;
+    if (line.find("<path>") != line.npos || line.find("<stage>") != line.npos) continue;
+    text += (line.starts_with("seed = ") ? "experiment." : "") + line + "\n";
+  }
+  schema::ModelOptions model = open.options;
+  model.weights = "model.safetensors";
+  return text + fmt::format("[model]\n{}\n[frontend]\n{}{}", recipe::to_text(model),
+                            recipe::to_text(open.frontend),
+                            open.trained.empty() ? "" : "\n[stages.train]\ndo = \"train\"\n");
+}
+
 }  // namespace
 
 void write_bundle(const fs::path& folder, const train::OpenModel& open) {
@@ -133,9 +151,7 @@ void write_bundle(const fs::path& folder, const train::OpenModel& open) {
   carried.geometry = open.geometry;
   carried.classes = open.classes;
   train::write_weights(building, "model", *open.model, carried);
-  write_file_atomic(building / "recipe.toml",
-                    fmt::format("[model]\n{}\n[frontend]\n{}", recipe::to_text(open.options),
-                                recipe::to_text(open.frontend)));
+  write_file_atomic(building / "recipe.toml", bundle_recipe(open));
   write_file_atomic(building / "labels.csv", label_csv(open));
 
   const at::NoGradGuard no_grad;

@@ -7,7 +7,9 @@
 namespace xp::cli {
 
 /// Writes a model as a folder that stands on its own: model.safetensors (weights under our names,
-/// with [model], [frontend] and classes in its metadata), recipe.toml, labels.csv,
+/// with [model], [frontend] and classes in its metadata), recipe.toml (the resolved recipe of the
+/// training, with these weights as start; of a foreign checkpoint [model] and [frontend] alone),
+/// labels.csv,
 /// golden.safetensors (`mel` [1, F, T] and the `logits` [1, K] of it), check.py (computes the one
 /// from the other with torch and safetensors alone, and exits with 1 when they differ; transformers
 /// and mn). The folder appears whole. Throws Error when it exists already, or when the model has no
