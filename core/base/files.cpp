@@ -57,20 +57,21 @@ void write_all(int fd, std::string_view text, const fs::path& path) {
 
 }  // namespace
 
-std::string read_file(const fs::path& file) {
+std::string read_file(const fs::path& file, std::size_t most) {
   const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (in.get() < 0) fail("read", file, Exit::kData);
   std::string out;
   std::string block(1 << 16, '\0');
-  while (true) {
-    const auto got = ::read(in.get(), block.data(), block.size());
+  while (out.size() < most) {
+    const auto got = ::read(in.get(), block.data(), std::min(block.size(), most - out.size()));
     if (got < 0) {
       if (errno == EINTR) continue;
       fail("read", file, Exit::kData);
     }
-    if (got == 0) return out;
+    if (got == 0) break;
     out.append(block.data(), static_cast<size_t>(got));
   }
+  return out;
 }
 
 AtomicFile::AtomicFile(fs::path final_path)

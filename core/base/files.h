@@ -9,8 +9,9 @@
 
 namespace xp {
 
-/// The whole file as bytes. Throws Error (kData) naming the path and the reason.
-std::string read_file(const std::filesystem::path& file);
+/// The whole file as bytes, or its first `most`. Throws Error (kData) naming the path and the
+/// reason.
+std::string read_file(const std::filesystem::path& file, std::size_t most = SIZE_MAX);
 
 /// Writes `text` beside `file`, syncs it, renames it over `file` and syncs the folder: after a
 /// crash at any moment the old or the new content is there, whole. Throws Error (kFailed), leaving

@@ -10,8 +10,9 @@
 namespace xp::recipe {
 namespace {
 
-constexpr std::size_t kLongest = std::size_t{1} << 16;  ///< of an expanded string
-constexpr std::size_t kDeepest = 64;                    ///< references to references
+constexpr std::size_t kLongest = std::size_t{1} << 16;       ///< of an expanded string
+constexpr std::size_t kMostExpanded = std::size_t{4} << 20;  ///< of all of them
+constexpr std::size_t kDeepest = 64;                         ///< references to references
 
 bool takes_text(Leaf leaf) {
   return leaf == Leaf::kString || leaf == Leaf::kEnum || leaf == Leaf::kInputs;
@@ -123,6 +124,12 @@ std::optional<Value> Expander::expand_string(const FieldSpec& field, const Value
                               field.dotted(), kLongest));
       return std::nullopt;
     }
+  }
+  expanded_ += joined.size();
+  if (expanded_ > kMostExpanded) {
+    faults_.add(value.spot,
+                fmt::format("references put in more than {} characters", kMostExpanded));
+    return std::nullopt;
   }
   if (!whole) out.data = joined;
   const std::string* result = out.get<std::string>();

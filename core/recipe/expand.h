@@ -42,6 +42,7 @@ class Expander {
   std::filesystem::path working_folder_;
   std::map<std::string, std::optional<Value>> known_;
   std::vector<std::string> stack_;  ///< keys being expanded, for cycles
+  std::size_t expanded_ = 0;        ///< characters of strings with references, references put in
 };
 
 }  // namespace xp::recipe

@@ -68,7 +68,7 @@ class Reader {
           {path.string(), 0, 0, {}},
           fmt::format("{} bytes: a recipe has at most {}; is this a recipe?", size, kMaxBytes));
     }
-    return read_file(path);
+    return read_file(path, kMaxBytes + 1);  // a pipe or a device may have no end
   }
 
   std::string chain(const fs::path& last) const {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -17,6 +18,8 @@ namespace fs = std::filesystem;
 
 namespace xp::recipe {
 namespace {
+
+constexpr std::size_t kMaxVariants = 1000;
 
 std::optional<std::string> process_environment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
@@ -68,7 +71,7 @@ class Loader {
 
  private:
   void collect_variants(const std::vector<Document>& documents) {
-    std::vector<std::pair<Spot, VariantInfo>> found;
+    std::map<std::string, std::pair<Spot, VariantInfo>> known;
     for (const Document& document : documents) {
       const auto variants = document.tree.find("variants");
       if (variants == document.tree.end()) continue;
@@ -76,16 +79,22 @@ class Loader {
         const auto help = value.get<Table>()->find("help");
         const bool has_help = help != value.get<Table>()->end();
         const std::string text = has_help ? *help->second.get<std::string>() : "";
-        const auto same = [&name = name](const auto& item) { return item.second.name == name; };
-        const auto known = std::find_if(found.begin(), found.end(), same);
-        if (known == found.end()) {
-          found.emplace_back(value.key_spot,
-                             VariantInfo{name, text, state_->sources.place(value.key_spot)});
+        const auto at = known.find(name);
+        if (at == known.end() && known.size() >= kMaxVariants) {
+          faults_.add(value.key_spot,
+                      fmt::format("a recipe of more than {} variants", kMaxVariants));
+          return;
+        }
+        if (at == known.end()) {
+          const VariantInfo info{name, text, state_->sources.place(value.key_spot)};
+          known.emplace(name, std::pair(value.key_spot, info));
         } else if (!text.empty()) {
-          known->second.help = text;
+          at->second.second.help = text;
         }
       }
     }
+    std::vector<std::pair<Spot, VariantInfo>> found;
+    for (auto& [name, variant] : known) found.push_back(std::move(variant));
     std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
       return std::tie(a.first.source, a.first.line, a.first.column) <
              std::tie(b.first.source, b.first.line, b.first.column);

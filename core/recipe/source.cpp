@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include <fmt/format.h>
+
 namespace xp::recipe {
 
 int Sources::add(Source source) {
@@ -30,6 +32,7 @@ Place Sources::place(const Spot& spot) const {
 
 void Faults::add(const Spot& spot, std::string message) {
   ++told_;
+  if (full()) return;
   for (const Item& item : items_) {
     const bool same_place = item.spot.source == spot.source && item.spot.line == spot.line &&
                             item.spot.column == spot.column;
@@ -46,6 +49,7 @@ std::vector<RecipeError::Fault> Faults::sorted() const {
   });
   std::vector<RecipeError::Fault> out;
   for (Item& item : items) out.push_back({sources_.place(item.spot), std::move(item.message)});
+  if (full()) out.push_back({{}, fmt::format("{} faults; there may be more", kMost)});
   return out;
 }
 

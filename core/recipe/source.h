@@ -33,15 +33,20 @@ class Sources {
   std::deque<Source> sources_;
 };
 
-/// Faults in the order of their places. The same fault is kept once.
+/// Faults in the order of their places. The same fault is kept once. After kMost the rest is only
+/// counted: what has a thousand faults is no recipe.
 class Faults {
  public:
+  static constexpr std::size_t kMost = 1000;
+
   explicit Faults(const Sources& sources) : sources_(sources) {}
   void add(const Spot& spot, std::string message);
   bool any() const { return !items_.empty(); }
+  /// Nothing more is kept, so nothing more needs to be looked for.
+  bool full() const { return items_.size() >= kMost; }
   /// Faults told so far, those told twice counted twice.
   std::size_t count() const { return told_; }
-  /// Sorted by source, line and column.
+  /// Sorted by source, line and column; a last one without a place says that there are more.
   std::vector<RecipeError::Fault> sorted() const;
 
  private:

@@ -5,11 +5,14 @@
 #include <fmt/format.h>
 
 #include "core/recipe/merge.h"
+#include "core/recipe/static_check.h"
 
 namespace xp::recipe {
 namespace {
 
-constexpr std::size_t kMaxInstances = 1000;
+constexpr std::size_t kMaxStages = 1000;
+/// An instance has its own copy of the sections: bytes of the recipe's text, times instances.
+constexpr std::size_t kMaxCopied = std::size_t{64} << 20;
 
 std::string hint(const std::string& near) {
   return near.empty() ? "" : fmt::format("; did you mean '{}'?", near);
@@ -47,6 +50,12 @@ class StageMaker {
                   fmt::format("{}: a recipe needs at least one [stages.NAME] with do = \"...\"",
                               state_.path.string()));
     }
+    if (state_.texts.size() > kMaxStages) {
+      faults_.add(state_.texts[kMaxStages].value.key_spot,
+                  fmt::format("a recipe of more than {} stages", kMaxStages));
+      return;
+    }
+    for (int i = 0; i < state_.sources.size(); ++i) text_bytes_ += state_.sources.at(i).text.size();
     for (const StageText& text : state_.texts) make(text);
     check_unread_sections();
     check_references();
@@ -93,7 +102,7 @@ class StageMaker {
     }
     Stage stage{text.name, text.kind, {}};
     add_instances(text, *kind, stage);
-    state_.stages.push_back(std::move(stage));
+    if (!stage.instances.empty()) state_.stages.push_back(std::move(stage));
   }
 
   void add_instances(const StageText& text, const StageKindSpec& kind, Stage& stage) {
@@ -106,6 +115,13 @@ class StageMaker {
         count = 1;
         break;
       }
+    }
+    instances_ += count;
+    if (instances_ * text_bytes_ > kMaxCopied) {
+      faults_.add(text.value.key_spot,
+                  fmt::format("{} instances of stages are too many for a recipe of {} bytes",
+                              instances_, text_bytes_));
+      count = 0;
     }
     for (std::size_t i = 0; i < count; ++i) {
       Instance instance;
@@ -159,7 +175,7 @@ class StageMaker {
 
   void check_references() {
     for (const Stage& stage : state_.stages) {
-      if (!stage.instances.empty()) check_references_of(stage, stage.instances.front().view);
+      check_references_of(stage, stage.instances.front().view);
     }
     std::vector<std::string> path;
     std::set<std::string> done;
@@ -380,6 +396,8 @@ class StageMaker {
   Faults& faults_;
   const std::set<std::string>& poisoned_;
   bool circle_ = false;
+  std::size_t text_bytes_ = 0;
+  std::size_t instances_ = 0;
 };
 
 }  // namespace

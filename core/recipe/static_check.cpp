@@ -74,6 +74,7 @@ void StaticCheck::variants(Value& value) {
     return;
   }
   filter(*table, [this](const std::string& name, Value& variant) {
+    if (faults_.full()) return false;
     if (Table* inner = variant.get<Table>()) {
       body(*inner, true);
       return true;
@@ -86,6 +87,7 @@ void StaticCheck::variants(Value& value) {
 
 void StaticCheck::body(Table& tree, bool variant) {
   filter(tree, [&](const std::string& key, Value& value) {
+    if (faults_.full()) return false;
     if (key == "stages") {
       stages(value);
       return true;
@@ -145,6 +147,7 @@ void StaticCheck::section(const SectionSpec& spec, Value& value, const std::stri
     return;
   }
   filter(*table, [&](const std::string& key, Value& item) {
+    if (faults_.full()) return false;
     const FieldSpec* field = spec.find(key);
     if (field == nullptr) {
       unknown_key(spec, key, item, where);
@@ -178,6 +181,7 @@ void StaticCheck::stages(Value& value) {
     return;
   }
   filter(*table, [this](const std::string& name, Value& item) {
+    if (faults_.full()) return false;
     Table* inner = item.get<Table>();
     if (inner == nullptr) {
       faults_.add(item.spot,
@@ -233,6 +237,7 @@ void StaticCheck::with(const std::string& stage, Value& value) {
     return;
   }
   filter(*table, [&](const std::string& key, Value& item) {
+    if (faults_.full()) return false;
     if (const SectionSpec* spec = language_.find_section(key)) {
       section(*spec, item, fmt::format("[stages.{}.with.{}]", stage, key));
       return item.get<Table>() != nullptr;
@@ -256,6 +261,7 @@ void StaticCheck::each(Value& value) {
 void StaticCheck::specs(Value& value, const std::string& where) {
   Table kept;
   for (auto& [key, item] : flatten(*value.get<Table>())) {
+    if (faults_.full() || spec_values_ > kMaxSpecValues) break;
     const FieldSpec* field = language_.find_key(key);
     if (field == nullptr) {
       faults_.add(item.key_spot,
@@ -264,9 +270,14 @@ void StaticCheck::specs(Value& value, const std::string& where) {
       continue;
     }
     try {
-      const SweepSpec spec = parse_sweep_value(item, *field);
+      const SweepSpec spec =
+          parse_sweep_value(item, *field, where == "each" ? kMaxInstances : kMaxSweepValues);
       if (where == "each" && spec.is_range())
         throw Error("each needs values, not a range to draw from");
+      spec_values_ += spec.values.size();
+      if (spec_values_ > kMaxSpecValues)
+        throw Error(
+            fmt::format("the specs of this recipe have more than {} values", kMaxSpecValues));
       kept.emplace(key, std::move(item));
     } catch (const Error& error) {
       faults_.add(item.spot, fmt::format("{} \"{}\": {}", where, key, error.message()));

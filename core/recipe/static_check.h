@@ -8,6 +8,10 @@
 
 namespace xp::recipe {
 
+/// Instances that `each` may make of a stage, and values that all specs of a recipe may have.
+inline constexpr std::size_t kMaxInstances = 1000;
+inline constexpr std::size_t kMaxSpecValues = 1'000'000;
+
 /// Faults that a layer has by itself: unknown sections and keys, wrong types, values out of range,
 /// specs that do not parse. What is at fault is taken out of the tree, so that the rest can be
 /// resolved, and its section's name is put into `poisoned`, so that nothing is said about what
@@ -37,6 +41,7 @@ class StaticCheck {
   const Language& language_;
   Faults& faults_;
   std::set<std::string>& poisoned_;
+  std::size_t spec_values_ = 0;  ///< made of specs so far
 };
 
 /// The leaves of a table of dotted keys, in the order in which they were written: {"tome.r" = 1}

@@ -26,7 +26,8 @@ std::string_view trim(std::string_view text) {
 }
 
 /// Splits at `separator` outside brackets, braces and quotes.
-std::vector<std::string_view> split_top(std::string_view text, char separator) {
+std::vector<std::string_view> split_top(std::string_view text, char separator,
+                                        std::size_t most = kMaxSweepValues) {
   std::vector<std::string_view> out;
   int depth = 0;
   char quote = 0;
@@ -49,8 +50,7 @@ std::vector<std::string_view> split_top(std::string_view text, char separator) {
       out.push_back(trim(text.substr(begin, i - begin)));
       begin = i + 1;
     }
-    if (out.size() > kMaxSweepValues)
-      throw Error(fmt::format("more than {} values", kMaxSweepValues));
+    if (out.size() >= most) throw Error(fmt::format("more than {} values", most));
   }
   out.push_back(trim(text.substr(begin)));
   return out;
@@ -103,16 +103,16 @@ Value item(std::string_view text, const FieldSpec& field) {
   }
 }
 
-void check_count(double count) {
-  if (!(count >= 1) || count > static_cast<double>(kMaxSweepValues)) {
-    throw Error(
-        fmt::format("{:.6g} values: between 1 and {} are possible", count, kMaxSweepValues));
+void check_count(double count, std::size_t most) {
+  if (!(count >= 1) || count > static_cast<double>(most)) {
+    throw Error(fmt::format("{:.6g} values: between 1 and {} are possible", count, most));
   }
 }
 
 /// a:b:step over integers. `count` fits: the span of two int64 divided by a step of at least 1 is
 /// checked as double.
-std::vector<Value> int_range(int64_t first, int64_t last, int64_t step, const FieldSpec& field) {
+std::vector<Value> int_range(int64_t first, int64_t last, int64_t step, const FieldSpec& field,
+                             std::size_t most) {
   if (step == 0 || (step > 0) != (last >= first)) {
     if (first != last || step == 0)
       throw Error(fmt::format("a step of {} does not lead from {} to {}", step, first, last));
@@ -120,7 +120,7 @@ std::vector<Value> int_range(int64_t first, int64_t last, int64_t step, const Fi
   const double count = std::floor((static_cast<double>(last) - static_cast<double>(first)) /
                                   static_cast<double>(step)) +
                        1;
-  check_count(count);
+  check_count(count, most);
   std::vector<Value> out;
   for (int64_t i = 0; i < static_cast<int64_t>(count); ++i) {
     // Unsigned, so that a span wider than int64 does not overflow on the way.
@@ -131,13 +131,14 @@ std::vector<Value> int_range(int64_t first, int64_t last, int64_t step, const Fi
   return out;
 }
 
-std::vector<Value> float_range(double first, double last, double step, const FieldSpec& field) {
+std::vector<Value> float_range(double first, double last, double step, const FieldSpec& field,
+                               std::size_t most) {
   if (step == 0 || ((step > 0) != (last >= first) && first != last)) {
     throw Error(fmt::format("a step of {:g} does not lead from {:g} to {:g}", step, first, last));
   }
   // An end that rounding misses by a millionth of a step is hit.
   const double count = std::floor((last - first) / step + 1e-6) + 1;
-  check_count(count);
+  check_count(count, most);
   std::vector<Value> out;
   for (int64_t i = 0; i < static_cast<int64_t>(count); ++i) {
     double value = first + static_cast<double>(i) * step;
@@ -150,22 +151,23 @@ std::vector<Value> float_range(double first, double last, double step, const Fie
   return out;
 }
 
-std::vector<Value> range(const std::vector<std::string_view>& parts, const FieldSpec& field) {
+std::vector<Value> range(const std::vector<std::string_view>& parts, const FieldSpec& field,
+                         std::size_t most) {
   const auto first = as_int(parts[0]);
   const auto last = as_int(parts[1]);
   const auto step = as_int(parts[2]);
   if (first && last && step && field.leaf != Leaf::kFloat)
-    return int_range(*first, *last, *step, field);
-  return float_range(number_of(parts[0]), number_of(parts[1]), number_of(parts[2]), field);
+    return int_range(*first, *last, *step, field, most);
+  return float_range(number_of(parts[0]), number_of(parts[1]), number_of(parts[2]), field, most);
 }
 
 std::vector<Value> points(const std::vector<std::string_view>& parts, bool log,
-                          const FieldSpec& field) {
+                          const FieldSpec& field, std::size_t most) {
   const double low = number_of(parts[1]);
   const double high = number_of(parts[2]);
   const auto n = as_int(parts[3]);
   if (!n) throw Error(fmt::format("'{}' is no number of points", parts[3]));
-  check_count(static_cast<double>(*n));
+  check_count(static_cast<double>(*n), most);
   if (log && (low <= 0 || high <= 0)) throw Error("log: both ends must be above 0");
   std::vector<Value> out;
   for (int64_t i = 0; i < *n; ++i) {
@@ -211,13 +213,13 @@ void need_parts(const std::vector<std::string_view>& parts, std::size_t count, c
 }
 
 /// The spec forms that begin with a word; nullopt when `text` has none of them.
-std::optional<SweepSpec> named(std::string_view text, const FieldSpec& field) {
+std::optional<SweepSpec> named(std::string_view text, const FieldSpec& field, std::size_t most) {
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos) return std::nullopt;
   const std::string_view word = text.substr(0, colon);
   SweepSpec out;
   if (word == "choice") {
-    for (const std::string_view part : split_top(text.substr(colon + 1), '|'))
+    for (const std::string_view part : split_top(text.substr(colon + 1), '|', most))
       out.values.push_back(item(part, field));
     return out;
   }
@@ -225,7 +227,7 @@ std::optional<SweepSpec> named(std::string_view text, const FieldSpec& field) {
   const auto parts = split_top(text, ':');
   if (word == "lin" || word == "log") {
     need_parts(parts, 4, word == "lin" ? "lin:lo:hi:n" : "log:lo:hi:n");
-    out.values = points(parts, word == "log", field);
+    out.values = points(parts, word == "log", field, most);
     return out;
   }
   const auto draw = [&](SweepSpec::Kind kind, const char* form) {
@@ -240,24 +242,26 @@ std::optional<SweepSpec> named(std::string_view text, const FieldSpec& field) {
 
 }  // namespace
 
-SweepSpec parse_sweep_spec(std::string_view text, const FieldSpec& field) {
+SweepSpec parse_sweep_spec(std::string_view text, const FieldSpec& field, std::size_t most) {
   text = trim(text);
   if (!field.spec.sweepable) throw Error(fmt::format("{} cannot be swept", field.dotted()));
   if (text.empty()) throw Error("an empty spec; write a:b:step, a list x,y,z or choice:x|y");
-  if (auto spec = named(text, field)) return std::move(*spec);
+  if (auto spec = named(text, field, most)) return std::move(*spec);
   SweepSpec out;
   const auto parts = split_top(text, ':');
   if (is_number(field.leaf) && parts.size() > 1 && split_top(text, ',').size() == 1) {
     need_parts(parts, 3, "a:b:step");
-    out.values = range(parts, field);
+    out.values = range(parts, field, most);
     return out;
   }
-  for (const std::string_view part : split_top(text, ',')) out.values.push_back(item(part, field));
+  for (const std::string_view part : split_top(text, ',', most))
+    out.values.push_back(item(part, field));
   return out;
 }
 
-SweepSpec parse_sweep_value(const Value& value, const FieldSpec& field) {
-  if (const std::string* text = value.get<std::string>()) return parse_sweep_spec(*text, field);
+SweepSpec parse_sweep_value(const Value& value, const FieldSpec& field, std::size_t most) {
+  if (const std::string* text = value.get<std::string>())
+    return parse_sweep_spec(*text, field, most);
   if (!field.spec.sweepable) throw Error(fmt::format("{} cannot be swept", field.dotted()));
   SweepSpec out;
   const Array* array = value.get<Array>();
@@ -265,8 +269,7 @@ SweepSpec parse_sweep_value(const Value& value, const FieldSpec& field) {
     out.values.push_back(checked(value, field));
     return out;
   }
-  if (array->empty() || array->size() > kMaxSweepValues)
-    check_count(static_cast<double>(array->size()));
+  check_count(static_cast<double>(array->size()), most);
   for (const Value& one : *array) out.values.push_back(checked(one, field));
   return out;
 }

@@ -34,11 +34,13 @@ inline constexpr std::size_t kMaxSweepValues = 100000;
 ///   lin:0:1:5  log:1e-5:1e-3:3   n points, both ends
 ///   uniform:0:1  loguniform:1e-5:1e-2  int:1:8   drawn from, for the strategies that draw
 ///   choice:a|b        one of
-/// Throws Error (no place) with what is wrong; never more than kMaxSweepValues values.
-SweepSpec parse_sweep_spec(std::string_view text, const FieldSpec& field);
+/// Throws Error (no place) with what is wrong; never more than `most` values.
+SweepSpec parse_sweep_spec(std::string_view text, const FieldSpec& field,
+                           std::size_t most = kMaxSweepValues);
 
 /// The same from a recipe's value: a spec string, an array of values, or one number or bool.
-SweepSpec parse_sweep_value(const Value& value, const FieldSpec& field);
+SweepSpec parse_sweep_value(const Value& value, const FieldSpec& field,
+                            std::size_t most = kMaxSweepValues);
 
 /// A value as a spec would write it: strings bare, everything else as TOML.
 std::string spec_text(const Value& value);

@@ -1,16 +1,27 @@
 #include "core/recipe/toml_guard.h"
 
+#include <fmt/format.h>
+
 #include "core/recipe/toml.h"
 
 namespace xp::recipe {
 namespace {
 
-/// Walks the text as a TOML lexer would, far enough to count brackets and the dots of keys.
+bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
+}
+
+bool ends_value(char c) { return is_blank(c) || c == ']' || c == '}' || c == ',' || c == '#'; }
+
+bool begins_number(char c) { return (c >= '0' && c <= '9') || c == '+' || c == '-'; }
+
+/// Walks the text as a TOML lexer would, far enough to count brackets, the dots of keys and the
+/// length of numbers.
 class Guard {
  public:
   explicit Guard(std::string_view text) : text_(text) {}
 
-  std::optional<TooDeep> run() {
+  std::optional<Refusal> run() {
     while (at_ < text_.size() && !found_) step();
     return found_;
   }
@@ -20,7 +31,11 @@ class Guard {
     const char c = text_[at_];
     if (c == '#') {
       skip_comment();
-    } else if (c == '"' || c == '\'') {
+      return;
+    }
+    if (before_value_ && begins_number(c)) measure_number();
+    if (!is_blank(c)) before_value_ = c == '=' || c == '[' || c == ',';
+    if (c == '"' || c == '\'') {
       skip_string(c);
     } else {
       count(c);
@@ -28,9 +43,16 @@ class Guard {
     }
   }
 
+  void measure_number() {
+    std::size_t end = at_;
+    while (end < text_.size() && end - at_ <= kMaxNumber && !ends_value(text_[end])) ++end;
+    if (end - at_ > kMaxNumber)
+      refuse(fmt::format("a number of more than {} characters", kMaxNumber));
+  }
+
   void count(char c) {
     if (c == '[' || c == '{') {
-      if (++nesting_ > kMaxDepth) found_ = TooDeep{line_, column_};
+      if (++nesting_ > kMaxDepth) refuse_depth();
       dots_ = 0;
     } else if (c == ']' || c == '}') {
       if (nesting_ > 0) --nesting_;
@@ -38,8 +60,14 @@ class Guard {
     } else if (c == '=' || c == ',' || c == '\n') {
       dots_ = 0;
     } else if (c == '.' && ++dots_ > kMaxDepth) {
-      found_ = TooDeep{line_, column_};
+      refuse_depth();
     }
+  }
+
+  void refuse_depth() { refuse(fmt::format("nested deeper than {} levels", kMaxDepth)); }
+
+  void refuse(std::string message) {
+    if (!found_) found_ = Refusal{line_, column_, std::move(message)};
   }
 
   void skip_comment() {
@@ -60,7 +88,9 @@ class Guard {
       if (!multi && text_[at_] == '\n') return;
       advance();
     }
-    for (std::size_t i = 0; i < width && at_ < text_.size(); ++i) advance();
+    // A string of many lines may end in two quotes of its own before the three that close it.
+    const std::size_t most = multi ? 5 : 1;
+    for (std::size_t i = 0; i < most && at_ < text_.size() && text_[at_] == quote; ++i) advance();
   }
 
   void advance() {
@@ -78,11 +108,12 @@ class Guard {
   int column_ = 1;
   int nesting_ = 0;
   int dots_ = 0;
-  std::optional<TooDeep> found_;
+  bool before_value_ = false;
+  std::optional<Refusal> found_;
 };
 
 }  // namespace
 
-std::optional<TooDeep> find_too_deep(std::string_view text) { return Guard(text).run(); }
+std::optional<Refusal> find_refusal(std::string_view text) { return Guard(text).run(); }
 
 }  // namespace xp::recipe

@@ -12,11 +12,14 @@
 namespace xp::schema {
 namespace {
 
-/// Lines of a label CSV after its header; nullopt when it cannot be read.
+constexpr std::uintmax_t kLargestLabels = std::uintmax_t{16} << 20;
+
+/// Lines of a label CSV after its header; nullopt when it cannot be read or is none by its size.
 std::optional<int64_t> label_rows(const std::string& path) {
   std::error_code none;
   if (!std::filesystem::is_regular_file(path, none))
     return std::nullopt;  // a pipe or /dev/zero would not end
+  if (std::filesystem::file_size(path, none) > kLargestLabels || none) return std::nullopt;
   std::ifstream file(path);
   if (!file) return std::nullopt;
   int64_t rows = -1;
@@ -79,6 +82,12 @@ void check_dataset(const Rules& rules, const DatasetOptions& dataset) {
   if (needs_root && dataset.root.empty()) {
     rules.fault({"dataset.name"}, fmt::format("dataset.root is not set: where is {}?",
                                               recipe::enum_name(dataset.name)));
+  }
+  if (dataset.store == Store::kFeatures) {
+    rules.fault(
+        {"dataset.store"},
+        "dataset.store = \"features\": shards of features are not available; use \"pcm16\" or "
+        "\"flac\"");
   }
   if (dataset.val_fold == dataset.test_fold) {
     rules.fault(

@@ -1,10 +1,14 @@
 #include "core/recipe/toml.h"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include <gtest/gtest.h>
 
+#include "core/base/files.h"
 #include "core/recipe/options.h"
+#include "tests/testing/temp_dir.h"
 
 namespace xp::recipe {
 namespace {
@@ -54,6 +58,79 @@ TEST(Toml, RefusesWhatNoRecipeIs) {
   EXPECT_EQ(fault_of("a = [}m|]2[3]\n").substr(0, 2), "1:");
   EXPECT_EQ(fault_of("a = 2024-01-01"),
             "1:5 a date or time: no key takes one; put it in quotes for text");
+}
+
+TEST(Toml, NumbersBeyondTheParsersLookAheadAreRefused) {
+  // The parser looks through 127 characters for the end of a number. Ten digits that may be a date
+  // make it look on behind a blank, and it cannot step back past 127.
+  for (const char* begin : {"1", "0x", "-", "+1.", "1e", "1234-56-78"}) {
+    for (int fill = 0; fill < 140; ++fill) {
+      for (const char* end : {"\n", " 1\n", " 12345678901234567890\n", "", ","}) {
+        for (const char* open : {"a = ", "a = [", "a = [1,\n# c\n"}) {
+          const std::string text = open + (begin[0] + repeated("_", fill)) + (begin + 1) + end;
+          const std::string fault = fault_of(text);
+          const bool longer =
+              static_cast<std::size_t>(fill) + std::string(begin).size() > kMaxNumber;
+          EXPECT_EQ(fault.ends_with(" a number of more than 100 characters"), longer) << text;
+        }
+      }
+    }
+  }
+  EXPECT_EQ(fault_of("a = 1" + repeated("_", 116) + "234-56-78 1x\n"),
+            "1:5 a number of more than 100 characters");
+  EXPECT_EQ(fault_of("a = \"" + repeated("1", 200) + "\"\nb." + repeated("k", 200) + " = 1\n"), "");
+}
+
+TEST(Toml, QuotesBeforeTheClosingOnesHideNothing) {
+  for (const char* quotes : {"\"\"\"", "'''"}) {
+    for (const char* own : {"", "q", "qq"}) {
+      std::string close = own;
+      std::replace(close.begin(), close.end(), 'q', quotes[0]);
+      const std::string text = std::string(quotes) + "x" + close + quotes;
+      EXPECT_EQ(fault_of("a = {b = " + text + ", " + repeated("c.", 200000) + "d = 1}"),
+                "1:" + std::to_string(77 + text.size()) + " nested deeper than 32 levels");
+      EXPECT_EQ(fault_of("a = [" + text + "]"), "");
+    }
+  }
+}
+
+/// Parses every text of so many symbols, after each of some beginnings: whatever comes, the parser
+/// answers with values or a SyntaxError.
+void parse_every_text(int symbols) {
+  constexpr const char* kSymbols[] = {"a", "=", "\"", "'", "[", "]", "{",  "}",        ".",
+                                      ",", "#", "\n", "1", "-", "_", "\\", "\xc3\xa9", " "};
+  constexpr std::size_t kCount = std::size(kSymbols);
+  std::vector<std::size_t> digits(static_cast<std::size_t>(symbols), 0);
+  int64_t texts = 0;
+  while (true) {
+    std::string text;
+    for (const std::size_t digit : digits) text += kSymbols[digit];
+    for (const char* begin : {"", "a = ", "a = [", "[", "a = {b = "}) {
+      fault_of(begin + text);
+      ++texts;
+    }
+    std::size_t at = 0;
+    while (at < digits.size() && ++digits[at] == kCount) digits[at++] = 0;
+    if (at == digits.size()) break;
+  }
+  EXPECT_EQ(texts, static_cast<int64_t>(5 * std::pow(kCount, symbols)));
+}
+
+TEST(Toml, EveryShortTextIsParsedOrRefused) { parse_every_text(3); }
+
+TEST(TomlStress, EveryShortTextIsParsedOrRefused) { parse_every_text(5); }
+
+TEST(Toml, EveryBeginningOfAShippedRecipeIsParsedOrRefused) {
+  int files = 0;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(testing::source_dir() / "recipes")) {
+    if (entry.path().extension() != ".toml") continue;
+    ++files;
+    const std::string text = read_file(entry.path());
+    for (std::size_t size = 0; size < text.size(); size += 7) fault_of(text.substr(0, size));
+    EXPECT_EQ(fault_of(text), "");
+  }
+  EXPECT_GE(files, 20);
 }
 
 TEST(Toml, DotsAndBracketsInStringsAndCommentsAreText) {
