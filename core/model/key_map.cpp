@@ -374,6 +374,9 @@ Renamed rename(const Archive& archive, const std::filesystem::path& file) {
       break;
     }
   }
+  // A family whose names are no original's (pool) is known by what a training here writes beside
+  // them.
+  known = known || archive.metadata().count("exp.carried") != 0;
   if (!known) {
     const std::string first = archive.entries().empty()
                                   ? ""
