@@ -12,6 +12,7 @@
 #include "tests/testing/fixtures.h"
 #include "tests/testing/shell.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/wav.h"
 
 namespace xp::cli {
 namespace {
@@ -19,29 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::Shell;
-
-/// A sine of `seconds` at 32 kHz, 16 bits.
-void write_wav(const fs::path& file, double seconds, double hz) {
-  const auto samples = static_cast<uint32_t>(seconds * 32000);
-  std::ofstream out(file, std::ios::binary);
-  const auto put = [&](auto value) {
-    out.write(reinterpret_cast<const char*>(&value), sizeof value);
-  };
-  out << "RIFF";
-  put(uint32_t{36 + samples * 2});
-  out << "WAVEfmt ";
-  put(uint32_t{16});
-  put(uint16_t{1});
-  put(uint16_t{1});
-  put(uint32_t{32000});
-  put(uint32_t{64000});
-  put(uint16_t{2});
-  put(uint16_t{16});
-  out << "data";
-  put(uint32_t{samples * 2});
-  for (uint32_t i = 0; i < samples; ++i)
-    put(static_cast<int16_t>(8000 * std::sin(hz * 6.2831853 * i / 32000)));
-}
+using testing::write_wav;
 
 /// A file of named float32 tensors as AST names them, of the architecture ast-nano with strides of
 /// 10 on 128 x 128, with small values that are a function of the name.

@@ -1,6 +1,7 @@
 // exp-compute run: binds each kind of stage to its run half and carries the plan out.
 #include "core/cli/run.h"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -15,8 +16,10 @@
 #include "core/base/error.h"
 #include "core/cli/compute/stage_runner.h"
 #include "core/cli/compute/versions.h"
+#include "core/cli/plan_run.h"
 #include "core/cli/run_execute.h"
 #include "core/graph/build.h"
+#include "core/schema/load.h"
 #include "core/schema/stage_options.h"
 #include "core/train/run.h"
 #include "core/train/team.h"
@@ -132,14 +135,21 @@ class StageRunner final : public graph::Runner {
   std::filesystem::path profile_;
 };
 
+bool has_tiny_variant(const RunArguments& arguments, const std::string& file) {
+  const auto variants = schema::load_recipe(file, load_options(arguments)).variants();
+  return std::any_of(variants.begin(), variants.end(),
+                     [](const recipe::VariantInfo& v) { return v.name == "tiny"; });
+}
+
 // What was looked for and what it should look like; the tiny variant needs no large data.
-[[noreturn]] void explain_missing(const graph::MissingInput& missing,
-                                  const RunArguments& arguments) {
+[[noreturn]] void explain_missing(const graph::MissingInput& missing, const RunArguments& arguments,
+                                  const Session& session) {
+  const std::string file = recipe_file(arguments, load_workspace(session));
   std::string text = fmt::format("{}\n{} has to look like this:\n{}", missing.message(),
                                  missing.dataset(), dataset_layout(missing.dataset()));
-  if (!text.ends_with('\n')) text += '\n';
-  text +=
-      fmt::format("to try the recipe on little data: exp run {} --variant tiny", arguments.recipe);
+  while (text.ends_with('\n')) text.pop_back();
+  if (has_tiny_variant(arguments, file))
+    text += fmt::format("\nto try the recipe on little data: exp run {} --variant tiny", file);
   throw Error(missing.place(), text, Exit::kData);
 }
 
@@ -160,7 +170,7 @@ int compute_run(Command& command, Session& session) {
     return execute_run(arguments, std::move(planned), session, runner, library_versions());
   } catch (const graph::MissingInput& missing) {
     if (missing.dataset().empty()) throw;
-    explain_missing(missing, arguments);
+    explain_missing(missing, arguments, session);
   }
 }
 
