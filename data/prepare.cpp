@@ -385,11 +385,6 @@ PrepareResult Preparation::run() {
 }  // namespace
 
 PrepareResult prepare(const schema::PrepareOptions& options, const PrepareJob& job) {
-  if (options.dataset.store == schema::Store::kFeatures) {
-    throw Error(
-        "dataset.store = \"features\": shards of features are not available; use \"pcm16\" or "
-        "\"flac\"");
-  }
   return Preparation(options, job).run();
 }
 

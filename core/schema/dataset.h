@@ -37,8 +37,8 @@ XP_ENUM_NAMES(OnBadClip, "skip", "error")
 enum class ResampleQuality { kLq, kMq, kHq, kVhq };
 XP_ENUM_NAMES(ResampleQuality, "lq", "mq", "hq", "vhq")
 
-enum class Store { kPcm16, kFlac, kFeatures };
-XP_ENUM_NAMES(Store, "pcm16", "flac", "features")
+enum class Store { kPcm16, kFlac };
+XP_ENUM_NAMES(Store, "pcm16", "flac")
 
 /// [dataset]: where the clips come from, their splits, and how shards are written.
 struct DatasetOptions {
@@ -157,7 +157,7 @@ struct DatasetOptions {
     v.field("max_bad_p", &O::max_bad_p, {.min = 0, .max = 1},
             "fraction of bad clips above which the stage fails");
     v.field("resample", &O::resample, {}, "quality of the resampler");
-    v.field("store", &O::store, {}, "what shards hold: PCM, FLAC or log-mel features");
+    v.field("store", &O::store, {}, "what shards hold: PCM of 16 bits or FLAC");
     v.field("shard_mb", &O::shard_mb,
             {.min = 1, .max = 65536, .unit = "MB", .hash = recipe::HashClass::kSpeed},
             "size of a shard file");

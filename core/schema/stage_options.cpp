@@ -69,7 +69,6 @@ PrepareOptions PrepareOptions::for_reader(const DatasetOptions& dataset,
   PrepareOptions out;
   out.dataset = stored_part(dataset);
   out.rate_hz = frontend.rate_hz;
-  if (dataset.store == Store::kFeatures) out.features = unnormalised(frontend);
   return out;
 }
 

@@ -17,7 +17,6 @@ namespace xp::schema {
 struct PrepareOptions {
   DatasetOptions dataset;
   int64_t rate_hz = 16000;
-  std::optional<FrontendOptions> features;  ///< for dataset.store = "features"
 
   static PrepareOptions configure(const recipe::View& view);
   /// The shards that a stage with these options reads.
@@ -28,7 +27,6 @@ struct PrepareOptions {
     v.part("dataset", &O::dataset);
     v.field("rate_hz", &O::rate_hz, {.min = 8000, .max = 48000, .unit = "Hz"},
             "sample rate of the shards");
-    v.part("features", &O::features);
   }
 };
 
