@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/base/digest.h"
+#include "core/base/files.h"
 #include "core/graph/listed_files.h"
 #include "core/recipe/options_io.h"
 #include "core/recipe/recipe.h"
@@ -228,7 +229,13 @@ class Builder {
     Edge listed = edge;
     listed.role += ".files";
     const fs::path folder = folder_of_list(use, built.uses);
-    listed.digest = inputs_.list(edge.path, listed_files(edge.path, folder), progress_).digest;
+    // All that the listed paths follow from; "~" in a list is the user's.
+    const std::string source = sha256(edge.digest + folder.string() + expand_user("~").string());
+    listed.digest =
+        inputs_
+            .list(
+                edge.path, source, [&] { return listed_files(edge.path, folder); }, progress_)
+            .digest;
     node.inputs.push_back(std::move(listed));
   }
 

@@ -48,7 +48,8 @@ FileStat to_stat(const struct stat& info) {
 struct Scan {
   explicit Scan(const InputTable& remembered) : table(remembered) {}
 
-  void meet(std::string_view path, const FileStat& stat) {
+  // A file that is there, or, without `stat`, one that a list names and that is not.
+  void meet(std::string_view path, const FileStat* stat) {
     const std::span<const TableRecord> records = table.records();
     const TableRecord* known = nullptr;
     if (next < records.size() && table.path(records[next]) == path) {
@@ -57,8 +58,11 @@ struct Scan {
       in_order = false;
       known = look_up(path);
     }
-    const bool same = known != nullptr && known->stat == stat && known->unsure == 0;
-    bytes += stat.size;
+    const bool same = known != nullptr && (stat == nullptr ? known->state == TableRecord::kAbsent
+                                                           : known->state == TableRecord::kKnown &&
+                                                                 known->stat == *stat);
+    bytes += stat == nullptr ? 0 : stat->size;
+    absent += stat == nullptr ? 1 : 0;
     if (same && in_order && first_kept == SIZE_MAX) {
       ++count;  // the usual case: nothing to keep, the table has it
       return;
@@ -68,11 +72,15 @@ struct Scan {
       keep_front();
     }
     TableRecord record;
-    record.stat = stat;
-    if (same) {
-      record.hash = known->hash;
+    if (stat == nullptr) {
+      record.state = TableRecord::kAbsent;
     } else {
-      to_hash.push_back(files.size());
+      record.stat = *stat;
+      if (same) {
+        record.hash = known->hash;
+      } else {
+        to_hash.push_back(files.size());
+      }
     }
     files.push_back(record);
     paths.emplace_back(path);
@@ -105,7 +113,8 @@ struct Scan {
 
   const InputTable& table;
   size_t next = 0;
-  uint64_t count = 0;
+  uint64_t count = 0;  // with absent ones
+  uint64_t absent = 0;
   uint64_t bytes = 0;
   bool in_order = true;
   size_t first_kept = SIZE_MAX;
@@ -165,7 +174,8 @@ void walk(int parent, const char* name, const fs::path& root, std::string& path,
       folders.emplace_back(entry->d_name);
     } else if (S_ISREG(info.st_mode)) {
       path += entry->d_name;
-      scan.meet(path, to_stat(info));
+      const FileStat stat = to_stat(info);
+      scan.meet(path, &stat);
       path.resize(size);
     }
   }
@@ -200,7 +210,7 @@ void hash_all(Scan& scan, const fs::path& root, const InputDigests::Progress& pr
       TableRecord& record = scan.files[scan.to_hash[at]];
       const int64_t now = wall_ns();
       const int64_t touched = std::max(record.stat.mtime_ns, record.stat.ctime_ns);
-      record.unsure = touched + kTickNs > now ? 1 : 0;
+      record.state = touched + kTickNs > now ? TableRecord::kUnsure : TableRecord::kKnown;
       try {
         const std::string& path = scan.paths[scan.to_hash[at]];
         record.hash = hash_file(path.empty() ? root : root / path);
@@ -240,6 +250,7 @@ std::string digest_of(const Scan& scan) {
   Digest digest;
   digest.add_field("input-tree-1");
   for (const uint32_t i : order) {
+    if (scan.files[i].state == TableRecord::kAbsent) continue;
     const FileHash& hash = scan.files[i].hash;
     digest.add_field(scan.paths[i]);
     digest.add_field(std::string_view(reinterpret_cast<const char*>(hash.data()), hash.size()));
@@ -249,7 +260,9 @@ std::string digest_of(const Scan& scan) {
 
 std::string describe_changes(const InputTable& before, const Scan& now) {
   std::unordered_map<std::string_view, const TableRecord*> old;
-  for (const TableRecord& record : before.records()) old.emplace(before.path(record), &record);
+  for (const TableRecord& record : before.records()) {
+    if (record.state != TableRecord::kAbsent) old.emplace(before.path(record), &record);
+  }
   std::vector<std::string> named;
   size_t total = 0;
   const auto say = [&](std::string_view path, const char* what) {
@@ -258,6 +271,7 @@ std::string describe_changes(const InputTable& before, const Scan& now) {
                                    : fmt::format("{} {}", path, what));
   };
   for (size_t i = 0; i < now.files.size(); ++i) {
+    if (now.files[i].state == TableRecord::kAbsent) continue;
     const auto found = old.find(now.paths[i]);
     if (found == old.end()) {
       say(now.paths[i], "added");
@@ -294,11 +308,11 @@ fs::path table_base(const fs::path& memory, const fs::path& root) {
 }
 
 InputDigest finish(Scan& scan, const fs::path& memory, const fs::path& root, const fs::path& base,
-                   const InputDigests::Progress& progress) {
+                   std::string_view source, const InputDigests::Progress& progress) {
   InputDigest out;
-  out.files = scan.count;
+  out.files = scan.count - scan.absent;
   out.bytes = scan.bytes;
-  if (scan.unchanged()) {
+  if (scan.unchanged() && scan.table.source() == source) {
     out.digest = scan.table.digest();
     return out;
   }
@@ -317,7 +331,7 @@ InputDigest finish(Scan& scan, const fs::path& memory, const fs::path& root, con
       remember_change(base.string() + ".changes", before, out.digest,
                       describe_changes(scan.table, scan));
     }
-    write_table(base.string() + ".table", scan.files, scan.paths, out.digest, out.bytes);
+    write_table(base.string() + ".table", scan.files, scan.paths, out.digest, out.bytes, source);
   } catch (const Error&) {
     // A memory that cannot be kept costs time at the next plan, nothing else.
   }
@@ -347,25 +361,35 @@ InputDigest InputDigests::look(const fs::path& root, const Progress& progress) c
   struct stat info {};
   if (::stat(root.c_str(), &info) != 0) cannot_read(root);
   if (S_ISREG(info.st_mode)) {
-    scan.meet("", to_stat(info));  // the digest is of what the path holds, not of the path
-    return finish(scan, memory_, root, base, progress);
+    const FileStat stat = to_stat(info);
+    scan.meet("", &stat);  // the digest is of what the path holds, not of the path
+    return finish(scan, memory_, root, base, "", progress);
   }
   std::string path;
   std::vector<std::pair<dev_t, ino_t>> above;
   walk(AT_FDCWD, root.c_str(), root, path, above, scan);
-  return finish(scan, memory_, root, base, progress);
+  return finish(scan, memory_, root, base, "", progress);
 }
 
-InputDigest InputDigests::list(const fs::path& name, const std::vector<fs::path>& files,
+InputDigest InputDigests::list(const fs::path& name, std::string_view source,
+                               const std::function<std::vector<fs::path>()>& read,
                                const Progress& progress) {
   const fs::path base = table_base(memory_, name / "list");
   const InputTable table = InputTable::open(base.string() + ".table");
   Scan scan(table);
-  for (const fs::path& file : files) {
+  const auto look = [&](const std::string& file) {
     struct stat info {};
-    if (::stat(file.c_str(), &info) == 0) scan.meet(file.string(), to_stat(info));
+    const bool there = ::stat(file.c_str(), &info) == 0;
+    const FileStat stat = there ? to_stat(info) : FileStat{};
+    scan.meet(file, there ? &stat : nullptr);
+  };
+  if (!source.empty() && table.source() == source) {
+    std::string file;
+    for (const TableRecord& record : table.records()) look(file = table.path(record));
+  } else {
+    for (const fs::path& file : read()) look(file.string());
   }
-  return finish(scan, memory_, fs::path(), base, progress);
+  return finish(scan, memory_, fs::path(), base, source, progress);
 }
 
 std::string InputDigests::last_known(const fs::path& root) const {

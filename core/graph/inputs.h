@@ -42,10 +42,13 @@ class InputDigests {
   /// it.
   InputDigest tree(const std::filesystem::path& root, const Progress& progress = {});
 
-  /// The given files. `name` says what lists them ("train.json"); absent files are part of the
-  /// digest as absent.
-  InputDigest list(const std::filesystem::path& name,
-                   const std::vector<std::filesystem::path>& files, const Progress& progress = {});
+  /// The files that a list names. `name` is the list ("train.json"), `source` what their paths
+  /// follow from (a digest, at most 64 characters): `read` gives them and is asked only where the
+  /// memory is of another source. Absent files are left out of the digest, and noticed when they
+  /// come.
+  InputDigest list(const std::filesystem::path& name, std::string_view source,
+                   const std::function<std::vector<std::filesystem::path>()>& read,
+                   const Progress& progress = {});
 
   /// The digest of `root` when `tree` last saw it, "" when it never did.
   std::string last_known(const std::filesystem::path& root) const;

@@ -13,7 +13,7 @@
 namespace xp::graph {
 namespace {
 
-constexpr uint64_t kMagic = 0x31454c4254505845;  // "EXPTBLE1"
+constexpr uint64_t kMagic = 0x32454c4254505845;  // "EXPTBLE2"
 
 struct Header {
   uint64_t magic = kMagic;
@@ -21,6 +21,7 @@ struct Header {
   uint64_t path_bytes = 0;
   uint64_t bytes = 0;
   char digest[64] = {};
+  char source[64] = {};
 };
 static_assert(sizeof(Header) % alignof(TableRecord) == 0);
 static_assert(sizeof(TableRecord) == 80,
@@ -40,6 +41,7 @@ InputTable& InputTable::operator=(InputTable&& other) noexcept {
   std::swap(records_, other.records_);
   std::swap(paths_, other.paths_);
   std::swap(digest_, other.digest_);
+  std::swap(source_, other.source_);
   std::swap(bytes_, other.bytes_);
   return *this;
 }
@@ -78,16 +80,19 @@ InputTable InputTable::open(const std::filesystem::path& file) {
   out.records_ = records;
   out.paths_ = std::string_view(base + header.count * sizeof(TableRecord), header.path_bytes);
   out.digest_.assign(header.digest, sizeof(header.digest));
+  out.source_.assign(header.source, ::strnlen(header.source, sizeof(header.source)));
   out.bytes_ = header.bytes;
   return out;
 }
 
 void write_table(const std::filesystem::path& file, std::vector<TableRecord>& records,
-                 const std::vector<std::string>& paths, const std::string& digest, uint64_t bytes) {
+                 const std::vector<std::string>& paths, const std::string& digest, uint64_t bytes,
+                 std::string_view source) {
   Header header;
   header.count = records.size();
   header.bytes = bytes;
   std::memcpy(header.digest, digest.data(), std::min(digest.size(), sizeof(header.digest)));
+  std::memcpy(header.source, source.data(), std::min(source.size(), sizeof(header.source)));
   std::string blob;
   for (size_t i = 0; i < records.size(); ++i) {
     records[i].path_offset = blob.size();

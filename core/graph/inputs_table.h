@@ -28,7 +28,13 @@ struct TableRecord {
   FileHash hash{};
   uint64_t path_offset = 0;  ///< into the paths of the table
   uint32_t path_size = 0;
-  uint32_t unsure = 0;  ///< 1: hashed within two seconds of its last change; read again next time
+  uint32_t state = kKnown;
+
+  static constexpr uint32_t kKnown = 0;
+  /// Hashed within two seconds of its last change; read again next time.
+  static constexpr uint32_t kUnsure = 1;
+  /// A list names it and there was no such file; all else is zero.
+  static constexpr uint32_t kAbsent = 2;
 };
 
 /// The remembered files of one root, in the order in which the walk met them: an unchanged folder
@@ -50,18 +56,22 @@ class InputTable {
   /// Digest of the whole tree at the time of writing, "" for an empty table.
   const std::string& digest() const { return digest_; }
   uint64_t bytes() const { return bytes_; }
+  /// What the paths were taken from, see InputDigests::list; "" for a folder.
+  const std::string& source() const { return source_; }
 
  private:
   void* map_ = nullptr;
   size_t map_size_ = 0;
   std::span<const TableRecord> records_;
   std::string_view paths_;
-  std::string digest_;
+  std::string digest_, source_;
   uint64_t bytes_ = 0;
 };
 
 /// Replaces the table, atomically. `paths[i]` belongs to `records[i]`; the offsets are filled in.
+/// `source`: at most 64 characters.
 void write_table(const std::filesystem::path& file, std::vector<TableRecord>& records,
-                 const std::vector<std::string>& paths, const std::string& digest, uint64_t bytes);
+                 const std::vector<std::string>& paths, const std::string& digest, uint64_t bytes,
+                 std::string_view source);
 
 }  // namespace xp::graph

@@ -156,18 +156,43 @@ TEST_F(Inputs, OneFile) {
   EXPECT_EQ(digests.difference(file, before, after), "content changed");
 }
 
+// A list is parsed once; after that the memory knows what it names, and what of it is absent.
 TEST_F(Inputs, ListOfFiles) {
   InputDigests digests(memory_);
-  const std::vector<fs::path> files = {root_ / "audio/clip1.wav", root_ / "audio/clip2.wav",
-                                       root_ / "absent.wav"};
-  const InputDigest before = digests.list(dir_ / "train.json", files);
+  std::vector<fs::path> files = {root_ / "audio/clip1.wav", root_ / "audio/clip2.wav",
+                                 root_ / "absent.wav"};
+  int parsed = 0;
+  const auto look = [&](const std::string& source) {
+    return digests.list(dir_ / "train.json", source, [&] {
+      ++parsed;
+      return files;
+    });
+  };
+  const auto difference = [&](const InputDigest& from, const InputDigest& to) {
+    return digests.difference(dir_ / "train.json" / "list", from.digest, to.digest);
+  };
+  const InputDigest before = look("first");
   EXPECT_EQ(before.files, 2U);
+  EXPECT_EQ(look("first").digest, before.digest);
+  EXPECT_EQ(parsed, 1);
   write(root_ / "absent.wav", "here now");
-  const InputDigest after = digests.list(dir_ / "train.json", files);
+  const InputDigest after = look("first");
   EXPECT_EQ(after.files, 3U);
-  EXPECT_NE(after.digest, before.digest);
-  EXPECT_EQ(digests.difference(dir_ / "train.json" / "list", before.digest, after.digest),
-            (root_ / "absent.wav").string() + " added");
+  EXPECT_EQ(difference(before, after), (root_ / "absent.wav").string() + " added");
+  fs::remove(root_ / "audio/clip1.wav");
+  const InputDigest fewer = look("first");
+  EXPECT_EQ(fewer.files, 2U);
+  EXPECT_EQ(difference(after, fewer), (root_ / "audio/clip1.wav").string() + " removed");
+  EXPECT_EQ(parsed, 1);
+
+  files.push_back(root_ / "meta.csv");
+  const InputDigest longer = look("second");
+  EXPECT_EQ(parsed, 2);
+  EXPECT_EQ(difference(fewer, longer), (root_ / "meta.csv").string() + " added");
+  // Another text of the list that names the same files.
+  EXPECT_EQ(look("third").digest, longer.digest);
+  EXPECT_EQ(look("third").digest, longer.digest);
+  EXPECT_EQ(parsed, 3);
 }
 
 TEST_F(Inputs, AbsentRoot) {
