@@ -1,3 +1,5 @@
+#include <charconv>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +10,28 @@
 namespace xp::data {
 namespace fs = std::filesystem;
 using nlohmann::json;
+namespace {
+
+Seal read_seal(const json& entry) {
+  if (!entry.contains("sum")) return {};
+  Seal seal;
+  seal.sound_offset = entry.at("sound_offset").get<int64_t>();
+  seal.sound_bytes = entry.at("sound_bytes").get<int64_t>();
+  const auto text = entry.at("sum").get<std::string>();
+  uint64_t sum = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), sum, 16);
+  if (text.size() != 16 || fault != std::errc() || end != text.data() + text.size())
+    throw Error(fmt::format("broken: implausible sum '{}'", text), Exit::kData);
+  seal.sum = sum;
+  return seal;
+}
+
+bool fits(const Seal& seal, int64_t bytes) {
+  return seal.sound_offset >= 0 && seal.sound_bytes >= 0 && seal.sound_offset <= bytes &&
+         seal.sound_bytes <= bytes - seal.sound_offset;
+}
+
+}  // namespace
 
 void write_index(const fs::path& folder, const PreparedIndex& index) {
   json out = {{"format", "exp-prepared"},
@@ -25,7 +49,13 @@ void write_index(const fs::path& folder, const PreparedIndex& index) {
   }
   out["shards"] = json::array();
   for (const auto& shard : index.shards) {
-    out["shards"].push_back({{"file", shard.file}, {"clips", shard.clips}, {"bytes", shard.bytes}});
+    json entry = {{"file", shard.file}, {"clips", shard.clips}, {"bytes", shard.bytes}};
+    if (shard.seal.sum) {
+      entry["sound_offset"] = shard.seal.sound_offset;
+      entry["sound_bytes"] = shard.seal.sound_bytes;
+      entry["sum"] = fmt::format("{:016x}", *shard.seal.sum);
+    }
+    out["shards"].push_back(entry);
   }
   write_file_atomic(folder / kIndexFile,
                     out.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
@@ -69,7 +99,7 @@ PreparedIndex read_index(const fs::path& folder) {
     }
     for (const json& one : in.at("shards")) {
       index.shards.push_back({one.at("file").get<std::string>(), one.at("clips").get<int64_t>(),
-                              one.at("bytes").get<int64_t>()});
+                              one.at("bytes").get<int64_t>(), read_seal(one)});
     }
   } catch (const json::exception& error) {
     throw Error(Place{file.string()}, fmt::format("broken: {}", error.what()), Exit::kData);
@@ -77,7 +107,8 @@ PreparedIndex read_index(const fs::path& folder) {
     throw Error(Place{file.string()}, error.message(), Exit::kData);
   }
   for (const auto& shard : index.shards) {
-    if (shard.file.find('/') != std::string::npos || shard.file.empty() || shard.clips < 0) {
+    if (shard.file.find('/') != std::string::npos || shard.file.empty() || shard.clips < 0 ||
+        !fits(shard.seal, shard.bytes)) {
       throw Error(Place{file.string()}, fmt::format("broken: implausible shard '{}'", shard.file),
                   Exit::kData);
     }

@@ -313,6 +313,7 @@ bool Preparation::make_shard(int64_t number) {
   if (entry.clips > 0) {
     entry.file = shard_file(number).filename().string();
     entry.bytes = static_cast<int64_t>(fs::file_size(shard_file(number)));
+    entry.seal = seal_of(shard_file(number));
     made_.push_back(entry);
   }
   result_.clips += entry.clips;

@@ -77,7 +77,8 @@ class ShardReader {
   /// clip's checksum. Throws Error (kData) naming shard and clip when they differ or cannot be
   /// read. Thread-safe.
   void read(int64_t row, std::span<float> out) const;
-  void read_pcm(int64_t row, std::span<int16_t> out) const;
+  /// The same as it is stored: x stands for x / 32768.
+  void read(int64_t row, std::span<int16_t> out) const;
 
   /// Shard files in order, and the shard that holds a row: for reports.
   const std::vector<std::filesystem::path>& files() const;

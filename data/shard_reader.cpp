@@ -81,8 +81,8 @@ struct ShardReader::Impl {
   void pread_exactly(const Shard& shard, int64_t row, std::byte* out, size_t bytes,
                      uint64_t offset) const;
   [[noreturn]] void fail_checksum(const Shard& shard, int64_t row) const;
-  template <class Take>
-  void read_pcm(const Shard& shard, int64_t row, Take take) const;
+  template <class Place, class Take>
+  void read_pcm(const Shard& shard, int64_t row, Place place, Take take) const;
   void read_flac(const Shard& shard, int64_t row, std::span<int16_t> out) const;
 };
 
@@ -174,6 +174,10 @@ void ShardReader::Impl::open(const PreparedIndex::Shard& entry) {
   if (::fstat(shard.fd, &info) != 0 || info.st_size != entry.bytes) {
     broken(shard, fmt::format("{} bytes, the index says {}", info.st_size, entry.bytes));
   }
+  if (entry.seal.sum &&
+      sum_outside_of_sound(shard.fd, shard.file, entry.bytes, entry.seal) != *entry.seal.sum) {
+    broken(shard, "its tables are damaged: their sum is not that of the index");
+  }
   const h5::File file = h5::File::open(shard.file);
   if (file.read_text_attribute("format") != "exp-shard")
     broken(shard, "the format is not exp-shard");
@@ -240,19 +244,20 @@ void ShardReader::Impl::fail_checksum(const Shard& shard, int64_t row) const {
               Exit::kData);
 }
 
-template <class Take>
-void ShardReader::Impl::read_pcm(const Shard& shard, int64_t row, Take take) const {
-  thread_local std::vector<int16_t> piece(kPieceBytes / 2);
+/// Piece by piece, each into what `place` gives for it; `take` is told when it is there.
+template <class Place, class Take>
+void ShardReader::Impl::read_pcm(const Shard& shard, int64_t row, Place place, Take take) const {
   const auto at = static_cast<size_t>(row - shard.first_row);
   const size_t total = shard.start[at + 1] - shard.start[at];
   uint64_t offset = shard.data_offset + 2 * shard.start[at];
   XXH3_state_t state;
   XXH3_64bits_reset(&state);
   for (size_t done = 0; done < total;) {
-    const size_t count = std::min(piece.size(), total - done);
-    pread_exactly(shard, row, reinterpret_cast<std::byte*>(piece.data()), 2 * count, offset);
-    XXH3_64bits_update(&state, piece.data(), 2 * count);
-    take(std::span<const int16_t>(piece).first(count), done);
+    const size_t count = std::min(kPieceBytes / 2, total - done);
+    int16_t* piece = place(done);
+    pread_exactly(shard, row, reinterpret_cast<std::byte*>(piece), 2 * count, offset);
+    XXH3_64bits_update(&state, piece, 2 * count);
+    take(std::span<const int16_t>(piece, count), done);
     done += count;
     offset += 2 * count;
   }
@@ -285,9 +290,12 @@ void ShardReader::read(int64_t row, std::span<float> out) const {
   const Shard& shard = impl_->shard_of(row);
   XP_CHECK(static_cast<int64_t>(out.size()) == samples(row), "the buffer does not fit the clip");
   if (impl_->index.store == ShardStore::kPcm16) {
-    impl_->read_pcm(shard, row, [&](std::span<const int16_t> piece, size_t at) {
-      from_pcm16(piece, out.subspan(at, piece.size()));
-    });
+    thread_local std::vector<int16_t> buffer(kPieceBytes / 2);
+    impl_->read_pcm(
+        shard, row, [](size_t) { return buffer.data(); },
+        [&](std::span<const int16_t> piece, size_t at) {
+          from_pcm16(piece, out.subspan(at, piece.size()));
+        });
     return;
   }
   thread_local std::vector<int16_t> pcm;
@@ -296,13 +304,13 @@ void ShardReader::read(int64_t row, std::span<float> out) const {
   from_pcm16(pcm, out);
 }
 
-void ShardReader::read_pcm(int64_t row, std::span<int16_t> out) const {
+void ShardReader::read(int64_t row, std::span<int16_t> out) const {
   const Shard& shard = impl_->shard_of(row);
   XP_CHECK(static_cast<int64_t>(out.size()) == samples(row), "the buffer does not fit the clip");
   if (impl_->index.store == ShardStore::kPcm16) {
-    impl_->read_pcm(shard, row, [&](std::span<const int16_t> piece, size_t at) {
-      std::copy(piece.begin(), piece.end(), out.begin() + static_cast<std::ptrdiff_t>(at));
-    });
+    impl_->read_pcm(
+        shard, row, [&](size_t at) { return out.data() + at; },
+        [](std::span<const int16_t>, size_t) {});
     return;
   }
   impl_->read_flac(shard, row, out);

@@ -4,29 +4,6 @@
 #include <xxhash.h>
 
 namespace xp::data {
-namespace {
-
-/// Calls `visit(name, column)` for every numeric column in the order of the format.
-template <class Tables, class Visit>
-void for_each_column(Tables& tables, bool masked, Visit visit) {
-  visit("clip/samples", tables.samples);
-  visit("clip/checksum", tables.checksum);
-  visit("clip/source_s", tables.source_s);
-  visit("clip/set", tables.set);
-  visit("clip/split", tables.split);
-  visit("clip/fold", tables.fold);
-  visit("label/start", tables.label_start);
-  visit("label/index", tables.label_index);
-  visit("label/value", tables.label_value);
-  if (masked) {
-    visit("known/start", tables.known_start);
-    visit("known/index", tables.known_index);
-  }
-  visit("sound/start", tables.sound_start);
-}
-
-}  // namespace
-
 uint64_t ShardTables::sum() const {
   XXH3_state_t state;
   XXH3_64bits_reset(&state);
@@ -37,13 +14,27 @@ uint64_t ShardTables::sum() const {
   return XXH3_64bits_digest(&state);
 }
 
-void write_tables(h5::File& file, const ShardTables& tables, bool masked) {
+uint64_t write_head(const std::filesystem::path& path, const ShardHeader& header,
+                    const ShardTables& tables) {
+  const bool pcm = header.store == ShardStore::kPcm16;
+  h5::File file = h5::File::create(path);
+  file.write_attribute("format", "exp-shard");
+  file.write_attribute("version", kShardFormatVersion);
+  file.write_attribute("rate_hz", header.rate_hz);
+  file.write_attribute("store", pcm ? "pcm16" : "flac");
+  file.write_attribute("number", header.number);
+  file.write_attribute("classes", header.classes);
+  file.write_attribute("masked", int64_t{header.masked});
   file.write_strings("clip/id", tables.id);
-  for_each_column(tables, masked, [&](const char* name, const auto& column) {
+  for_each_column(tables, header.masked, [&](const char* name, const auto& column) {
     using Value = typename std::decay_t<decltype(column)>::value_type;
     file.write<Value>(name, column);
   });
   file.write_attribute("tables", static_cast<int64_t>(tables.sum()));
+  const uint64_t offset =
+      file.reserve("sound/data", pcm ? H5T_STD_I16LE : H5T_STD_U8LE, tables.sound_start.back());
+  file.flush_and_close();
+  return offset;
 }
 
 ShardTables read_tables(const h5::File& file, bool masked) {

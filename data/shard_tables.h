@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "data/hdf5.h"
+#include "data/shard_writer.h"
 
 namespace xp::data {
 
@@ -29,7 +31,28 @@ struct ShardTables {
   uint64_t sum() const;
 };
 
-void write_tables(h5::File& file, const ShardTables& tables, bool masked);
+/// Calls `visit(name, column)` for every numeric column in the order of the format.
+template <class Tables, class Visit>
+void for_each_column(Tables& tables, bool masked, Visit visit) {
+  visit("clip/samples", tables.samples);
+  visit("clip/checksum", tables.checksum);
+  visit("clip/source_s", tables.source_s);
+  visit("clip/set", tables.set);
+  visit("clip/split", tables.split);
+  visit("clip/fold", tables.fold);
+  visit("label/start", tables.label_start);
+  visit("label/index", tables.label_index);
+  visit("label/value", tables.label_value);
+  if (masked) {
+    visit("known/start", tables.known_start);
+    visit("known/index", tables.known_index);
+  }
+  visit("sound/start", tables.sound_start);
+}
+
+/// A whole shard file but for its sound, which `path` has room for. Returns where that goes.
+uint64_t write_head(const std::filesystem::path& path, const ShardHeader& header,
+                    const ShardTables& tables);
 /// What is there; nothing is checked but that it can be read.
 ShardTables read_tables(const h5::File& file, bool masked);
 

@@ -13,7 +13,6 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "data/hdf5.h"
 #include "data/shard_tables.h"
 
 namespace xp::data {
@@ -98,18 +97,7 @@ void write_shard(const fs::path& path, const ShardHeader& header, std::span<cons
   XP_CHECK(!pcm || bytes == 2 * tables.sound_start.back(), "PCM rows disagree with their bytes");
 
   AtomicFile out(path);
-  h5::File file = h5::File::create(out.path());
-  file.write_attribute("format", "exp-shard");
-  file.write_attribute("version", kShardFormatVersion);
-  file.write_attribute("rate_hz", header.rate_hz);
-  file.write_attribute("store", pcm ? "pcm16" : "flac");
-  file.write_attribute("number", header.number);
-  file.write_attribute("classes", header.classes);
-  file.write_attribute("masked", int64_t{header.masked});
-  write_tables(file, tables, header.masked);
-  const uint64_t offset =
-      file.reserve("sound/data", pcm ? H5T_STD_I16LE : H5T_STD_U8LE, tables.sound_start.back());
-  file.flush_and_close();
+  const uint64_t offset = write_head(out.path(), header, tables);
   copy_into(sound, out.path(), offset, bytes);
   out.commit();
 }

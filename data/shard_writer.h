@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,6 +43,19 @@ struct ShardHeader {
 void write_shard(const std::filesystem::path& path, const ShardHeader& header,
                  std::span<const ShardRow> rows, const std::filesystem::path& sound);
 
+/// What is known of a shard file without opening it as HDF5. The library is not made for damaged
+/// files (it reads beyond its buffers), so it is given none: `sum` is compared before.
+struct Seal {
+  int64_t sound_offset = 0;  ///< where the clips' stored bytes lie
+  int64_t sound_bytes = 0;
+  std::optional<uint64_t> sum;  ///< XXH3-64 of all other bytes; none in folders of an earlier exp
+};
+/// Of a whole shard file. Throws Error (kData) when it is not one.
+Seal seal_of(const std::filesystem::path& shard);
+/// `seal.sum` anew, of a file that is open for reading and `bytes` long. Throws Error (kData).
+uint64_t sum_outside_of_sound(int fd, const std::filesystem::path& shard, int64_t bytes,
+                              const Seal& seal);
+
 /// The folder's table of contents, docs/formats/shard.md.
 struct PreparedIndex {
   struct Set {
@@ -53,6 +67,7 @@ struct PreparedIndex {
     std::string file;
     int64_t clips = 0;
     int64_t bytes = 0;  ///< size of the file
+    Seal seal;
   };
   int64_t rate_hz = 0;
   ShardStore store = ShardStore::kPcm16;

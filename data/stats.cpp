@@ -115,7 +115,7 @@ SplitSummary summarise(const ShardReader& shards, std::span<const uint32_t> rows
     thread_local std::vector<int16_t> pcm;
     const int64_t row = rows[static_cast<size_t>(i)];
     pcm.resize(static_cast<size_t>(shards.samples(row)));
-    shards.read_pcm(row, pcm);
+    shards.read(row, pcm);
     Level& level = levels[static_cast<size_t>(i)];
     double squares = 0;
     int run = 0;

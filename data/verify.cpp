@@ -26,7 +26,7 @@ Verified verify(const std::filesystem::path& folder, int threads,
       thread_local std::vector<int16_t> pcm;
       pcm.resize(static_cast<size_t>(shards.samples(first + i)));
       try {
-        shards.read_pcm(first + i, pcm);
+        shards.read(first + i, pcm);
       } catch (const Error& error) {
         const std::lock_guard lock(mutex);
         faults.emplace(first + i, error.message());

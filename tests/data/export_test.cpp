@@ -62,8 +62,8 @@ TEST(Export, AstFilesAreReadBackAsTheSameSet) {
     EXPECT_EQ(direct->labels().of(a[i])[0], through->labels().of(b[i])[0]);
     std::vector<int16_t> x(3200);
     std::vector<int16_t> y(3200);
-    direct->read_pcm(a[i], x);
-    through->read_pcm(b[i], y);
+    direct->read(a[i], x);
+    through->read(b[i], y);
     EXPECT_EQ(x, y);
   }
   const std::string weights = read_file(folder / "ast/train_weight.csv");

@@ -61,5 +61,17 @@ TEST(ShardFuzzIntegration, MutatedGoldenShards) {
   fuzz::read_shard(golden, folder / "out", bytes.substr(0, bytes.size() / 2));
 }
 
+TEST(ShardFuzzIntegration, FalseTablesUnderRightSums) {
+  const xp::testing::TempDir folder;
+  const fs::path golden = xp::testing::source_dir() / "tests/fixtures/prepared_v1";
+  Rng rng(1, "fuzz tables");
+  for (int i = 0; i < 300; ++i) {
+    std::string script;
+    for (uint64_t k = 8 * (1 + rng.below(3)); k > 0; --k)
+      script += static_cast<char>(rng.below(4) == 0 ? rng.below(256) : rng.below(3));
+    fuzz::read_false_tables(golden, folder / "out", script);
+  }
+}
+
 }  // namespace
 }  // namespace xp::data
