@@ -1,15 +1,10 @@
 #include "data/prepare.h"
 
-#include <csignal>
 #include <fstream>
 #include <map>
 #include <optional>
 
 #include <sys/mount.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -20,6 +15,7 @@
 #include "data/csv.h"
 #include "data/journal.h"
 #include "tests/data/prepared.h"
+#include "tests/testing/kill_at.h"
 #include "tests/testing/temp_dir.h"
 
 namespace xp::data {
@@ -28,6 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 using testing::prepare_to;
 using testing::synthetic;
+using xp::testing::Attempt;
+using xp::testing::kill_at;
 using xp::testing::TempDir;
 
 /// A set that makes several shards.
@@ -123,8 +121,8 @@ TEST(Prepare, FlacHoldsTheSameSamples) {
   for (int64_t row = 0; row < pcm->clips(); ++row) {
     std::vector<int16_t> a(static_cast<size_t>(pcm->samples(row)));
     std::vector<int16_t> b(a.size());
-    pcm->read_pcm(row, a);
-    flac->read_pcm(row, b);
+    pcm->read(row, a);
+    flac->read(row, b);
     EXPECT_EQ(a, b);
   }
   EXPECT_LT(fs::file_size(folder / "flac/shard-00000.h5"),
@@ -273,80 +271,12 @@ TEST(Prepare, JournalKeepsTheLongestGoodPrefix) {
   }
 }
 
-/// System calls that change what is on the disk.
-bool changes_files(uint64_t call) {
-  switch (call) {
-    case SYS_write:
-    case SYS_writev:
-    case SYS_pwrite64:
-    case SYS_openat:
-    case SYS_ftruncate:
-    case SYS_fallocate:
-    case SYS_copy_file_range:
-    case SYS_sendfile:
-    case SYS_fsync:
-    case SYS_fdatasync:
-    case SYS_renameat:
-    case SYS_renameat2:
-    case SYS_unlinkat:
-#ifdef __x86_64__
-    case SYS_open:
-    case SYS_rename:
-    case SYS_unlink:
-#endif
-      return true;
-    default:
-      return false;
-  }
-}
-
-struct Attempt {
-  bool killed = false;
-  int calls = 0;  ///< that changed files, until its end
-};
-
-/// Runs `prepare` in a child process and kills it on its way into the call number `fatal` of its
-/// main thread that changes files: the only places between which the disk differs. Nullopt where
-/// processes cannot be traced.
+/// `prepare` in a process of its own, killed on its way into call number `fatal`.
 std::optional<Attempt> attempt(const schema::PrepareOptions& options, const fs::path& folder,
                                int fatal) {
-  constexpr int kCannotTrace = 77;
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(kCannotTrace);
-    ::raise(SIGSTOP);
-    try {
-      prepare(options, job_in(folder));
-    } catch (...) {
-      ::_exit(1);
-    }
-    ::_exit(0);
-  }
-  Attempt result;
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  if (!WIFSTOPPED(status) ||
-      ::ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) != 0) {
-    if (WIFSTOPPED(status)) ::kill(child, SIGKILL);
-    ::waitpid(child, &status, 0);
-    return std::nullopt;
-  }
-  int64_t signal = 0;
-  while (true) {
-    ::ptrace(PTRACE_SYSCALL, child, 0, signal);
-    ::waitpid(child, &status, 0);
-    if (!WIFSTOPPED(status)) break;
-    const int stop = WSTOPSIG(status);
-    signal = stop == (SIGTRAP | 0x80) ? 0 : stop;
-    if (signal != 0) continue;
-    __ptrace_syscall_info info{};
-    ::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info);
-    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !changes_files(info.entry.nr)) continue;
-    if (++result.calls == fatal) ::kill(child, SIGKILL);
-  }
-  result.killed = WIFSIGNALED(status);
-  if (!result.killed) {
-    EXPECT_EQ(WEXITSTATUS(status), 0);
+  const auto result = kill_at(fatal, [&] { prepare(options, job_in(folder)); });
+  if (result && !result->killed) {
+    EXPECT_EQ(result->code, 0);
   }
   return result;
 }
