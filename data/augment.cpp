@@ -41,10 +41,19 @@ ClipDraw draw_clip(const WaveAugment& augment, Rng& rng) {
   return draw;
 }
 
+template <class Sample>
+void roll(std::span<Sample> wave, int64_t shift) {
+  const auto n = static_cast<int64_t>(wave.size());
+  if (n == 0) return;
+  const int64_t left = ((-shift % n) + n) % n;
+  std::rotate(wave.begin(), wave.begin() + left, wave.end());
+}
+
 }  // namespace
 
 std::shared_ptr<const ImpulseResponses> read_impulse_responses(const fs::path& folder,
-                                                               int64_t rate_hz) {
+                                                               int64_t rate_hz, int64_t first,
+                                                               int64_t count) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
     throw Error(fmt::format("augment.ir_root: there is no folder {}", folder.string()),
@@ -56,15 +65,25 @@ std::shared_ptr<const ImpulseResponses> read_impulse_responses(const fs::path& f
   options.shortest_s = 0;
   options.longest_s = 60;
   Decoder decoder(options);
-  for (const std::string& name : sound_files(folder, true)) {
+  const std::vector<std::string> names = sound_files(folder, true);
+  const auto there = static_cast<int64_t>(names.size());
+  if (there == 0)
+    throw Error(fmt::format("augment.ir_root: no sound file in {}", folder.string()), Exit::kData);
+  if (first >= there || count > there - first) {
+    throw Error(fmt::format("augment.ir_first = {}, augment.ir_count = {}: there are {} impulse "
+                            "responses in {}",
+                            first, count, there, folder.string()),
+                Exit::kData);
+  }
+  const auto wanted = std::span(names).subspan(
+      static_cast<size_t>(first), static_cast<size_t>(count > 0 ? count : there - first));
+  for (const std::string& name : wanted) {
     Wave wave = decoder.read(FileSource{(folder / name).string()});
     if (!wave.problem.empty())
       throw Error(fmt::format("impulse response {}: {}", (folder / name).string(), wave.problem),
                   Exit::kData);
     irs->waves.push_back(std::move(wave.samples));
   }
-  if (irs->waves.empty())
-    throw Error(fmt::format("augment.ir_root: no sound file in {}", folder.string()), Exit::kData);
   return irs;
 }
 
@@ -79,7 +98,8 @@ WaveAugment wave_augment(const schema::AugmentOptions& options, int64_t rate_hz)
   if (options.ir_p > 0) {
     if (options.ir_root.empty())
       throw Error("augment.ir_p is set, but not augment.ir_root, the folder of impulse responses");
-    augment.irs = read_impulse_responses(expand_user(options.ir_root), rate_hz);
+    augment.irs = read_impulse_responses(expand_user(options.ir_root), rate_hz, options.ir_first,
+                                         options.ir_count);
   }
   return augment;
 }
@@ -111,12 +131,8 @@ void apply_clip(const WaveAugment& augment, const ClipDraw& draw, std::span<floa
   }
 }
 
-void roll_wave(std::span<float> wave, int64_t shift) {
-  const auto n = static_cast<int64_t>(wave.size());
-  if (n == 0) return;
-  const int64_t left = ((-shift % n) + n) % n;
-  std::rotate(wave.begin(), wave.begin() + left, wave.end());
-}
+void roll_wave(std::span<float> wave, int64_t shift) { roll(wave, shift); }
+void roll_wave(std::span<int16_t> wave, int64_t shift) { roll(wave, shift); }
 
 void mix_waves(std::span<float> wave, std::span<const float> partner, float mix) {
   const auto own_mean = static_cast<float>(mean_of(wave));

@@ -20,10 +20,11 @@ struct ImpulseResponses {
   std::vector<std::vector<float>> waves;
 };
 
-/// Reads every sound file of a folder, resampled to `rate_hz`, in name order. Throws Error (kData)
-/// when the folder is missing or holds none.
+/// Reads `count` (0 = all) sound files of a folder from number `first` on in name order, resampled
+/// to `rate_hz`. Throws Error (kData) when the folder is missing or there are not so many.
 std::shared_ptr<const ImpulseResponses> read_impulse_responses(const std::filesystem::path& folder,
-                                                               int64_t rate_hz);
+                                                               int64_t rate_hz, int64_t first = 0,
+                                                               int64_t count = 0);
 
 /// Random changes of a waveform, in this order (PaSST audioset/dataset.py): impulse response, gain,
 /// [cut or pad], roll, mixing with another clip of the split (AST src/dataloader.py and PaSST
@@ -37,7 +38,8 @@ struct WaveAugment {
   double mix_beta = 10;  ///< weight ~ Beta(mix_beta, mix_beta)
   bool mix_max = false;  ///< weight of the first clip = max(l, 1 - l)
 
-  bool any() const { return ir_p > 0 || gain_db > 0 || roll > 0 || mix_p > 0; }
+  bool any() const { return changes_values() || roll > 0; }
+  bool changes_values() const { return ir_p > 0 || gain_db > 0 || mix_p > 0; }
 };
 
 /// From the recipe; reads the impulse responses where `ir_p` > 0.
@@ -66,6 +68,7 @@ WaveDraw draw_wave(const WaveAugment& augment, int64_t clips, Rng& rng);
 void apply_clip(const WaveAugment& augment, const ClipDraw& draw, std::span<float> wave);
 /// x[i] becomes x[(i - shift) mod n].
 void roll_wave(std::span<float> wave, int64_t shift);
+void roll_wave(std::span<int16_t> wave, int64_t shift);
 
 /// wave = mix * (wave - mean) + (1 - mix) * (partner - mean), the result's mean removed as well.
 /// The partner is cut or zero-padded at its tail to the first clip's length.

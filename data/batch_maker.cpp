@@ -1,6 +1,8 @@
 #include "data/batch_maker.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <type_traits>
 
 #include <fmt/format.h>
 
@@ -79,33 +81,56 @@ BatchMaker::Plan BatchMaker::plan(const EpochOrder& order, int64_t epoch, int64_
   const auto waves = static_cast<size_t>(batch.size * batch.samples);
   const auto labels = static_cast<size_t>(batch.size * batch.classes);
   const bool masked = options_.shards->masked();
+  const bool pcm = options_.pcm && !options_.augment.changes_values();
+  // Labels first: they are floats, and samples of 16 bits may be odd in number.
+  const size_t head = labels * (masked ? 2 : 1) * sizeof(float);
   batch.storage =
-      pool_->get(std::max<size_t>(1, (waves + labels * (masked ? 2 : 1)) * sizeof(float)));
-  batch.waves = static_cast<float*>(batch.storage.get());
-  batch.labels = batch.waves + waves;
+      pool_->get(std::max<size_t>(1, head + waves * (pcm ? sizeof(int16_t) : sizeof(float))));
+  batch.labels = static_cast<float*>(batch.storage.get());
   batch.mask = masked ? batch.labels + labels : nullptr;
+  std::byte* sound = static_cast<std::byte*>(batch.storage.get()) + head;
+  if (pcm) {
+    batch.pcm = reinterpret_cast<int16_t*>(sound);
+  } else {
+    batch.waves = reinterpret_cast<float*>(sound);
+  }
   return plan;
 }
 
+template <class Sample>
 void BatchMaker::clip_into(int64_t index, const ClipDraw& draw, uint64_t crop_draw,
-                           std::span<float> out) const {
+                           std::span<Sample> out) const {
   const int64_t row = options_.rows[static_cast<size_t>(index)];
   const int64_t length = options_.shards->samples(row);
   const auto wanted = static_cast<int64_t>(out.size());
+  const auto change = [&]([[maybe_unused]] std::span<Sample> wave) {
+    if constexpr (std::is_same_v<Sample, float>) apply_clip(options_.augment, draw, wave);
+  };
   if (length <= wanted) {
-    const auto own = out.first(static_cast<size_t>(length));
-    options_.shards->read(row, own);
-    apply_clip(options_.augment, draw, own);
-    std::fill(out.begin() + length, out.end(), 0.0F);
+    options_.shards->read(row, out.first(static_cast<size_t>(length)));
+    std::fill(out.begin() + length, out.end(), Sample{0});
+    change(out);  // an impulse response sounds on into the padding
   } else {
-    thread_local std::vector<float> whole;
+    thread_local std::vector<Sample> whole;
     whole.resize(static_cast<size_t>(length));
-    options_.shards->read(row, whole);
-    apply_clip(options_.augment, draw, whole);
+    options_.shards->read(row, std::span(whole));
+    change(whole);
     const int64_t start = crop_start(options_.crop, length, wanted, crop_draw);
     std::copy_n(whole.begin() + start, wanted, out.begin());
   }
   roll_wave(out, draw.roll);
+}
+
+template <class Sample>
+std::span<Sample> BatchMaker::fill_row(const Plan& plan, int64_t i, uint64_t crop_draw,
+                                       Sample* all) const {
+  const Batch& batch = plan.batch;
+  const auto at = static_cast<size_t>(i);
+  const std::span<Sample> row(all + i * batch.samples, static_cast<size_t>(batch.samples));
+  const auto wave = row.first(static_cast<size_t>(batch.lengths[at]));
+  clip_into(batch.rows[at], plan.draws[at].clip, crop_draw, wave);
+  std::fill(row.begin() + batch.lengths[at], row.end(), Sample{0});
+  return wave;
 }
 
 void BatchMaker::add_labels(int64_t index, float weight, std::span<float> labels,
@@ -136,11 +161,12 @@ void BatchMaker::fill(Plan& plan, int64_t i) const {
     Rng rng(options_.seed, "crop", static_cast<uint64_t>(batch.epoch), position);
     for (uint64_t& crop : crops) crop = rng.bits64();
   }
-  const std::span<float> slot(batch.waves + i * batch.samples, static_cast<size_t>(batch.samples));
-  const auto length = static_cast<size_t>(batch.lengths[at]);
-  const auto wave = slot.first(length);
-  clip_into(batch.rows[at], draw.clip, crops[0], wave);
-  std::fill(slot.begin() + static_cast<std::ptrdiff_t>(length), slot.end(), 0.0F);
+  std::span<float> wave;
+  if (batch.pcm != nullptr) {
+    fill_row(plan, i, crops[0], batch.pcm);
+  } else {
+    wave = fill_row(plan, i, crops[0], batch.waves);
+  }
 
   const auto classes = static_cast<size_t>(batch.classes);
   const std::span<float> labels(batch.labels + i * batch.classes, classes);
@@ -152,7 +178,7 @@ void BatchMaker::fill(Plan& plan, int64_t i) const {
   if (draw.partner < 0) return;
   thread_local std::vector<float> partner;
   partner.resize(static_cast<size_t>(length_of(draw.partner)));
-  clip_into(draw.partner, draw.partner_clip, crops[1], partner);
+  clip_into(draw.partner, draw.partner_clip, crops[1], std::span(partner));
   mix_waves(wave, partner, draw.mix);
   add_labels(draw.partner, 1 - draw.mix, labels, mask);
 }

@@ -29,8 +29,13 @@ class BatchMaker {
  private:
   int64_t length_of(int64_t index) const;
   /// One clip as its own augmentation makes it, cut or padded to `out`.
+  template <class Sample>
   void clip_into(int64_t index, const ClipDraw& draw, uint64_t crop_draw,
-                 std::span<float> out) const;
+                 std::span<Sample> out) const;
+  /// The clip of place `i` into its row of `all`, [B, N], zeros behind it. Returns its part of the
+  /// row.
+  template <class Sample>
+  std::span<Sample> fill_row(const Plan& plan, int64_t i, uint64_t crop_draw, Sample* all) const;
   void add_labels(int64_t index, float weight, std::span<float> labels,
                   std::span<float> mask) const;
 

@@ -1,13 +1,15 @@
 // Seconds per clip of reading shuffled clips out of shards: the counterpart of loader.py.
 //   loader_bench --folder DIR --make CLIPS [--samples 160000]   computes noisy clips at 16 kHz
-//   loader_bench --folder DIR --mode loader|pread|floats [--threads 1] [--batch 32] [--epochs 3]
-//   loader_bench --folder DIR --mode memory          resident size over a list of 2 million clips
-// loader: data::Loader. pread: the stored bytes alone, into one buffer a thread. floats: pread,
-// then int16 to float into a batch's row, which is the least that any loader of float batches has
-// to do; no checksum. The last line is JSON, {"clip_s": ..., "cpu_clip_s": ...} of wall and CPU
-// time, the fastest epoch after one that is not counted. memory: the clips of DIR again and again
-// until they are 2 million, each sampler that draws; JSON {"NAME_mb": ...} is how much larger the
-// process is after 100,000 draws than after 20,000.
+//   loader_bench --folder DIR --mode loader|mixing|pread|rows|floats [--threads 1] [--batch 32]
+//   [--epochs 3] loader_bench --folder DIR --mode memory          resident size over a list of 2
+//   million clips
+// loader: data::Loader as training uses it, batches of samples as they are stored. mixing: the same
+// with a gain for each clip, batches of floats. pread: the stored bytes alone, into one buffer a
+// thread. rows: pread into the rows of as many batches as a loader keeps. floats: pread, then int16
+// to float into a batch's row. No checksums in these three. The last line is JSON, {"clip_s": ...,
+// "cpu_clip_s": ...} of wall and CPU time, the fastest epoch after one that is not counted. memory:
+// the clips of DIR again and again until they are 2 million, each sampler that draws; JSON
+// {"NAME_mb": ...} is how much larger the process is after 100,000 draws than after 20,000.
 #include <atomic>
 #include <cstdio>
 #include <cstring>
@@ -68,15 +70,19 @@ void make(const fs::path& folder, int64_t clips, int64_t samples) {
   index.rate_hz = 16000;
   for (int k = 0; k < 50; ++k) index.classes.push_back({std::to_string(k), std::to_string(k)});
   index.sets.push_back({"synthetic", {{"train", "train"}}, false});
-  index.shards.push_back(
-      {"shard-00000.h5", clips, static_cast<int64_t>(fs::file_size(folder / "shard-00000.h5"))});
+  index.shards.push_back({"shard-00000.h5", clips,
+                          static_cast<int64_t>(fs::file_size(folder / "shard-00000.h5")),
+                          seal_of(folder / "shard-00000.h5")});
   write_index(folder, index);
 }
 
 /// One epoch of pread by position, shuffled.
-void read_plainly(int fd, uint64_t offset, const EpochOrder& order, int threads, bool floats,
-                  int64_t samples) {
+void read_plainly(int fd, uint64_t offset, const EpochOrder& order, int threads,
+                  const std::string& mode, int64_t samples) {
+  const bool floats = mode == "floats";
   const auto bytes = static_cast<size_t>(2 * samples);
+  constexpr int64_t kRows = 4 * 32;
+  static std::vector<int16_t> rows(static_cast<size_t>(mode == "rows" ? kRows * samples : 0));
   std::atomic<int64_t> next = 0;
   std::vector<std::thread> pool;
   for (int t = 0; t < threads; ++t) {
@@ -85,7 +91,8 @@ void read_plainly(int fd, uint64_t offset, const EpochOrder& order, int threads,
       std::vector<float> batch(static_cast<size_t>(floats ? 32 * samples : 0));
       for (int64_t p = next++; p < order.size(); p = next++) {
         const auto at = static_cast<off_t>(offset) + order.at(p) * 2 * samples;
-        if (::pread(fd, pcm.data(), bytes, at) != static_cast<ssize_t>(bytes)) std::abort();
+        int16_t* to = rows.empty() ? pcm.data() : rows.data() + p % kRows * samples;
+        if (::pread(fd, to, bytes, at) != static_cast<ssize_t>(bytes)) std::abort();
         if (floats)
           from_pcm16(pcm, std::span(batch).subspan(static_cast<size_t>(p % 32 * samples),
                                                    static_cast<size_t>(samples)));
@@ -159,7 +166,9 @@ int main(int argc, char** argv) {
     return 0;
   }
   std::unique_ptr<Loader> loader;
-  if (args["--mode"] == "loader") loader = std::make_unique<Loader>(options, sampler);
+  options.pcm = args["--mode"] == "loader";
+  if (args["--mode"] == "mixing") options.augment.gain_db = 6;
+  if (options.pcm || options.augment.any()) loader = std::make_unique<Loader>(options, sampler);
   const int fd = ::open(shards->files()[0].c_str(), O_RDONLY);
   const uint64_t offset = h5::File::open(shards->files()[0]).extent("sound/data").offset;
   double best = 1e30;
@@ -170,10 +179,10 @@ int main(int argc, char** argv) {
     const double cpu = cpu_seconds();
     if (loader) {
       loader->start(e);
-      while (auto batch = loader->next()) sum += static_cast<double>(batch->waves[5]);
+      while (auto batch = loader->next())
+        sum += batch->pcm != nullptr ? batch->pcm[5] : static_cast<double>(batch->waves[5]);
     } else {
-      read_plainly(fd, offset, sampler.epoch(e), threads, args["--mode"] == "floats",
-                   shards->samples(0));
+      read_plainly(fd, offset, sampler.epoch(e), threads, args["--mode"], shards->samples(0));
     }
     if (e == 0) continue;
     const auto clips = static_cast<double>(rows.size());

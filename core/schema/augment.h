@@ -26,6 +26,8 @@ struct AugmentOptions {
   int64_t sample_roll = 0;
   double ir_p = 0.0;
   std::string ir_root;
+  int64_t ir_first = 0;
+  int64_t ir_count = 0;
 
   template <class Visitor>
   static void describe(Visitor& v) {
@@ -56,6 +58,10 @@ struct AugmentOptions {
             "probability of a convolution with an impulse response");
     v.field("ir_root", &O::ir_root, {.sweepable = false, .path = true},
             "folder of impulse responses (WAV)");
+    v.field("ir_first", &O::ir_first, {.min = 0, .max = 1e6},
+            "of the impulse responses in name order, the first that is used, counted from 0");
+    v.field("ir_count", &O::ir_count, {.min = 0, .max = 1e6},
+            "how many are used from there on; 0 = all (PaSST's offset window: 10)");
   }
 };
 

@@ -10,10 +10,14 @@
 #include "core/ops/log_mel.h"
 #include "core/schema/augment.h"
 #include "data/convolve.h"
+#include "data/export.h"
 #include "tests/testing/fixtures.h"
+#include "tests/testing/temp_dir.h"
 
 namespace xp::data {
 namespace {
+
+using xp::testing::TempDir;
 
 TEST(WaveAugment, GainAndRollAreUniformOverTheirWholeRange) {
   WaveAugment augment;
@@ -136,6 +140,39 @@ TEST(WaveAugment, MissingImpulseResponses) {
             "augment.ir_p is set, but not augment.ir_root, the folder of impulse responses");
   options.ir_root = "/nowhere";
   EXPECT_EQ(message(), "augment.ir_root: there is no folder /nowhere");
+}
+
+TEST(WaveAugment, AWindowOfTheImpulseResponses) {
+  const TempDir folder;
+  schema::AugmentOptions options;
+  options.ir_p = 0.5;
+  options.ir_root = folder.path().string();
+  const auto read = [&](int64_t first, int64_t count) {
+    options.ir_first = first;
+    options.ir_count = count;
+    const auto irs = wave_augment(options, 16000).irs;
+    std::vector<size_t> lengths;
+    for (const auto& wave : irs->waves) lengths.push_back(wave.size());
+    return lengths;
+  };
+  const auto message = [&](int64_t first, int64_t count) {
+    try {
+      read(first, count);
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(message(0, 0), "augment.ir_root: no sound file in " + folder.path().string());
+  for (size_t i = 0; i < 5; ++i)
+    write_wav(folder / ("ir" + std::to_string(i) + ".wav"), std::vector<float>(10 + i, 0.5F),
+              16000);
+  EXPECT_EQ(read(0, 0), (std::vector<size_t>{10, 11, 12, 13, 14}));
+  EXPECT_EQ(read(1, 3), (std::vector<size_t>{11, 12, 13}));
+  EXPECT_EQ(read(3, 0), (std::vector<size_t>{13, 14}));
+  EXPECT_EQ(message(3, 3),
+            "augment.ir_first = 3, augment.ir_count = 3: there are 5 impulse responses in " +
+                folder.path().string());
 }
 
 TEST(WaveMixParity, Fixtures) {

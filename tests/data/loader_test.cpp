@@ -104,6 +104,62 @@ TEST_F(LoaderTest, SameBatchesWhateverTheWorkers) {
   EXPECT_FALSE(runs[0].empty());
 }
 
+TEST_F(LoaderTest, GivesSamplesAsTheyAreStoredWhereTheirValuesStay) {
+  const Sampler sampler({}, shards_->labels(), rows_, 7);
+  for (const int64_t samples : {0, 3001, 9001}) {  // whole, cut, padded
+    SCOPED_TRACE(samples);
+    LoaderOptions o = options(7);
+    o.samples = samples;
+    o.crop = schema::Crop::kRandom;
+    o.augment.roll = 50;
+    Loader floats(o, sampler);
+    o.pcm = true;
+    Loader stored(o, sampler);
+    floats.start(1);
+    stored.start(1);
+    while (const auto want = floats.next()) {
+      const auto got = stored.next();
+      ASSERT_TRUE(got);
+      ASSERT_EQ(got->waves, nullptr);
+      ASSERT_EQ(want->pcm, nullptr);
+      const auto count = static_cast<size_t>(want->size * want->samples);
+      std::vector<float> waves(count);
+      from_pcm16({got->pcm, count}, waves);
+      EXPECT_TRUE(std::equal(waves.begin(), waves.end(), want->waves));
+      EXPECT_TRUE(std::equal(got->labels, got->labels + got->size * got->classes, want->labels));
+      EXPECT_EQ(got->lengths, want->lengths);
+    }
+    EXPECT_FALSE(stored.next());
+  }
+  LoaderOptions o = options(7);
+  o.pcm = true;
+  o.augment.gain_db = 3;
+  Loader louder(o, sampler);
+  louder.start(0);
+  EXPECT_NE(louder.next()->waves, nullptr);
+}
+
+TEST_F(LoaderTest, AnImpulseResponseSoundsOnIntoThePadding) {
+  const Sampler sampler(schema::SamplerOptions::of_kind(schema::SamplerKind::kSequential),
+                        shards_->labels(), rows_, 7);
+  const int64_t length = shards_->samples(rows_[0]);
+  auto irs = std::make_shared<ImpulseResponses>();
+  irs->waves.push_back(std::vector<float>(11));
+  irs->waves[0][10] = 1;  // ten samples later
+  LoaderOptions o = options(1);
+  o.samples = length + 100;
+  o.augment.ir_p = 1;
+  o.augment.irs = irs;
+  Loader loader(o, sampler);
+  loader.start(0);
+  const auto batch = *loader.next();
+  std::vector<float> want(static_cast<size_t>(length));
+  shards_->read(rows_[0], want);
+  for (const int64_t i : {int64_t{0}, length / 2, length - 1})
+    EXPECT_NEAR(batch.waves[i + 10], want[static_cast<size_t>(i)], 1e-5) << i;
+  EXPECT_NEAR(batch.waves[length + 20], 0, 1e-5);
+}
+
 TEST_F(LoaderTest, GoesOnInMidEpoch) {
   const Sampler sampler({}, shards_->labels(), rows_, 7);
   LoaderOptions o = options(7);
