@@ -6,7 +6,7 @@
 Models of hear21passt, timm and transformers get random weights, are saved as their authors save them, imported by `exp import`
 (strict) and exported again; what is written is loaded with strict=True by the class that it names, and the logits of a
 bundle's golden input are compared with those that the class computes. Ends with a code other than 0 when a name or a
-number differs. Needs bench/requirements-model.txt and transformers. AST, PaSST, SSAST and TorchOnlyAST are on no package index: their files
+number differs. Needs bench/requirements-model.txt. AST, PaSST, SSAST and TorchOnlyAST are on no package index: their files
 are compared by the parity tests.
 """
 import contextlib

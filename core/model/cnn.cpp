@@ -9,6 +9,7 @@
 #include <ATen/ops/sigmoid.h>
 
 #include "core/base/error.h"
+#include "core/model/clip_positions.h"
 
 namespace xp::model {
 
@@ -95,9 +96,10 @@ Placement cnn_placement(std::string_view parameter) {
   return {0, false};
 }
 
-Noise cnn_noise(const ForwardContext& context) {
+Noise cnn_noise(const ForwardContext& context, int64_t batch) {
   if (!context.training) return {};
-  return Noise(DrawKey{context.seed, context.epoch, context.step, context.positions});
+  const std::vector<int64_t> positions = positions_of(context, batch);
+  return Noise(DrawKey{context.seed, context.epoch, context.step, positions});
 }
 
 }  // namespace xp::model

@@ -62,6 +62,6 @@ inline Activation activation_of(const schema::CnnStage& stage) {
 }
 
 /// The noise of a forward pass; off in evaluation.
-Noise cnn_noise(const ForwardContext& context);
+Noise cnn_noise(const ForwardContext& context, int64_t batch);
 
 }  // namespace xp::model

@@ -264,7 +264,7 @@ Output Dymn::forward(const at::Tensor& mel, const ForwardContext& context) const
   const at::Tensor map = trunk(mel, context.training, nullptr);
   Output out;
   out.embedding = map.mean({2, 3});
-  out.logits = classifier_(map, out.embedding, context.training, cnn_noise(context));
+  out.logits = classifier_(map, out.embedding, context.training, cnn_noise(context, mel.size(0)));
   return out;
 }
 

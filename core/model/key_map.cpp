@@ -127,6 +127,7 @@ constexpr auto kTorchOnly = std::to_array<KeyRule>({
 
 #define XP_HF "audio_spectrogram_transformer."
 #define XP_HF_LAYER "audio_spectrogram_transformer.encoder.layer.#."
+#define XP_HF5_LAYER "audio_spectrogram_transformer.layers.#."  // from transformers 5 on
 constexpr auto kHuggingFace = std::to_array<KeyRule>({
     {XP_HF "embeddings.cls_token", "cls_token"},
     {XP_HF "embeddings.distillation_token", "dist_token"},
@@ -149,6 +150,22 @@ constexpr auto kHuggingFace = std::to_array<KeyRule>({
     {XP_HF_LAYER "intermediate.dense.bias", "blocks.#.mlp.fc1.bias"},
     {XP_HF_LAYER "output.dense.weight", "blocks.#.mlp.fc2.weight"},
     {XP_HF_LAYER "output.dense.bias", "blocks.#.mlp.fc2.bias"},
+    {XP_HF5_LAYER "layernorm_before.weight", "blocks.#.norm1.weight"},
+    {XP_HF5_LAYER "layernorm_before.bias", "blocks.#.norm1.bias"},
+    {XP_HF5_LAYER "attention.q_proj.weight", "blocks.#.attn.qkv.weight", F::kQuery},
+    {XP_HF5_LAYER "attention.q_proj.bias", "blocks.#.attn.qkv.bias", F::kQuery},
+    {XP_HF5_LAYER "attention.k_proj.weight", "blocks.#.attn.qkv.weight", F::kKey},
+    {XP_HF5_LAYER "attention.k_proj.bias", "blocks.#.attn.qkv.bias", F::kKey},
+    {XP_HF5_LAYER "attention.v_proj.weight", "blocks.#.attn.qkv.weight", F::kValue},
+    {XP_HF5_LAYER "attention.v_proj.bias", "blocks.#.attn.qkv.bias", F::kValue},
+    {XP_HF5_LAYER "attention.o_proj.weight", "blocks.#.attn.proj.weight"},
+    {XP_HF5_LAYER "attention.o_proj.bias", "blocks.#.attn.proj.bias"},
+    {XP_HF5_LAYER "layernorm_after.weight", "blocks.#.norm2.weight"},
+    {XP_HF5_LAYER "layernorm_after.bias", "blocks.#.norm2.bias"},
+    {XP_HF5_LAYER "mlp.fc1.weight", "blocks.#.mlp.fc1.weight"},
+    {XP_HF5_LAYER "mlp.fc1.bias", "blocks.#.mlp.fc1.bias"},
+    {XP_HF5_LAYER "mlp.fc2.weight", "blocks.#.mlp.fc2.weight"},
+    {XP_HF5_LAYER "mlp.fc2.bias", "blocks.#.mlp.fc2.bias"},
     {XP_HF "layernorm.weight", "norm.weight"},
     {XP_HF "layernorm.bias", "norm.bias"},
     {"classifier.layernorm.weight", "head.norm.weight"},

@@ -16,22 +16,13 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/model/clip_positions.h"
 #include "core/model/position.h"
 
 namespace xp::model {
 namespace {
 
 constexpr double kHeadNormEps = 1e-5;
-
-std::vector<int64_t> positions_of(const ForwardContext& context, int64_t batch) {
-  if (!context.positions.empty()) {
-    XP_CHECK(static_cast<int64_t>(context.positions.size()) == batch, "one position a clip");
-    return {context.positions.begin(), context.positions.end()};
-  }
-  std::vector<int64_t> positions(static_cast<size_t>(batch));
-  std::iota(positions.begin(), positions.end(), int64_t{0});
-  return positions;
-}
 
 /// What is added to the attention logits of each key, [B, N]; undefined = nothing.
 at::Tensor key_bias_of(const Tokens& tokens, bool prop_attn) {

@@ -2,6 +2,10 @@
 // outputs, what is exported is what was imported, and what does not fit is said.
 #include "core/model/import.h"
 
+#include <array>
+#include <map>
+#include <string>
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
@@ -257,6 +261,57 @@ TEST(Import, EveryFormComesBack) {
   Trunk other(o, Init(2));
   load_weights(other, export_weights(model, Original::kPasst), "file");
   expect_equal(model, other);
+}
+
+/// A model under the names of transformers, before version 5 and from it on.
+Archive as_transformers(const Trunk& model, bool five) {
+  const std::string top = "audio_spectrogram_transformer.";
+  std::map<std::string, at::Tensor> ours;
+  for (const auto& part : model.state()) ours[part.name] = part.tensor.detach();
+  Archive out;
+  const auto put = [&](const std::string& name, const at::Tensor& tensor) {
+    out.add(to_entry(name, tensor.contiguous()));
+  };
+  put(top + "embeddings.cls_token", ours.at("cls_token"));
+  put(top + "embeddings.distillation_token", ours.at("dist_token"));
+  put(top + "embeddings.position_embeddings",
+      at::cat({ours.at("pos.special"), ours.at("pos.grid").flatten(0, 1)}).unsqueeze(0));
+  for (const char* what : {"weight", "bias"}) {
+    const std::string end = std::string(".") + what;
+    put(top + "embeddings.patch_embeddings.projection" + end, ours.at("patch_embed.proj" + end));
+    put(top + "layernorm" + end, ours.at("norm" + end));
+    put("classifier.layernorm" + end, ours.at("head.norm" + end));
+    put("classifier.dense" + end, ours.at("head.linear" + end));
+    for (int64_t i = 0; i < model.options().depth; ++i) {
+      const std::string from = "blocks." + std::to_string(i);
+      const std::string to = top + (five ? "layers." : "encoder.layer.") + std::to_string(i);
+      const auto qkv = ours.at(from + ".attn.qkv" + end).chunk(3);
+      const auto& names =
+          five ? std::array{".attention.q_proj", ".attention.k_proj", ".attention.v_proj",
+                            ".attention.o_proj", ".mlp.fc1",          ".mlp.fc2"}
+               : std::array{".attention.attention.query", ".attention.attention.key",
+                            ".attention.attention.value", ".attention.output.dense",
+                            ".intermediate.dense",        ".output.dense"};
+      for (size_t part = 0; part < 3; ++part) put(to + names.at(part) + end, qkv[part]);
+      put(to + names[3] + end, ours.at(from + ".attn.proj" + end));
+      put(to + names[4] + end, ours.at(from + ".mlp.fc1" + end));
+      put(to + names[5] + end, ours.at(from + ".mlp.fc2" + end));
+      put(to + ".layernorm_before" + end, ours.at(from + ".norm1" + end));
+      put(to + ".layernorm_after" + end, ours.at(from + ".norm2" + end));
+    }
+  }
+  return out;
+}
+
+TEST(Import, BothNamesOfTransformers) {
+  const Trunk model(tiny(), Init(1));
+  for (const bool five : {false, true}) {
+    SCOPED_TRACE(five);
+    Trunk other(tiny(), Init(2));
+    const ImportReport report = load_weights(other, as_transformers(model, five), "file");
+    EXPECT_EQ(report.original, Original::kHuggingFace);
+    expect_equal(model, other);
+  }
 }
 
 TEST(Import, WrapperLevelsAreTakenOff) {
