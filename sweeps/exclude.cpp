@@ -6,13 +6,12 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "tracker/bind.h"
 #include "tracker/filter.h"
 #include "tracker/schema.h"
 
 namespace xp::sweeps {
 namespace {
-
-using tracker::Binding;
 
 constexpr const char* kSeed = "experiment.seed";
 
@@ -36,24 +35,6 @@ tracker::KeyTable key_table(const std::vector<std::string>& names) {
   };
   out.all = [names] { return names; };
   return out;
-}
-
-void bind(tracker::sql::Statement& statement, const std::vector<Binding>& bindings) {
-  int index = 0;
-  for (const Binding& binding : bindings) {
-    ++index;
-    switch (binding.type) {
-      case Binding::Type::kInteger:
-        statement.bind(index, binding.integer);
-        break;
-      case Binding::Type::kReal:
-        statement.bind(index, binding.real);
-        break;
-      case Binding::Type::kText:
-        statement.bind(index, std::string_view(binding.text));
-        break;
-    }
-  }
 }
 
 void insert(const tracker::sql::Database& db, int64_t key, const recipe::Value& value) {
@@ -95,7 +76,7 @@ bool Exclude::holds(const Point& point, int64_t seed) const {
   return std::any_of(texts_.begin(), texts_.end(), [&](const std::string& text) {
     const tracker::Compiled filter = tracker::compile_filter(text, keys, wall_ns());
     auto statement = db_.prepare("SELECT 1 FROM run WHERE " + filter.sql);
-    bind(statement, filter.bindings);
+    tracker::bind_all(statement, filter);
     return statement.step();
   });
 }

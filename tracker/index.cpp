@@ -159,11 +159,11 @@ void Index::look() {
   std::set<std::string> changed;
   for (const std::string& mark : marks) changed.insert(mark.substr(0, kUidLetters));
 
-  std::vector<std::string> todo, gone;
+  std::vector<std::string> stale, gone;
   const std::vector<std::string> present = names_in(workspace_ / "runs");
   for (const std::string& uid : present) {
     const auto at = known.find(uid);
-    if (at == known.end() || !at->second || changed.count(uid) != 0) todo.push_back(uid);
+    if (at == known.end() || !at->second || changed.count(uid) != 0) stale.push_back(uid);
   }
   for (const auto& [uid, settled] : known) {
     if (!std::binary_search(present.begin(), present.end(), uid)) gone.push_back(uid);
@@ -173,7 +173,7 @@ void Index::look() {
       db_.prepare("UPDATE run SET stamp='' WHERE uid=?").run(uid);
   }
   for (const std::string& uid : gone) db_.prepare("DELETE FROM run WHERE uid=?").run(uid);
-  refresh_runs(todo);
+  refresh_runs(stale);
   // Only now: had we died before, the next reader would look again.
   std::error_code ignored;
   for (const std::string& mark : marks) fs::remove(workspace_ / "changed" / mark, ignored);

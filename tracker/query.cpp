@@ -12,6 +12,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "tracker/bind.h"
 #include "tracker/filter.h"
 #include "tracker/index.h"
 #include "tracker/objects.h"
@@ -72,23 +73,6 @@ RunInfo read_run(const sql::Statement& row) {
   out.error = row.text(15);
   out.where = row.text(16);
   return out;
-}
-
-void bind_all(sql::Statement& statement, int& index, const Compiled& compiled) {
-  for (const Binding& binding : compiled.bindings) {
-    ++index;
-    switch (binding.type) {
-      case Binding::Type::kInteger:
-        statement.bind(index, binding.integer);
-        break;
-      case Binding::Type::kReal:
-        statement.bind(index, binding.real);
-        break;
-      case Binding::Type::kText:
-        statement.bind(index, std::string_view(binding.text));
-        break;
-    }
-  }
 }
 
 std::string in_list(const std::vector<int64_t>& ids) {
@@ -173,10 +157,9 @@ std::vector<RunInfo> Query::Impl::runs(const Selection& selection) {
   sql += "run.uid DESC";
   if (selection.limit > 0) sql += fmt::format(" LIMIT {}", selection.limit);
   auto rows = index.db().prepare(sql);
-  int parameter = 0;
-  bind_all(rows, parameter, filter);
+  int parameter = bind_all(rows, filter);
   for (const std::string& uid : selection.uids) rows.bind(++parameter, std::string_view(uid));
-  for (const Compiled& term : order) bind_all(rows, parameter, term);
+  for (const Compiled& term : order) parameter = bind_all(rows, term, parameter);
   std::vector<RunInfo> out;
   std::vector<int64_t> ids;
   while (rows.step()) {
