@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+import warnings
 
 
 def sacred(n, folder):
@@ -68,6 +69,8 @@ def main():
     os.makedirs(folder, exist_ok=True)
     work = {"sacred": sacred, "mlflow": mlflow, "aim": aim,
             "mlflow_batch": lambda n, folder: mlflow(n, folder, batch=True)}[system]
+    # sacred still asks for pkg_resources, which says at every start that it is deprecated.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     importlib.import_module(system.split("_")[0])
     start = time.perf_counter()
     looped = work(n, folder)
