@@ -7,7 +7,6 @@
 #include <random>
 #include <thread>
 
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,15 +15,17 @@
 
 #include "core/base/error.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/tracker/killed.h"
 #include "tests/tracker/make_run.h"
-#include "tracker/schema.h"
 
 namespace xp::tracker {
 namespace {
 
 namespace fs = std::filesystem;
+using testing_runs::check_integrity;
 using testing_runs::quiet;
 using testing_runs::sample;
+using testing_runs::SharedMemory;
 
 /// Memory that a child and its parent share.
 struct Shared {
@@ -34,20 +35,8 @@ struct Shared {
   char uid[32];
 };
 
-class SharedMemory {
- public:
-  SharedMemory()
-      : at_(::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                   0)) {}
-  ~SharedMemory() { ::munmap(at_, sizeof(Shared)); }
-  Shared* operator->() const { return static_cast<Shared*>(at_); }
-
- private:
-  void* at_;
-};
-
 /// Logs until it is killed: a point every 20 us or so, an epoch value every 500 points.
-[[noreturn]] void log_for_ever(const fs::path& folder, const SharedMemory& shared) {
+[[noreturn]] void log_for_ever(const fs::path& folder, const SharedMemory<Shared>& shared) {
   auto run = Store(folder).create(sample("killed", 0), quiet());
   std::strncpy(shared->uid, run->uid().c_str(), sizeof shared->uid - 1);
   auto stage = run->begin_stage("train", "train", "k", {});
@@ -66,20 +55,13 @@ class SharedMemory {
   }
 }
 
-void check_integrity(const fs::path& file) {
-  const sql::Database db = sql::Database::read(file, kRunSchema);
-  auto row = db.prepare("PRAGMA integrity_check");
-  ASSERT_TRUE(row.step());
-  EXPECT_EQ(row.text(0), "ok");
-}
-
 void kill_at_random(int times) {
   const testing::TempDir dir;
   const fs::path folder = dir / ".exp";
   std::mt19937 random(1);
   int64_t points = 0;
   for (int i = 0; i < times; ++i) {
-    const SharedMemory shared;
+    const SharedMemory<Shared> shared;
     const pid_t child = ::fork();
     if (child == 0) log_for_ever(folder, shared);
     while (shared->ready == 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
@@ -122,7 +104,7 @@ void start_at_once(int count, int rounds) {
   for (int round = 0; round < rounds; ++round) {
     const testing::TempDir dir;
     const fs::path folder = dir / ".exp";
-    const SharedMemory gate;
+    const SharedMemory<Shared> gate;
     std::vector<pid_t> children;
     for (int i = 0; i < count; ++i) {
       const pid_t child = ::fork();
