@@ -86,6 +86,68 @@ TEST(TrackerFormatIntegration, PandasTableOfTheDocs) {
   EXPECT_LT(read.text.find(uid), read.text.rfind("0.25")) << read.text;
 }
 
+/// Runs with everything that the questions of the page ask for.
+std::string fill(const std::filesystem::path& workspace) {
+  Store store(workspace / ".exp");
+  std::string uid;
+  for (const int64_t r : {0, 8}) {
+    auto run = store.create(testing_runs::sample("x", r), testing_runs::quiet());
+    auto train = run->begin_stage("train", "train", "t", {});
+    const MetricId map = train->metric("val.mAP", Unit::kFraction, Grain::kEpoch);
+    for (int epoch = 1; epoch <= 2; ++epoch) train->log(map, epoch, 0.125 * epoch);
+    auto eval = run->begin_stage("eval", "evaluate", "e", {});
+    eval->summary("mAP", 0.5 - 0.03125 * static_cast<double>(r), Unit::kFraction);
+    eval->summary("clips_per_s", 100.0 + static_cast<double>(r), Unit::kPerSecond);
+    run->finish(Outcome::kDone, "", "", 0);
+    uid = run->uid();
+  }
+  EXPECT_EQ(Query(workspace / ".exp").runs({}).size(), 2U);  // and the index is there
+  return uid;
+}
+
+/// Answers of Python's sqlite3, which every Python has, a row a line.
+testing::Shell ask(const std::filesystem::path& folder, const std::filesystem::path& database,
+                   const std::string& sql) {
+  std::ofstream(folder / "ask.sql") << sql;
+  std::ofstream(folder / "ask.py") << R"(import sqlite3, sys
+db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+for row in db.execute(open(sys.argv[2]).read()):
+    print(*row)
+)";
+  return testing::shell(
+      fmt::format("cd '{}' && python3 ask.py '{}' ask.sql", folder.string(), database.string()));
+}
+
+TEST(TrackerFormatIntegration, QuestionsOfTheDocsAreAnswered) {
+  const testing::TempDir dir;
+  const std::string uid = fill(dir.path());
+  const std::filesystem::path index = dir / ".exp/index.db",
+                              run = dir / ".exp/runs" / uid / "run.db";
+  const std::string text = page();
+  std::vector<std::string> answers;
+  for (size_t at = text.find("```sql\n"); at != std::string::npos; at = text.find("```sql\n", at)) {
+    at += 7;
+    const std::string sql = text.substr(at, text.find("```", at) - at);
+    const bool of_index = sql.starts_with("-- index.db: ");
+    ASSERT_TRUE(of_index || sql.starts_with("-- run.db: ")) << sql;
+    const testing::Shell answer = ask(dir.path(), of_index ? index : run, sql);
+    EXPECT_EQ(answer.code, 0) << sql << answer.text;
+    answers.push_back(answer.text);
+  }
+  ASSERT_EQ(answers.size(), 4U);
+  EXPECT_TRUE(answers[0].ends_with(fmt::format("{} x done 0.25\n", uid))) << answers[0];
+  EXPECT_EQ(answers[1], "0 100.0 1\n8 108.0 1\n");
+  EXPECT_EQ(answers[2], "1 0.125\n2 0.25\n");
+  EXPECT_EQ(answers[3], "optimiser.lr 0.00025 kd.toml:3:1\ntome.r 8 --set\n");
+
+  // The table of the five lines, without pandas.
+  const size_t from = text.find("sql = \"") + 7;
+  const testing::Shell table =
+      ask(dir.path(), index, text.substr(from, text.find('"', from) - from));
+  EXPECT_EQ(table.code, 0) << table.text;
+  EXPECT_NE(table.text.find(uid + " done eval.mAP 0.25\n"), std::string::npos) << table.text;
+}
+
 TEST(TrackerFormat, ReaderIsShort) {
   const std::string text = python_reader();
   EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 34);
