@@ -4,7 +4,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <set>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -32,21 +34,38 @@ std::vector<std::string> split_commas(const std::string& text) {
   return out;
 }
 
-// The driver lists its GPUs in /proc: no library is needed to learn their UUIDs.
-std::vector<std::string> gpu_uuids() {
-  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  if (visible != nullptr) return split_commas(visible);
-  std::vector<std::string> out;
+// UUIDs of all GPUs, in the order of their places on the PCI bus.
+std::vector<std::string> listed_gpus(const fs::path& listing) {
+  std::map<std::string, std::string> by_place;
   std::error_code none;
-  for (const auto& entry : fs::directory_iterator("/proc/driver/nvidia/gpus", none)) {
+  for (const auto& entry : fs::directory_iterator(listing, none)) {
     std::ifstream in(entry.path() / "information");
     for (std::string line; std::getline(in, line);) {
       const size_t at = line.find("GPU-");
-      if (line.starts_with("GPU UUID") && at != std::string::npos) out.push_back(line.substr(at));
+      if (line.starts_with("GPU UUID") && at != std::string::npos)
+        by_place[entry.path().filename().string()] = line.substr(at);
     }
   }
-  std::sort(out.begin(), out.end());
+  std::vector<std::string> out;
+  for (const auto& [place, uuid] : by_place) out.push_back(uuid);
   return out;
+}
+
+// The UUID that one word of CUDA_VISIBLE_DEVICES means, "" for a word that means no GPU here, the
+// word itself where that cannot be told.
+std::string gpu_of(const std::string& word, const std::vector<std::string>& all, bool by_place) {
+  if (word.starts_with("MIG-")) return word;
+  if (word.starts_with("GPU-")) {  // CUDA takes the beginning of a UUID as well
+    const auto match = std::find_if(
+        all.begin(), all.end(), [&](const std::string& uuid) { return uuid.starts_with(word); });
+    return match != all.end() ? *match : (all.empty() ? word : "");
+  }
+  const bool number = word.find_first_not_of("0123456789") == std::string::npos;
+  if (!number || word.size() > 4) return "";
+  if (all.empty()) return word;
+  const size_t index = std::stoul(word);
+  if (index >= all.size()) return "";
+  return by_place || all.size() == 1 ? all[index] : word;
 }
 
 // The last line of a log.
@@ -60,7 +79,26 @@ std::string tail_of(const fs::path& file) {
 
 }  // namespace
 
-Machine this_machine() { return {usable_cores(), usable_memory(), gpu_uuids()}; }
+std::vector<std::string> usable_gpus(const fs::path& listing, const char* visible,
+                                     std::string_view order) {
+  const std::vector<std::string> all = listed_gpus(listing);
+  if (visible == nullptr) return all;
+  std::vector<std::string> out;
+  for (const std::string& word : split_commas(visible)) {
+    std::string gpu = gpu_of(word, all, order == "PCI_BUS_ID");
+    if (gpu.empty()) break;
+    out.push_back(std::move(gpu));
+  }
+  return out;
+}
+
+Machine this_machine() {
+  const char* order = std::getenv("CUDA_DEVICE_ORDER");
+  // The driver lists its GPUs there: no library is needed to learn their UUIDs.
+  return {usable_cores(), usable_memory(),
+          usable_gpus("/proc/driver/nvidia/gpus", std::getenv("CUDA_VISIBLE_DEVICES"),
+                      order == nullptr ? "" : order)};
+}
 
 std::vector<Slot> make_slots(const Machine& machine, int jobs, const std::string& devices,
                              int64_t memory_mb) {

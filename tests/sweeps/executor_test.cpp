@@ -19,6 +19,7 @@
 #include "sweeps/local.h"
 #include "sweeps/slurm.h"
 #include "sweeps/work.h"
+#include "tests/testing/local_slurm.h"
 #include "tests/testing/shell.h"
 #include "tests/testing/temp_dir.h"
 
@@ -52,6 +53,46 @@ TEST(Slots, GpusAreGivenOutByTheirUuid) {
             (Words{"--threads", "8", "--devices", "cpu"}));
 }
 
+TEST(Slots, GpusAreThoseThatTheDriverListsAndCudaMayUse) {
+  testing::TempDir dir;
+  const auto list = [&](const char* place, const std::string& uuid) {
+    fs::create_directories(dir / "gpus" / place);
+    std::ofstream(dir / "gpus" / place / "information")
+        << "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 105\nGPU UUID: \t " << uuid
+        << "\nVideo BIOS: \t 96.00.99.00.01\n";
+  };
+  list("0000:1b:00.0", "GPU-cccc0000-1111-2222-3333-444444444444");
+  list("0000:0a:00.0", "GPU-bbbb0000-1111-2222-3333-444444444444");
+  list("0001:00:00.0", "GPU-aaaa0000-1111-2222-3333-444444444444");
+  const std::string a = "GPU-aaaa0000-1111-2222-3333-444444444444",
+                    b = "GPU-bbbb0000-1111-2222-3333-444444444444",
+                    c = "GPU-cccc0000-1111-2222-3333-444444444444";
+  struct Case {
+    const char* what;
+    const char* visible;
+    const char* order;
+    Words want;
+  };
+  const Case cases[] = {
+      {"all, by their places", nullptr, "", {b, c, a}},
+      {"none", "", "", {}},
+      {"the usual way to hide all", "-1", "", {}},
+      {"by UUID, in the order given",
+       "GPU-aaaa0000-1111-2222-3333-444444444444,GPU-bbbb",
+       "",
+       {a, b}},
+      {"numbers mean places", "2,0", "PCI_BUS_ID", {a, b}},
+      {"else CUDA alone knows what they mean", "2,0", "", {"2", "0"}},
+      {"the first that is not there ends the list", "0,7,1", "PCI_BUS_ID", {b}},
+      {"another machine's UUID", "GPU-dddd,GPU-aaaa", "", {}},
+      {"a part of a GPU", "MIG-aaaa0000-1111", "", {"MIG-aaaa0000-1111"}},
+  };
+  for (const Case& one : cases)
+    EXPECT_EQ(usable_gpus(dir / "gpus", one.visible, one.order), one.want) << one.what;
+  EXPECT_EQ(usable_gpus(dir / "nothing", nullptr, ""), Words{});
+  EXPECT_EQ(usable_gpus(dir / "nothing", "0,1", ""), (Words{"0", "1"})) << "no listing to ask";
+}
+
 TEST(Slots, MemoryLimitsTheirNumber) {
   const Machine machine{8, uint64_t{8} << 30, {}};
   EXPECT_EQ(make_slots(machine, 4, "", 3000).size(), 2U);
@@ -80,36 +121,6 @@ std::vector<Trial> trials_of(int n, int bundle_size) {
   return out;
 }
 
-// The worker of these tests is this program itself: it ends the trials that it claims. The
-// environment says which sweep, which bundle, and how it is to fail.
-class Ends final : public TrialRunner {
- public:
-  std::map<int64_t, Ending> run(const std::vector<Trial>& trials, TrialControl&) override {
-    std::map<int64_t, Ending> out;
-    const std::string how(testing::env("XP_FAKE_HOW"));
-    for (const Trial& trial : trials) {
-      if (how == "preempt once" && trial.tries == 1) out[trial.number].state = TrialState::kQueued;
-      if (how == "die once" && trial.tries == 1) ::_exit(9);
-      out[trial.number].metrics["eval.mAP"] = 0.5;
-    }
-    if (how == "preempt once" && trials.front().tries == 1) request_stop(StopReason::kPreempted);
-    return out;
-  }
-};
-
-TEST(FakeWorker, DISABLED_Works) {
-  const std::string folder(testing::env("XP_FAKE_SWEEP"));
-  ASSERT_FALSE(folder.empty());
-  if (testing::env("XP_FAKE_HOW") == "cannot start") ::_exit(4);
-  SweepDb db = SweepDb::open(folder);
-  Ends ends;
-  WorkOptions options;
-  options.only = std::atoll(std::string(testing::env("XP_FAKE_TRIAL")).c_str());
-  options.job = testing::env("XP_FAKE_JOB");
-  work(db, ends, options);
-  ::_exit(static_cast<int>(exit_code(stop_requested())));
-}
-
 class ExecutorTest : public ::testing::Test {
  protected:
   ExecutorTest() : db_(SweepDb::create(dir_ / "sweep", spec_of())) {
@@ -121,8 +132,7 @@ class ExecutorTest : public ::testing::Test {
            "  shift\n"
            "done\n"
            "exec " +
-               fs::read_symlink("/proc/self/exe").string() +
-               " --gtest_also_run_disabled_tests --gtest_filter=FakeWorker.DISABLED_Works");
+               fs::read_symlink("/proc/self/exe").string() + " --fake-worker");
   }
   ~ExecutorTest() override {
     for (const std::string& name : set_) ::unsetenv(name.c_str());
@@ -359,81 +369,18 @@ TEST_F(FakeSlurmIntegration, ARefusalIsTold) {
   }
 }
 
-// A real Slurm on this machine: one controller, one node, for the time of a test. Skips where its
-// programs are not there or do not start (they need root and munge).
 class RealSlurm : public ExecutorTest {
  protected:
   void SetUp() override {
-    for (const char* program : {"slurmctld", "slurmd", "munged", "sbatch", "srun"}) {
-      if (testing::shell(fmt::format("command -v {} || command -v /usr/sbin/{}", program, program))
-              .code != 0)
-        GTEST_SKIP() << "no " << program << " here";
-    }
-    if (::geteuid() != 0) GTEST_SKIP() << "slurmd needs root here";
-    const fs::path conf = dir_ / "slurm.conf";
-    for (const char* folder : {"state", "spool", "log"}) fs::create_directories(dir_ / folder);
-    // Ports by process, so that two tests at once do not meet.
-    const int port = 20000 + static_cast<int>(::getpid() % 20000);
-    const std::string host = testing::shell("hostname -s").text;
-    const std::string name = host.substr(0, host.find('\n')), home = dir_.path().string();
-    std::ofstream(conf) << fmt::format(R"(ClusterName=exptest
-SlurmctldHost={name}(127.0.0.1)
-SlurmUser=root
-SlurmdUser=root
-AuthType=auth/munge
-CryptoType=crypto/munge
-MpiDefault=none
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SwitchType=switch/none
-ReturnToService=2
-SlurmctldPidFile={home}/slurmctld.pid
-SlurmdPidFile={home}/slurmd.pid
-SlurmctldPort={port}
-SlurmdPort={other}
-SlurmdSpoolDir={home}/spool
-StateSaveLocation={home}/state
-SlurmctldLogFile={home}/log/ctld.log
-SlurmdLogFile={home}/log/d.log
-SchedulerType=sched/backfill
-SchedulerParameters=bf_interval=1,sched_min_interval=100000,batch_sched_delay=0
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-AccountingStorageType=accounting_storage/none
-JobCompType=jobcomp/none
-JobAcctGatherType=jobacct_gather/none
-MinJobAge=300
-KillWait=3
-NodeName={name} NodeAddr=127.0.0.1 CPUs=2 Sockets=2 CoresPerSocket=1 ThreadsPerCore=1 RealMemory=1000 State=UNKNOWN
-PartitionName=main Nodes={name} Default=YES MaxTime=INFINITE State=UP
-)",
-                                       fmt::arg("name", name), fmt::arg("home", home),
-                                       fmt::arg("port", port), fmt::arg("other", port + 1));
-    set("SLURM_CONF", conf.string());
-    // A munged that this starts stays: another test may be using it by then.
-    const testing::Shell started = testing::shell(
-        "export PATH=$PATH:/usr/sbin\n"
-        "munge -n >/dev/null 2>&1 || { mkdir -p /run/munge && chown munge:munge /run/munge && "
-        "runuser -u munge -- munged --force >/dev/null 2>&1; }\n"
-        "slurmctld -f $SLURM_CONF -c && slurmd -f $SLURM_CONF\n"
-        "for i in $(seq 300); do sinfo -h -o %T 2>/dev/null | grep -q idle && exit 0; sleep 0.1; "
-        "done; exit 1");
-    if (started.code != 0)
-      GTEST_SKIP() << "slurmctld and slurmd do not start here: " << started.text;
+    if (!slurm_.missing().empty()) GTEST_SKIP() << slurm_.missing();
     options_.program = dir_ / "exp-compute";
     options_.workspace = dir_.path();
-  }
-  void TearDown() override {
-    testing::shell(fmt::format(
-        "cd '{}' && for f in slurmd.pid slurmctld.pid; do [ -e $f ] && kill $(cat $f); done; "
-        "for i in $(seq 100); do [ -e slurmctld.pid ] || [ -e slurmd.pid ] || break; sleep 0.1; "
-        "done",
-        dir_.path().string()));
   }
   Driven run() {
     SlurmExecutor executor(db_, options_);
     return drive(db_, executor, {});
   }
+  testing::LocalSlurm slurm_{dir_.path()};
   SlurmOptions options_;
 };
 

@@ -1,10 +1,3 @@
-// main of every test program: the usual one, with progress displays off.
-#include <gtest/gtest.h>
+#include "tests/testing/run_tests.h"
 
-#include "core/base/progress.h"
-
-int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
-  xp::set_progress_enabled(false);
-  return RUN_ALL_TESTS();
-}
+int main(int argc, char** argv) { return xp::testing::run_tests(argc, argv); }
