@@ -127,8 +127,6 @@ class Driver {
       bar_->start_from(ended);
       drawn_ = ended;
     }
-    bar_->add(ended - drawn_);
-    drawn_ = ended;
     std::string note = fmt::format("{} running", running);
     if (failed > 0) note += fmt::format(", {} failed", failed);
     const std::string best = best_text(trials, spec_, options_.selected_on_test);
@@ -139,6 +137,8 @@ class Driver {
       break;
     }
     bar_->note(note);
+    bar_->add(ended - drawn_);
+    drawn_ = ended;
   }
 
   struct Seen {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -23,6 +24,18 @@ std::atomic<bool> line_drawn{false};
 std::mutex& draw_mutex() {
   static std::mutex instance;
   return instance;
+}
+
+// A line that wraps cannot be rewritten in place: it is cut to what the terminal shows.
+std::string fitted(const std::string& line) {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 2) return line;
+  size_t columns = 0;
+  for (size_t at = 0; at < line.size(); ++at) {
+    const bool begins = (static_cast<unsigned char>(line[at]) & 0xC0U) != 0x80U;  // UTF-8
+    if (begins && ++columns == size.ws_col) return line.substr(0, at);
+  }
+  return line;
 }
 
 }  // namespace
@@ -62,7 +75,7 @@ struct Progress::State {
     const std::string line = text();
     const std::lock_guard lock(draw_mutex());
     if (terminal) {
-      fmt::print(stderr, "\r\033[K{}{}", line, last ? "\n" : "");
+      fmt::print(stderr, "\r\033[K{}{}", last ? line : fitted(line), last ? "\n" : "");
       line_drawn = !last;
     } else {
       fmt::print(stderr, "{}\n", line);

@@ -7,8 +7,9 @@
 
 namespace xp {
 
-/// A progress display: one line rewritten in place on a terminal (rate and time left), a plain line
-/// every 10 s in a log. Any thread may call `add` and `note`; both are cheap.
+/// A progress display: one line rewritten in place on a terminal (rate and time left; cut to its
+/// width until it is finished), a plain line every 10 s in a log. Any thread may call `add` and
+/// `note`; both are cheap.
 class Progress {
  public:
   /// `what` is drawn in front ("prepare esc10"), `unit` after the rate ("clips"); `total` 0 = not
