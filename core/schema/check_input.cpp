@@ -83,12 +83,6 @@ void check_dataset(const Rules& rules, const DatasetOptions& dataset) {
     rules.fault({"dataset.name"}, fmt::format("dataset.root is not set: where is {}?",
                                               recipe::enum_name(dataset.name)));
   }
-  if (dataset.store == Store::kFeatures) {
-    rules.fault(
-        {"dataset.store"},
-        "dataset.store = \"features\": shards of features are not available; use \"pcm16\" or "
-        "\"flac\"");
-  }
   if (dataset.val_fold == dataset.test_fold) {
     rules.fault(
         {"dataset.val_fold", "dataset.test_fold"},
