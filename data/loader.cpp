@@ -158,6 +158,11 @@ std::optional<Batch> Loader::next() {
   return std::move(slot->plan.batch);
 }
 
+bool Loader::ready() const {
+  const std::lock_guard lock(impl_->mutex);
+  return !impl_->slots.empty() && impl_->slots.front()->complete();
+}
+
 int64_t Loader::steps_per_epoch() const { return impl_->maker.steps(impl_->sampler.draws()); }
 
 LoaderStats Loader::take_stats() {

@@ -40,6 +40,8 @@ struct Batch {
   int64_t step = 0;      ///< global batch number within the epoch, from 0
   int64_t position = 0;  ///< global position of this batch's first clip of this rank
   std::shared_ptr<void> storage;
+  /// What the caller made of it for a device, ahead of time; the loader leaves it empty.
+  std::shared_ptr<const void> on_device;
 };
 
 struct LoaderOptions {
@@ -85,6 +87,9 @@ class Loader {
   void start(int64_t epoch, int64_t first_step = 0);
   /// The next batch of the epoch, or nullopt at its end.
   std::optional<Batch> next();
+
+  /// True when `next` has a batch (or a worker's fault) at hand and would not wait.
+  bool ready() const;
 
   int64_t steps_per_epoch() const;  ///< global batches
   LoaderStats take_stats();         ///< since the last call

@@ -141,7 +141,7 @@ std::vector<Predictions> predict_ways(const Ensemble& ensemble, const frontend::
   const int64_t world = how.group == nullptr ? 1 : how.group->size();
   const std::vector<uint32_t> mine(rows.begin() + total * rank / world,
                                    rows.begin() + total * (rank + 1) / world);
-  EvaluationBatches batches(clips, mine, options, how.batch_size, how.workers);
+  EvaluationBatches batches(clips, mine, options, how.batch_size, how.workers, how.device);
   PerWay outputs(ensemble.ways.size());
   std::vector<at::Tensor> targets, masks;
   int64_t done = 0;

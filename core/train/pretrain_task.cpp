@@ -99,7 +99,8 @@ std::map<std::string, double> PretrainTask::validate(const std::vector<uint32_t>
   const int64_t world = how.group == nullptr ? 1 : how.group->size();
   const int64_t begin = total * rank / world;
   const std::vector<uint32_t> mine(rows.begin() + begin, rows.begin() + total * (rank + 1) / world);
-  EvaluationBatches batches(setup_.clips, mine, frontend, how.batch_size, how.workers);
+  EvaluationBatches batches(setup_.clips, mine, frontend, how.batch_size, how.workers,
+                            setup_.device);
   // Sums over clips of NCE, masked accuracy, MSE, and their number.
   at::Tensor sums = at::zeros({4}, at::kDouble);
   while (const auto batch = batches.next()) {

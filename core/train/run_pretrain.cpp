@@ -49,6 +49,7 @@ void pretrain_rank(const schema::PretrainStageOptions& options, graph::StageCont
   input.workers = session.threads.load;
   input.rank = session.rank();
   input.world = session.world();
+  input.device = session.device;
   const auto batches = training_batches(clips, rows.train, input);
 
   Fit fit;

@@ -98,6 +98,7 @@ void train_rank(const schema::TrainStageOptions& options, graph::StageContext& c
   input.workers = session.threads.load;
   input.rank = session.rank();
   input.world = session.world();
+  input.device = session.device;
   const auto batches = training_batches(clips, rows.train, input);
 
   Fit fit;

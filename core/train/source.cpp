@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -32,12 +31,12 @@ class LoaderBatches final : public Batches {
     options.augment = data::wave_augment(input.augment, input.frontend.rate_hz);
     options.seed = input.seed;
     options.workers = input.workers;
-    loader_ = std::make_unique<data::Loader>(options, sampler_);
+    loader_ = std::make_unique<DeviceBatches>(std::move(options), sampler_, input.device);
   }
 
   void start(int64_t epoch, int64_t first_step) override { loader_->start(epoch, first_step); }
   std::optional<data::Batch> next() override { return loader_->next(); }
-  int64_t steps_per_epoch() const override { return loader_->steps_per_epoch(); }
+  int64_t steps_per_epoch() const override { return loader_->loader().steps_per_epoch(); }
   int64_t clips(int64_t step) const override {
     return std::min(batch_size_, sampler_.draws() - step * batch_size_);
   }
@@ -48,15 +47,8 @@ class LoaderBatches final : public Batches {
   std::vector<uint32_t> rows_;
   int64_t batch_size_;
   data::Sampler sampler_;
-  std::unique_ptr<data::Loader> loader_;
+  std::unique_ptr<DeviceBatches> loader_;
 };
-
-at::Tensor view(const data::Batch& batch, float* values, int64_t width, at::Device device) {
-  const std::shared_ptr<void> storage = batch.storage;
-  const at::Tensor tensor = at::from_blob(
-      values, {batch.size, width}, [storage](void*) {}, at::TensorOptions().dtype(at::kFloat));
-  return tensor.to(device, /*non_blocking=*/true);
-}
 
 }  // namespace
 
@@ -118,7 +110,7 @@ struct EvaluationBatches::Impl {
   Clips clips;
   std::vector<uint32_t> rows;
   data::Sampler sampler;
-  std::unique_ptr<data::Loader> loader;
+  std::unique_ptr<DeviceBatches> loader;
 
   Impl(const Clips& the_clips, std::vector<uint32_t> the_rows)
       : clips(the_clips),
@@ -129,7 +121,7 @@ struct EvaluationBatches::Impl {
 
 EvaluationBatches::EvaluationBatches(const Clips& clips, std::vector<uint32_t> rows,
                                      const schema::FrontendOptions& frontend, int64_t batch_size,
-                                     int workers)
+                                     int workers, at::Device device)
     : impl_(std::make_unique<Impl>(clips, std::move(rows))) {
   if (impl_->rows.empty()) return;
   // A random crop is for training; what is scored does not depend on luck.
@@ -142,8 +134,8 @@ EvaluationBatches::EvaluationBatches(const Clips& clips, std::vector<uint32_t> r
   options.samples = load_samples(frontend, crop);
   options.crop = options.samples > 0 ? crop : schema::Crop::kFull;
   options.workers = workers;
-  impl_->loader = std::make_unique<data::Loader>(options, impl_->sampler);
-  impl_->loader->start(0);
+  impl_->loader = std::make_unique<DeviceBatches>(std::move(options), impl_->sampler, device);
+  impl_->loader->start(0, 0);
 }
 
 EvaluationBatches::~EvaluationBatches() = default;
@@ -151,19 +143,6 @@ EvaluationBatches::~EvaluationBatches() = default;
 std::optional<data::Batch> EvaluationBatches::next() {
   if (!impl_->loader) return std::nullopt;
   return impl_->loader->next();
-}
-
-at::Tensor waves_of(const data::Batch& batch, at::Device device) {
-  return view(batch, batch.waves, batch.samples, device);
-}
-
-at::Tensor labels_of(const data::Batch& batch, at::Device device) {
-  return view(batch, batch.labels, batch.classes, device);
-}
-
-at::Tensor mask_of(const data::Batch& batch, at::Device device) {
-  if (batch.mask == nullptr) return {};
-  return view(batch, batch.mask, batch.classes, device);
 }
 
 }  // namespace xp::train

@@ -13,6 +13,7 @@
 #include "core/schema/dataset.h"
 #include "core/schema/frontend.h"
 #include "core/schema/sampler.h"
+#include "core/train/device_batches.h"
 #include "core/train/loop.h"
 #include "data/loader.h"
 #include "data/sampler.h"
@@ -66,6 +67,7 @@ struct TrainingInput {
   int workers = 1;
   int rank = 0;
   int world = 1;
+  at::Device device = at::kCPU;
 };
 std::unique_ptr<Batches> training_batches(const Clips& clips, std::vector<uint32_t> rows,
                                           const TrainingInput& input);
@@ -74,7 +76,8 @@ std::unique_ptr<Batches> training_batches(const Clips& clips, std::vector<uint32
 class EvaluationBatches {
  public:
   EvaluationBatches(const Clips& clips, std::vector<uint32_t> rows,
-                    const schema::FrontendOptions& frontend, int64_t batch_size, int workers);
+                    const schema::FrontendOptions& frontend, int64_t batch_size, int workers,
+                    at::Device device);
   ~EvaluationBatches();
   std::optional<data::Batch> next();
 
@@ -82,11 +85,5 @@ class EvaluationBatches {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-/// Views of a batch's arrays as tensors that keep its memory alive, moved to `device`.
-at::Tensor waves_of(const data::Batch& batch, at::Device device);
-at::Tensor labels_of(const data::Batch& batch, at::Device device);
-/// Undefined unless the set is masked.
-at::Tensor mask_of(const data::Batch& batch, at::Device device);
 
 }  // namespace xp::train
