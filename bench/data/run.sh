@@ -23,7 +23,7 @@ compare "decoding Ogg by two threads against one, wall" 1.8 wall_clip_s "$bin/de
 compare "decoding Ogg by two threads against one, CPU" 0.9 clip_s "$bin/decode_bench $ogg --threads 2" "$bin/decode_bench $ogg"
 $bin/loader_bench --folder "$work/long" --make 200
 for threads in 1 2; do
-  for mode in floats pread; do
+  for mode in pread rows; do
     loader="$bin/loader_bench --folder $work/long --threads $threads"
     compare "loader against $mode, $threads threads, CPU" 0.8 cpu_clip_s "$loader" "$loader --mode $mode"
   done

@@ -60,7 +60,7 @@ void write_workspace(const fs::path& base, const std::vector<std::string>& files
       << "dataset = { name = \"json\", json_train = \"list.json\", "
          "labels = \"labels.csv\", val = \"none\", test = \"none\" }\n"
          "model = { arch = \"ast-nano\", weights = \"none\" }\n"
-         "stages.train = { do = \"train\" }\n";
+         "optimiser.lr = 1e-3\nstages.train = { do = \"train\" }\n";
   std::ofstream list(base / "list.json");
   list << "{\"data\": [\n";
   for (size_t i = 0; i < files.size(); ++i) {

@@ -72,12 +72,14 @@ PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace
   const graph::Cache cache(workspace.cache);
   std::unique_ptr<Progress> bar;
   uint64_t shown = 0;
+  uint64_t total_shown = 0;
   const auto progress = [&](uint64_t done, uint64_t total) {
     throw_if_stopped();
-    if (!bar || done < shown) {
+    if (!bar || done < shown || total != total_shown) {  // the next folder or list
       bar = std::make_unique<Progress>("digests of the input files", static_cast<int64_t>(total),
                                        "files");
       shown = 0;
+      total_shown = total;
     }
     bar->add(static_cast<int64_t>(done - shown));
     shown = done;

@@ -240,6 +240,7 @@ void hash_all(Scan& scan, const fs::path& root, const InputDigests::Progress& pr
   }
   for (std::thread& thread : threads) thread.join();
   if (failure) std::rethrow_exception(failure);
+  if (progress && !scan.to_hash.empty()) progress(done, scan.to_hash.size());
 }
 
 std::string digest_of(const Scan& scan) {
