@@ -117,16 +117,6 @@ void drop(const graph::StageContext& context, const char* name) {
 
 }  // namespace
 
-SplitRows training_rows(const Clips& clips, const graph::StageContext& context) {
-  SplitRows rows{clips.rows("train"), clips.rows("val")};
-  if (rows.train.empty()) throw Error("the training split has no clips", Exit::kData);
-  if (context.depth != graph::Depth::kOverfit) return rows;
-  const size_t count = std::min(rows.train.size(), static_cast<size_t>(context.overfit_clips));
-  std::vector<uint32_t> few;
-  for (size_t i = 0; i < count; ++i) few.push_back(rows.train[i * rows.train.size() / count]);
-  return {few, few};
-}
-
 void run_fit(Fit& fit, graph::StageContext& context, const Session& session) {
   LoopOptions options;
   options.train = fit.train;

@@ -17,13 +17,6 @@
 
 namespace xp::train {
 
-/// Rows to train and to validate on. With `--overfit N` both are the same N clips, evenly spaced.
-struct SplitRows {
-  std::vector<uint32_t> train;
-  std::vector<uint32_t> val;
-};
-SplitRows training_rows(const Clips& clips, const graph::StageContext& context);
-
 /// A training: what train and pretrain stages share.
 struct Fit {
   model::Model* model = nullptr;

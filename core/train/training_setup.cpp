@@ -1,0 +1,102 @@
+#include "core/train/training_setup.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "core/graph/stage.h"
+#include "core/recipe/options_io.h"
+#include "core/train/session.h"
+
+namespace xp::train {
+namespace {
+
+SplitRows training_rows(const Clips& clips, const graph::StageContext& context) {
+  SplitRows rows{clips.rows("train"), clips.rows("val")};
+  if (rows.train.empty()) throw Error("the training split has no clips", Exit::kData);
+  if (context.depth != graph::Depth::kOverfit) return rows;
+  const size_t count = std::min(rows.train.size(), static_cast<size_t>(context.overfit_clips));
+  std::vector<uint32_t> few;
+  for (size_t i = 0; i < count; ++i) few.push_back(rows.train[i * rows.train.size() / count]);
+  return {few, few};
+}
+
+std::unique_ptr<Batches> batches_of(const FitOptions& options, const Clips& clips,
+                                    const std::vector<uint32_t>& rows,
+                                    const schema::FrontendOptions& frontend,
+                                    const Session& session) {
+  TrainingInput input;
+  input.frontend = frontend;
+  input.augment = options.augment;
+  input.sampler = options.sampler;
+  input.batch_size = std::min(options.train.batch_size, static_cast<int64_t>(rows.size()));
+  input.seed = options.seed;
+  input.workers = session.threads.load;
+  input.rank = session.rank();
+  input.world = session.world();
+  input.device = session.device;
+  return training_batches(clips, rows, input);
+}
+
+}  // namespace
+
+TrainingSetup::TrainingSetup(FitOptions options, graph::StageContext& context,
+                             const Session& session)
+    : options_(std::move(options)),
+      context_(context),
+      session_(session),
+      clips_(open_clips(context, options_.dataset)),
+      rows_(training_rows(clips_, context)),
+      frontend_options_(with_stats(options_.frontend, context)),
+      frontend_(frontend_options_, options_.augment),
+      size_(input_size(frontend_options_, clips_, rows_.train)),
+      batches_(batches_of(options_, clips_, rows_.train, frontend_options_, session)) {}
+
+void TrainingSetup::start(model::Model& model) const {
+  for (const char* role : {"weights", "checkpoint"})
+    if (const graph::StageInput* input = context_.find_input(role))
+      initialise(model, options_.model, frontend_options_, *input, context_);
+  model.to(session_.device);
+  model.apply_freezing();
+}
+
+ClipTask::Setup TrainingSetup::task() const {
+  ClipTask::Setup setup;
+  setup.frontend = &frontend_;
+  setup.train = options_.train;
+  setup.clips = clips_;
+  setup.rows = rows_.train;
+  setup.seed = options_.seed;
+  setup.device = session_.device;
+  return setup;
+}
+
+PredictOptions TrainingSetup::validation() const {
+  PredictOptions how;
+  how.batch_size = evaluation_batch(0, session_.device);
+  how.precision = options_.train.precision;
+  how.device = session_.device;
+  how.workers = session_.threads.load;
+  how.group = session_.group;
+  how.check = [this] {
+    if (session_.group == nullptr) throw_if_stopped(context_);
+  };
+  return how;
+}
+
+Fit TrainingSetup::fit(model::Model& model, Task& task) {
+  Fit fit;
+  fit.model = &model;
+  fit.task = &task;
+  fit.batches = batches_.get();
+  fit.train = options_.train;
+  fit.optimiser = options_.optimiser;
+  fit.schedule = options_.schedule;
+  fit.averaging = options_.averaging;
+  fit.carried.model = options_.model;
+  fit.carried.frontend = frontend_options_;
+  fit.carried.geometry = geometry();
+  fit.evidence["train"] = recipe::to_text(options_.train);
+  return fit;
+}
+
+}  // namespace xp::train
