@@ -137,8 +137,7 @@ void ValidateHook::load(const State& state) {
     if (name.starts_with("curve.")) curves_[name.substr(6)] = state.numbers(name);
 }
 
-void DivergenceHook::after_step(Loop& loop, const StepResult& result) {
-  if (result.skipped) return;
+void DivergenceHook::before_update(Loop& loop, const StepResult& result) {
   sum_ += result.loss;
   if (++count_ < window_) return;
   const double mean = sum_ / static_cast<double>(count_);

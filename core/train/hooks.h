@@ -90,7 +90,7 @@ class DivergenceHook final : public Hook {
  public:
   explicit DivergenceHook(int64_t window = 50) : window_(window) {}
   std::string name() const override { return "divergence"; }
-  void after_step(Loop& loop, const StepResult& result) override;
+  void before_update(Loop& loop, const StepResult& result) override;
   State state() const override;
   void load(const State& state) override;
 

@@ -216,6 +216,7 @@ StepResult Loop::attempt(const data::Batch& batch, const Place& place, int64_t m
   }
   result.skipped = result.skipped || !finite;
   if (!result.skipped) {
+    for (Hook* hook : hooks_) hook->before_update(*this, result);
     if ((step_ + 1) % options_.train.log_every_steps == 0)
       result.gradient_norms = optimiser_.gradient_norms();
     if (options_.train.clip_norm > 0) optimiser_.clip(options_.train.clip_norm);

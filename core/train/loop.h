@@ -86,6 +86,9 @@ class Hook {
   virtual ~Hook() = default;
   virtual std::string name() const = 0;  ///< of its State
   virtual void before_epoch(Loop&) {}
+  /// With the loss of all ranks known and finite, before the weights change: Loop::fail keeps the
+  /// weights that made it.
+  virtual void before_update(Loop&, const StepResult&) {}
   virtual void after_step(Loop&, const StepResult&) {}
   virtual void after_epoch(Loop&) {}
   virtual State state() const { return {}; }

@@ -1,4 +1,5 @@
 // Labels and teachers: what a clip's target is made of.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -10,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/train/logits_file.h"
 #include "core/train/loss.h"
+#include "core/train/replay.h"
 #include "core/train/run.h"
 #include "core/train/teacher.h"
 #include "tests/train/stages_fixture.h"
@@ -181,6 +183,68 @@ TEST_F(TeacherIntegration, TakesAMatrixAndItsIndex) {
   training.kd->index = (*folder_ / "index.csv").string();
   run_train(training, student);
   EXPECT_EQ(sink.points("train.loss_kd").size(), 5U);
+}
+
+double number_after(const std::string& line, const std::string& words) {
+  const size_t at = line.find(words);
+  return at == std::string::npos ? std::nan("") : std::stod(line.substr(at + words.size()));
+}
+
+TEST_F(TeacherIntegration, ALossThatRunsAwayIsReplayedWithItsTeacher) {
+  schema::TrainStageOptions options = small_training();
+  options.train.epochs = 30;
+  options.train.loss = schema::Loss::kBce;
+  options.train.label_smoothing = 0.1;
+  options.train.val_every_epochs = 1000;
+  options.averaging.kind = schema::AveragingKind::kNone;
+  options.model.dropout = 0.1;
+  options.patchout.emplace();
+  options.patchout->t = 1;
+  options.tome.emplace();
+  options.tome->r.value = 1;
+  options.kd.emplace();
+  options.kd->enabled = true;
+  options.kd->lambda = 0.4;
+  options.kd->temperature = 2;
+  options.kd->on_missing = schema::OnMissing::kLabel;
+  // Nothing is learned in the first fifty steps, then the steps are far too long.
+  options.optimiser.lr = 10;
+  options.schedule.warmup_steps = 60;
+  options.schedule.warmup_every_steps = 50;
+  tracker::NullSink null;
+  graph::StageContext context = stage("runaway", null);
+  add(context, "logits", "some.h5", "output");
+  std::string message;
+  try {
+    run_train(options, context);
+  } catch (const Error& error) {
+    message = error.message();
+    EXPECT_EQ(error.code(), Exit::kFailed);
+  }
+  ASSERT_TRUE(message.starts_with("the loss ran away: ")) << message;
+  // Windows of fifty steps end before the weights of steps 49, 99, ... change.
+  const auto step = static_cast<int64_t>(number_after(message, "; step "));
+  EXPECT_EQ(step % 50, 49) << message;
+  const size_t clips = message.find("\nclips: ");
+  const size_t file = message.find("\nthe batch is kept: exp evaluate --replay ");
+  ASSERT_NE(file, std::string::npos) << message;
+  const std::string ids = message.substr(clips + 8, file - clips - 8);
+  EXPECT_NE(ids.find(clips_.shards->id(rows_[0]).substr(0, 4)), std::string::npos) << ids;
+
+  const std::vector<std::string> lines = replay(message.substr(file + 42));
+  EXPECT_TRUE(lines.front().starts_with(fmt::format("step {}, epoch ", step))) << lines.front();
+  const double lost = number_after(lines.front(), "the loss was ");
+  const std::string total = "loss of the batch, computed again in fp32: ";
+  ASSERT_TRUE(lines.back().starts_with(total)) << lines.back();
+  EXPECT_NEAR(number_after(lines.back(), total), lost, 1e-4 * lost);
+  EXPECT_NEAR(0.4 * number_after(lines.back(), ", loss_hard ") +
+                  0.6 * number_after(lines.back(), ", loss_kd "),
+              lost, 1e-4 * lost);
+  ASSERT_EQ(lines.size(), 2U + static_cast<size_t>(std::count(ids.begin(), ids.end(), ' ')) + 1);
+  double mean = 0;
+  for (size_t i = 1; i + 1 < lines.size(); ++i)
+    mean += number_after(lines[i], ": loss ") / static_cast<double>(lines.size() - 2);
+  EXPECT_NEAR(mean, lost, 1e-4 * lost);
 }
 
 TEST_F(TeacherIntegration, AnEnsembleTeachesTheMeanOfItsLogits) {
