@@ -139,6 +139,7 @@ int Group::rank() const { return impl_->rank; }
 int Group::size() const { return impl_->size; }
 
 void Group::sum(at::Tensor& tensor) {
+  check();
   guarded("sum over ranks", [&] {
     std::vector<at::Tensor> list{tensor};
     impl_->group->allreduce(list)->wait();
@@ -163,6 +164,7 @@ at::Tensor Group::gather_rows(const at::Tensor& rows) {
     counts[rank()] = rows.size(0);
     sum(counts);
     const at::Tensor on_cpu = counts.cpu();
+    check();
     const int64_t longest = on_cpu.max().item<int64_t>();
     at::Tensor padded = rows.to(impl_->device);
     if (rows.size(0) < longest) {
@@ -195,10 +197,22 @@ std::vector<std::string> Group::gather_text(std::string_view text) {
 bool Group::any(bool mine) {
   at::Tensor flag = at::full({1}, mine ? 1.0 : 0.0, at::TensorOptions().device(impl_->device));
   sum(flag);
-  return flag.item<float>() > 0;
+  const bool result = flag.item<float>() > 0;
+  check();
+  return result;
+}
+
+void Group::abort() {
+  if (impl_->aborted.exchange(true)) return;
+  if (!impl_->device.is_cpu()) impl_->group->abort();
+}
+
+void Group::check() const {
+  if (impl_->aborted) throw Error("another rank is gone (the group was ended)", Exit::kFailed);
 }
 
 void Group::barrier() {
+  check();
   guarded("barrier", [&] {
     impl_->group->barrier()->wait();
     return 0;

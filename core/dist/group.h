@@ -69,6 +69,13 @@ class Group {
   bool any(bool mine);
   void barrier();
 
+  /// From any thread: a rank is gone. NCCL's kernels, which would wait for it until the timeout,
+  /// end without a result; gloo's calls end by themselves. This and later calls throw at `check`.
+  void abort();
+  /// Throws Error (kFailed) after `abort`. To be called where a result of a collective call has
+  /// reached the CPU, before it is used.
+  void check() const;
+
   struct Impl;
   Impl& impl() { return *impl_; }
 

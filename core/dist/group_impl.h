@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 
@@ -24,6 +25,7 @@ struct Group::Impl {
   int rank = 0;
   int size = 1;
   int64_t texts = 0;  // number of the next exchange of texts
+  std::atomic<bool> aborted = false;
 };
 
 /// A backend of `size` ranks that meet in `store`.

@@ -238,6 +238,7 @@ void Loop::agree(StepResult& result) {
   at::Tensor sums = at::tensor(values, at::kDouble).to(device_);
   group_->sum(sums);
   const at::Tensor on_cpu = sums.cpu();
+  group_->check();  // nothing that a broken exchange left goes into the weights
   const double* sum = on_cpu.data_ptr<double>();
   result.loss = sum[0];
   stop_ = sum[1] > 0;

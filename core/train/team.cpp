@@ -1,5 +1,6 @@
 #include "core/train/team.h"
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -8,6 +9,8 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -23,6 +26,7 @@
 #include "core/graph/stage.h"
 #include "core/schema/stage_options.h"
 #include "core/train/job.h"
+#include "core/train/life_signs.h"
 #include "core/train/run.h"
 #include "tracker/run_sink.h"
 
@@ -83,11 +87,34 @@ std::unique_ptr<dist::Group> join(const std::shared_ptr<dist::Rendezvous>& rende
   return joined.get();
 }
 
+/// Says which rank failed and why; "" while all is well.
+using Failure = std::function<std::string()>;
+
+/// Ends the waiting calls of a group when a rank has failed, while it lives.
+class Watch {
+ public:
+  Watch(dist::Group& group, const Failure& failure)
+      : thread_([this, &group, &failure] {
+          while (!ended_ && failure().empty()) std::this_thread::sleep_for(milliseconds(100));
+          if (!ended_) group.abort();
+        }) {}
+  ~Watch() {
+    ended_ = true;
+    thread_.join();
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+ private:
+  std::atomic<bool> ended_ = false;
+  std::thread thread_;
+};
+
 /// One rank: joins the group that job `number` forms, and does its part.
 template <class Options>
 void run_rank(const Options& options, graph::StageContext& context,
               const std::shared_ptr<dist::Rendezvous>& rendezvous, int number, int rank, int world,
-              const std::function<void()>& check) {
+              const Failure& failure) {
   Session session;
   session.device = find_device(device_of(context, rank));
   // Ranks on one machine share its cores; those of a launcher have their own.
@@ -98,8 +125,12 @@ void run_rank(const Options& options, graph::StageContext& context,
       threads, context.resources.workers > 0 ? context.resources.workers : options.train.workers);
   prepare_device(session.device, session.threads.compute);
   const auto group =
-      join(rendezvous, fmt::format("job{}", number), rank, world, session.device, check);
+      join(rendezvous, fmt::format("job{}", number), rank, world, session.device, [&] {
+        throw_if_stopped(context);  // Ctrl-C reaches every rank: the others' end is no failure
+        if (const std::string text = failure(); !text.empty()) throw Error(text, Exit::kFailed);
+      });
   session.group = group.get();
+  const Watch watch(*group, failure);
   body(options, context, session);
   group->barrier();
 }
@@ -154,12 +185,6 @@ class Workers {
     return text;
   }
 
-  /// Throws Stopped after a request to stop, else Error when a worker failed.
-  void check(const graph::StageContext& context) {
-    throw_if_stopped(context);  // Ctrl-C reaches the workers too: their end is then no failure
-    if (const std::string text = failure(); !text.empty()) throw Error(text, Exit::kFailed);
-  }
-
   /// Waits for all to end by themselves.
   void finish(seconds limit) {
     const auto until = std::chrono::steady_clock::now() + limit;
@@ -210,6 +235,7 @@ class Workers {
 /// The ranks that a launcher started, rank 0's end. Jobs are numbered over the life of the process.
 struct Launched {
   std::shared_ptr<dist::Rendezvous> rendezvous;
+  std::unique_ptr<LifeSigns> signs;
   WorkerPlace place;
   int jobs = 0;
 };
@@ -218,11 +244,24 @@ Launched& launched() {
   static Launched all = [] {
     Launched made;
     made.place = launched_place();
-    if (made.place.world > 1)
-      made.rendezvous = dist::Rendezvous::serve(made.place.host, made.place.port);
+    if (made.place.world <= 1) return made;
+    made.rendezvous = dist::Rendezvous::serve(made.place.host, made.place.port);
+    made.signs = std::make_unique<LifeSigns>(made.place.host, made.place.port, 0, made.place.world);
     return made;
   }();
   return all;
+}
+
+/// Does rank 0's part; a lost connection becomes the error of the rank that failed first: it knows
+/// why, the others only see it gone.
+void with_reason(const std::function<void()>& part, const Failure& failure) {
+  try {
+    part();
+  } catch (const Error& mine) {
+    if (mine.message().find(kGone) == std::string::npos) throw;
+    if (const std::string text = failure(); !text.empty()) throw Error(text, Exit::kFailed);
+    throw;
+  }
 }
 
 template <class Options>
@@ -230,33 +269,26 @@ void run_ranks(const Options& options, graph::StageContext& context) {
   if (Launched& job = launched(); job.place.world > 1) {
     const int number = job.jobs++;
     job.rendezvous->set(fmt::format("job/{}", number), job_text(options, context));
-    return run_rank(options, context, job.rendezvous, number, 0, job.place.world,
-                    [&] { throw_if_stopped(context); });
+    with_reason(
+        [&] {
+          run_rank(options, context, job.rendezvous, number, 0, job.place.world,
+                   [&] { return job.signs->failure(); });
+        },
+        [&] { return job.signs->wait_for_failure(seconds(9)); });
+    return;
   }
   const auto world = static_cast<int>(context.resources.devices.size());
   if (world <= 1) return body(options, context, single_session(context, options.train.workers));
   const auto rendezvous = dist::Rendezvous::serve("127.0.0.1");
   rendezvous->set("job/0", job_text(options, context));
   Workers team(context, rendezvous->port(), world);
-  std::exception_ptr error;
-  try {
-    run_rank(options, context, rendezvous, 0, 0, world, [&] { team.check(context); });
-  } catch (...) {
-    error = std::current_exception();
-  }
-  if (!error) {
-    team.finish(seconds(10));
-    return;
-  }
-  try {
-    std::rethrow_exception(error);
-  } catch (const Error& mine) {
-    // The rank that failed first knows why; the others only see it gone.
-    if (mine.message().find(kGone) == std::string::npos) throw;
-    team.finish(seconds(3));
-    if (const std::string text = team.failure(); !text.empty()) throw Error(text, Exit::kFailed);
-    throw;
-  }
+  with_reason(
+      [&] { run_rank(options, context, rendezvous, 0, 0, world, [&] { return team.failure(); }); },
+      [&] {
+        team.finish(seconds(3));
+        return team.failure();
+      });
+  team.finish(seconds(10));
 }
 
 }  // namespace
@@ -274,34 +306,58 @@ WorkerPlace launched_place() {
   return place;
 }
 
-void run_worker(const WorkerPlace& place) {
+void meet_launched_ranks() { launched(); }
+
+namespace {
+
+/// The text of job `number`; nullopt when rank 0 is done and gone.
+std::optional<std::string> next_job(dist::Rendezvous& rendezvous, int number) {
+  for (;;) {
+    try {
+      if (auto job = rendezvous.look(fmt::format("job/{}", number))) return job;
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+    xp::throw_if_stopped();
+    std::this_thread::sleep_for(milliseconds(50));
+  }
+}
+
+}  // namespace
+
+void run_worker(const WorkerPlace& place,
+                const std::function<void(graph::StageContext&)>& prepare) {
   const auto rendezvous = dist::Rendezvous::join(place.host, place.port);
+  // A worker of rank 0's own is watched as a process; its output is its error line.
+  std::unique_ptr<LifeSigns> signs;
+  if (place.jobs == 0)
+    signs = std::make_unique<LifeSigns>(place.host, place.port, place.rank, place.world);
+  const Failure failure = [&] { return signs ? signs->failure() : std::string(); };
   tracker::NullSink sink;
   for (int number = 0; place.jobs == 0 || number < place.jobs; ++number) {
-    std::string text;
-    for (;;) {
-      try {
-        const auto job = rendezvous->look(fmt::format("job/{}", number));
-        if (job) {
-          text = *job;
-          break;
-        }
-      } catch (const Error&) {
-        return;  // rank 0 is done and gone
-      }
-      if (xp::stop_requested() != StopReason::kNone) throw Stopped(xp::stop_requested());
-      std::this_thread::sleep_for(milliseconds(50));
-    }
+    const std::optional<std::string> text = next_job(*rendezvous, number);
+    if (!text) return;
     graph::StageContext context;
-    read_job_context(text, context);
+    read_job_context(*text, context);
     context.sink = &sink;
     context.stop_requested = [] { return xp::stop_requested(); };
     context.say = [](std::string_view line) { log::info("{}", line); };
-    const auto check = [&] { throw_if_stopped(context); };
-    if (job_kind(text) == "train")
-      run_rank(train_job(text), context, rendezvous, number, place.rank, place.world, check);
-    else
-      run_rank(pretrain_job(text), context, rendezvous, number, place.rank, place.world, check);
+    prepare(context);
+    const auto run = [&](const auto& options) {
+      throw_if_stopped(context);
+      run_rank(options, context, rendezvous, number, place.rank, place.world, failure);
+    };
+    try {
+      if (job_kind(*text) == "train")
+        run(train_job(*text));
+      else
+        run(pretrain_job(*text));
+    } catch (const std::exception& error) {
+      const std::string_view what = error.what();
+      const bool stopped = dynamic_cast<const Stopped*>(&error) != nullptr;
+      if (signs && !stopped && what.find(kGone) == std::string_view::npos) signs->failed(what);
+      throw;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "core/train/session.h"
@@ -35,8 +36,15 @@ struct WorkerPlace {
   int jobs = 0;  ///< leave after so many; 0 = when rank 0 says so or is gone
 };
 
-/// Takes jobs from rank 0 until there are no more. Throws what a job throws.
-void run_worker(const WorkerPlace& place);
+/// Rank 0 under a launcher opens the place where the others find it; they wait two minutes for it,
+/// so call it first of all. Nothing elsewhere.
+void meet_launched_ranks();
+
+/// Takes jobs from rank 0 until there are no more. `prepare` sees the context of each job before it
+/// begins. Throws what a job throws.
+void run_worker(
+    const WorkerPlace& place,
+    const std::function<void(graph::StageContext&)>& prepare = [](graph::StageContext&) {});
 
 /// The place that a launcher gave this process: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, or
 /// Slurm's SLURM_PROCID, SLURM_NTASKS and SLURM_LAUNCH_NODE_IPADDR with more than one task. world =

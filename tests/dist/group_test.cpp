@@ -60,6 +60,26 @@ TEST(GroupDist, CollectivesOfThreeRanks) {
   for (const std::string& error : errors) EXPECT_EQ(error, "");
 }
 
+TEST(GroupDist, NothingIsTakenFromAGroupThatWasEnded) {
+  const auto errors = on_threads(2, [](Group& group) {
+    EXPECT_NO_THROW(group.check());
+    group.barrier();
+    if (group.rank() == 1) return;
+    group.abort();
+    try {
+      group.check();
+      ADD_FAILURE() << "checked";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.message(), "another rank is gone (the group was ended)");
+    }
+    at::Tensor sum = at::ones({2});
+    EXPECT_THROW(group.sum(sum), Error);
+    throw Error("ended");  // the other one waits at the barrier that follows
+  });
+  EXPECT_EQ(errors[0], "ended");
+  EXPECT_NE(errors[1].find("another rank is gone"), std::string::npos) << errors[1];
+}
+
 /// A small network with a parameter that gets no gradient.
 struct Net {
   std::vector<at::Tensor> parameters;

@@ -1,3 +1,6 @@
+#include <atomic>
+#include <iostream>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,6 +41,47 @@ TEST(NcclGpu, SumsAndGathersOnEveryGpu) {
     });
   for (std::thread& thread : threads) thread.join();
   for (const std::string& error : errors) EXPECT_EQ(error, "");
+}
+
+TEST(NcclGpu, AWaitForARankThatIsGoneEnds) {
+  if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() < 2)
+    GTEST_SKIP() << "fewer than two GPUs";
+  const auto rendezvous = Rendezvous::in_process();
+  std::vector<std::string> errors(2);
+  std::atomic<bool> gone = false;
+  std::unique_ptr<Group> first;
+  const auto rank = [&](int number) {
+    try {
+      const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(number));
+      auto group = Group::make(rendezvous, "gone", number, 2, device);
+      at::Tensor sum = at::full({1000}, 1.0, at::TensorOptions().device(device));
+      group->sum(sum);
+      sum.cpu();
+      if (number == 0) first = std::move(group);
+      if (number == 1) return;  // the second sum finds it gone
+    } catch (const std::exception& error) {
+      errors[static_cast<size_t>(number)] = error.what();
+    }
+  };
+  std::thread second(rank, 1);
+  rank(0);
+  second.join();
+  ASSERT_EQ(errors, (std::vector<std::string>{"", ""}));
+  std::thread watch([&] {
+    while (!gone) std::this_thread::yield();
+    first->abort();
+  });
+  try {
+    at::Tensor sum = at::full({1000}, 1.0, at::TensorOptions().device(at::Device(at::kCUDA, 0)));
+    gone = true;
+    first->sum(sum);
+    sum.cpu();
+    first->check();
+    ADD_FAILURE() << "the sum of one rank was taken for that of two";
+  } catch (const std::exception& error) {
+    std::cout << error.what() << '\n';
+  }
+  watch.join();
 }
 
 TEST(Nccl, ABuildWithoutCudaSaysSo) {

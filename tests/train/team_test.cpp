@@ -90,15 +90,51 @@ TEST_F(TeamDist, GoesOnWithAnotherNumberOfRanks) {
   tracker::NullSink null;
   graph::StageContext whole = on("whole_ranks", 1, null);
   run_train(plain_training(), whole);
-  graph::StageContext first = on("changed", 1, null);
-  int asked = 0;
-  first.stop_requested = [&] { return ++asked > 8 ? StopReason::kPreempted : StopReason::kNone; };
-  EXPECT_THROW(run_train(plain_training(), first), Stopped);
-  graph::StageContext second = on("changed", 2, null);
-  run_train(plain_training(), second);
-  EXPECT_LT(
-      largest_difference(whole.output / "last.safetensors", second.output / "last.safetensors"),
-      2e-5);
+  // Ten steps: one rank makes some of them, four make more, two the rest.
+  for (const int ranks : {1, 4}) {
+    graph::StageContext part = on("changed", ranks, null);
+    int progress = 0;
+    part.progress = [&](std::string_view, double, double) { ++progress; };
+    part.stop_requested = [&] {
+      return progress >= 3 ? StopReason::kPreempted : StopReason::kNone;
+    };
+    EXPECT_THROW(run_train(plain_training(), part), Stopped);
+    EXPECT_EQ(progress, 4) << "the step in which a rank is asked is made to its end";
+  }
+  graph::StageContext rest = on("changed", 2, null);
+  std::vector<std::string> said;
+  rest.say = [&said](std::string_view line) { said.emplace_back(line); };
+  run_train(plain_training(), rest);
+  EXPECT_EQ(said, std::vector<std::string>{"goes on from step 8"});
+  EXPECT_LT(largest_difference(whole.output / "last.safetensors", rest.output / "last.safetensors"),
+            2e-5);
+}
+
+TEST_F(TeamDist, PretrainingOnTwoRanksEndsWhereOneDoes) {
+  schema::PretrainStageOptions options;
+  options.dataset = small_set();
+  options.frontend = small_frontend();
+  options.frontend.mel_bins = 128;
+  options.model = schema::ModelOptions::of_kind(schema::Family::k_ssast);
+  options.model.arch = "ssast-tiny-patch";
+  options.model.dim = 24;
+  options.model.depth = 2;
+  options.model.heads = 2;
+  options.model.fstride = options.model.tstride = 16;
+  options.pretrain.masked = 8;
+  options.pretrain.cluster_min = 2;
+  options.pretrain.cluster_max = 3;
+  options.train.epochs = 2;
+  options.train.batch_size = 8;
+  options.optimiser.kind = schema::OptimiserKind::kSgd;
+  options.optimiser.lr = 0.01;
+  tracker::NullSink null;
+  graph::StageContext alone = on("masked_alone", 1, null);
+  run_pretrain(options, alone);
+  graph::StageContext team = on("masked_team", 2, null);
+  run_pretrain(options, team);
+  EXPECT_LT(largest_difference(alone.output / "last.safetensors", team.output / "last.safetensors"),
+            2e-5);
 }
 
 /// Processes whose parent is this one.

@@ -160,9 +160,10 @@ std::unique_ptr<graph::Runner> make_stage_runner() { return std::make_unique<Sta
 int compute_run(Command& command, Session& session) {
   // Under srun every rank runs this command; rank 0 plans and tells the others what to do.
   if (const train::WorkerPlace place = train::launched_place(); place.rank > 0) {
-    train::run_worker(place);
+    train::run_worker(place, rehearse_stop);
     return 0;
   }
+  train::meet_launched_ranks();
   const RunArguments& arguments = dynamic_cast<RunCommand&>(command).arguments();
   try {
     PlannedRun planned = plan_run(arguments, session);
