@@ -110,11 +110,12 @@ constexpr int kMaxIterations = 500;
 constexpr size_t kHistory = 10;
 constexpr double kGradientTolerance = 1e-6;
 
-int minimise(const Objective& objective, Vector& weights) {
+int minimise(const Objective& objective, Vector& weights, const std::function<void()>& check) {
   Vector gradient(weights.size());
   double value = objective(weights, gradient);
   std::deque<Pair> history;
   for (int iteration = 0; iteration < kMaxIterations; ++iteration) {
+    check();
     const double largest =
         std::abs(*std::max_element(gradient.begin(), gradient.end(),
                                    [](double a, double b) { return std::abs(a) < std::abs(b); }));
@@ -153,7 +154,8 @@ int minimise(const Objective& objective, Vector& weights) {
 
 LogisticRegression::LogisticRegression(std::span<const float> features,
                                        std::span<const float> targets, int64_t rows,
-                                       int64_t classes, Link link, double penalty)
+                                       int64_t classes, Link link, double penalty,
+                                       const std::function<void()>& check)
     : classes_(classes) {
   XP_CHECK(rows >= 1 && classes >= 1 && targets.size() == static_cast<size_t>(rows * classes) &&
                features.size() % static_cast<size_t>(rows) == 0 && !features.empty(),
@@ -178,7 +180,7 @@ LogisticRegression::LogisticRegression(std::span<const float> features,
   for (double& scale : scale_) scale = scale > 1e-12 ? 1 / std::sqrt(scale) : 0;
   weights_.assign((inputs_ + 1) * classes, 0);
   const Vector x = standardise(features, rows);
-  iterations_ = minimise({x, targets, rows, inputs_ + 1, classes, link, penalty}, weights_);
+  iterations_ = minimise({x, targets, rows, inputs_ + 1, classes, link, penalty}, weights_, check);
 }
 
 std::vector<double> LogisticRegression::standardise(std::span<const float> features,

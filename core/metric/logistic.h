@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -19,10 +20,11 @@ enum class Link { kSoftmax, kSigmoid };
 class LogisticRegression {
  public:
   /// `features` [N, D] row-major, `targets` [N, K] in [0, 1] (rows sum to 1 for kSoftmax). N, D, K
-  /// >= 1. A feature that never varies is left out of the fit. Throws Error (kFailed) on a value
-  /// that is not finite.
-  LogisticRegression(std::span<const float> features, std::span<const float> targets, int64_t rows,
-                     int64_t classes, Link link, double penalty = 1.0);
+  /// >= 1. A feature that never varies is left out of the fit. `check` is called before every
+  /// iteration and may throw to end the fit. Throws Error (kFailed) on a value that is not finite.
+  LogisticRegression(
+      std::span<const float> features, std::span<const float> targets, int64_t rows,
+      int64_t classes, Link link, double penalty = 1.0, const std::function<void()>& check = [] {});
 
   /// Class scores (logits) of `rows` rows of features [rows, D]: [rows, K].
   std::vector<float> scores(std::span<const float> features, int64_t rows) const;

@@ -11,6 +11,7 @@
 #include "core/schema/stage_options.h"
 #include "core/train/evaluation.h"
 #include "core/train/run.h"
+#include "core/train/session.h"
 #include "tracker/run_sink.h"
 
 namespace xp::train {
@@ -68,6 +69,7 @@ void run_aggregate(const schema::AggregateOptions& options, graph::StageContext&
   std::vector<std::map<std::string, double>> all;
   std::string table = "stage,metric,value\n";
   for (const graph::StageInput* input : inputs) {
+    throw_if_stopped(context);
     all.push_back(read_metrics(input->path));
     for (const auto& [leaf, value] : all.back())
       table += fmt::format("{},{},{}\n", input->stage, leaf, value);

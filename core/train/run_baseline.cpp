@@ -97,7 +97,8 @@ void run_baseline(const schema::BaselineStageOptions& options, graph::StageConte
   std::vector<float> targets = targets_of(clips, train);
   if (link == metric::Link::kSoftmax) to_distributions(targets, clips.classes());
   const metric::LogisticRegression model(features, targets, static_cast<int64_t>(train.size()),
-                                         clips.classes(), link);
+                                         clips.classes(), link, 1.0,
+                                         [&] { throw_if_stopped(context); });
 
   ScoredSplit scored;
   for (const uint32_t row : test) scored.ids.emplace_back(clips.shards->id(row));

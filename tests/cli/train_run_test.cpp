@@ -1,6 +1,7 @@
 // Trainings as a user meets them: the two programs, the cache, signals, several ranks.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -82,12 +83,28 @@ stages.tune = { do = "train", with = { model.weights = "${stages.masked.last}" }
 stages.eval = { do = "evaluate", checkpoint = "${stages.tune.last}" }
 )";
 
+// Two folds, what they have in common, and what a model has to beat.
+constexpr const char* kFolds = R"(
+experiment = { name = "small-folds", seed = 1 }
+dataset = { name = "synthetic", clips = 60, classes = 3, clip_s = 0.6, val = "none" }
+frontend = { kind = "kaldi", mel_bins = 32, frames = 64 }
+model = { arch = "ast-nano", depth = 1, dim = 32, heads = 2, fstride = 16, tstride = 16 }
+train = { epochs = 1, batch_size = 8, loss = "ce" }
+optimiser = { kind = "adam", lr = 1e-3 }
+eval.metrics = ["acc"]
+stages.train = { do = "train", each = { "dataset.test_fold" = "1:2:1" } }
+stages.eval = { do = "evaluate", each = { "dataset.test_fold" = "1:2:1" }, checkpoint = "${stages.train.last}" }
+stages.folds = { do = "aggregate", inputs = "${stages.eval.output}" }
+stages.simple = { do = "baseline" }
+)";
+
 class TrainRun : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!XP_HAS_COMPUTE) GTEST_SKIP() << "built without the compute part";
     write("kd.toml", kDistillation);
     write("masked.toml", kMasked);
+    write("folds.toml", kFolds);
     workspace("one");
   }
   void write(const std::string& name, const std::string& text) const {
@@ -138,6 +155,7 @@ class TrainRun : public ::testing::Test {
       for (const auto& entry : fs::directory_iterator(kind.path())) {
         if (!entry.is_directory()) continue;
         EXPECT_TRUE(entry.path().extension() == ".partial" ||
+                    entry.path().extension().string().starts_with(".tmp-") ||
                     fs::exists(entry.path() / "manifest.json"))
             << entry.path();
       }
@@ -250,11 +268,14 @@ class StopIntegration : public TrainRun {
       for (size_t i = 0; i < whole.size(); ++i)
         EXPECT_EQ(read_file(weights[i]), read_file(whole[i])) << weights[i];
     }
-    const auto metrics = outputs("one", "evaluate", "metrics.json");
-    const auto whole = outputs("two", "evaluate", "metrics.json");
-    ASSERT_EQ(metrics.size(), 1U);
-    ASSERT_EQ(whole.size(), 1U);
-    EXPECT_EQ(read_file(metrics[0]), read_file(whole[0]));
+    for (const char* kind : {"evaluate", "baseline", "aggregate"}) {
+      const auto metrics = outputs("one", kind, "metrics.json");
+      const auto whole = outputs("two", kind, "metrics.json");
+      ASSERT_EQ(metrics.size(), whole.size());
+      EXPECT_TRUE(kind != std::string("evaluate") || !whole.empty());
+      for (size_t i = 0; i < whole.size(); ++i)
+        EXPECT_EQ(read_file(metrics[i]), read_file(whole[i])) << metrics[i];
+    }
     const auto runs = json::parse(exp("one", "--json runs").text);
     ASSERT_EQ(runs.size(), 1U) << "every call goes on with the same run";
     EXPECT_EQ(runs[0].at("status"), "done");
@@ -277,6 +298,70 @@ TEST_F(StopIntegration, PretrainingInEveryStage) {
                                           {"masked", 4, "INT", 130},
                                           {"masked", 2, "KILL", 137},
                                           {"tune", 7, "USR2", 75}});
+}
+
+TEST_F(StopIntegration, FoldsAndBaselineInEveryStage) {
+  // The baseline asks once for each of its clips, 48 to fit and 12 to score, and at every step of
+  // the fit between them.
+  stop_again_and_again("../folds.toml", {{"folds", 1, "TERM", 75},
+                                         {"folds", 2, "INT", 130},
+                                         {"folds", 2, "USR2", 75},
+                                         {"simple", 7, "INT", 130},
+                                         {"simple", 50, "TERM", 75},
+                                         {"simple", 51, "KILL", 137}});
+  EXPECT_EQ(outputs("one", "baseline", "metrics.json").size(), 1U);
+  EXPECT_EQ(outputs("one", "aggregate", "metrics.json").size(), 1U);
+}
+
+class WatchIntegration : public TrainRun {};
+
+TEST_F(WatchIntegration, ProfileLeavesATraceOfEachTraining) {
+  const Shell said = exp("one", "run ../masked.toml --until tune --profile ../traces");
+  EXPECT_EQ(said.code, 0) << said.text;
+  for (const char* stage : {"masked", "tune"}) {
+    const fs::path file = folder_ / "traces" / (std::string(stage) + ".json");
+    ASSERT_TRUE(fs::exists(file)) << file;
+    const json trace = json::parse(read_file(file));
+    std::map<std::string, int> calls;
+    for (const json& event : trace.at("traceEvents"))
+      if (event.value("ph", "") == "X") ++calls[event.value("name", "")];
+    EXPECT_GT(calls["aten::addmm"], 0) << "forward";
+    EXPECT_GT(calls["AddmmBackward0"], 0) << "backward";
+    EXPECT_GT(calls["aten::_fused_adam_"], 0) << "optimiser";
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "traces" / "levels.json")) << "a stage that trains nothing";
+}
+
+TEST_F(WatchIntegration, ABrokenLossEndsTheRunAndIsReplayed) {
+  // Nothing is learned in the first fifty steps; then the steps are far too long: the loss of one
+  // training runs away, that of the other, which squares, is soon no number.
+  const std::string far =
+      " --set optimiser.lr=10 --set schedule.warmup_steps=60 --set schedule.warmup_every_steps=50";
+  for (const auto& [recipe, message] : std::map<std::string, std::string>{
+           {"../folds.toml --until train@1 --set train.epochs=20", "the loss ran away: "},
+           {"../masked.toml --until masked --set train.epochs=40", " is nan; lr "}}) {
+    SCOPED_TRACE(recipe);
+    const Shell said = exp("one", "run " + recipe + far);
+    EXPECT_EQ(said.code, 1) << said.text;
+    EXPECT_NE(said.text.find(message), std::string::npos) << said.text;
+    EXPECT_NE(said.text.find("\nclips: synthetic-"), std::string::npos) << said.text;
+    const std::string words = "the batch is kept: exp evaluate --replay ";
+    const size_t at = said.text.find(words);
+    ASSERT_NE(at, std::string::npos) << said.text;
+    const size_t begin = at + words.size();
+    const std::string file = said.text.substr(begin, said.text.find('\n', begin) - begin);
+    const Shell replayed = exp("one", "evaluate --replay '" + file + "'");
+    EXPECT_EQ(replayed.code, 0) << replayed.text;
+    const auto number = [&](const std::string& after) {
+      const size_t found = replayed.text.find(after);
+      EXPECT_NE(found, std::string::npos) << replayed.text;
+      return found == std::string::npos ? 0 : std::stod(replayed.text.substr(found + after.size()));
+    };
+    const double lost = number("the loss was ");
+    const double again = number("loss of the batch, computed again in fp32: ");
+    EXPECT_TRUE(std::isnan(lost) ? std::isnan(again) : std::abs(again - lost) < 1e-4 * lost)
+        << replayed.text;
+  }
 }
 
 class RanksDist : public TrainRun {
@@ -315,10 +400,30 @@ class RanksDist : public TrainRun {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof(address);
-    bind(fd, reinterpret_cast<sockaddr*>(&address), size);
+    EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
     getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
     close(fd);
     return ntohs(address.sin_port);
+  }
+  /// What srun does: the same command once per rank, told its place by variables; exit codes and
+  /// words of the ranks. `variables`: of each rank alone.
+  std::vector<std::pair<int, std::string>> launch(const std::vector<std::string>& variables) {
+    const int port = free_port();
+    const size_t world = variables.size();
+    std::vector<pid_t> pids;
+    for (size_t rank = 0; rank < world; ++rank) {
+      const std::string place =
+          fmt::format("RANK={} WORLD_SIZE={} MASTER_ADDR=127.0.0.1 MASTER_PORT={} {}", rank, world,
+                      port, variables[rank]);
+      pids.push_back(start(line("one", "--quiet run ../kd.toml --devices cpu", place),
+                           folder_ / fmt::format("rank{}.txt", rank)));
+    }
+    std::vector<std::pair<int, std::string>> ends;
+    for (size_t rank = 0; rank < world; ++rank) {
+      const int code = wait_for(pids[rank]);
+      ends.emplace_back(code, read_file(folder_ / fmt::format("rank{}.txt", rank)));
+    }
+    return ends;
   }
   bool has_checkpoint() const {
     if (!fs::exists(cache("one") / "train")) return false;
@@ -335,22 +440,36 @@ class RanksDist : public TrainRun {
   std::vector<pid_t> groups_;
 };
 
+TEST_F(RanksDist, ALaunchedRankThatDiesEndsTheJob) {
+  // Before it has joined the others, and in the middle of the work: nobody saw it go but the
+  // launcher, which is not there.
+  for (const int times : {1, 4}) {
+    SCOPED_TRACE(times);
+    const auto ranks = launch({"", fmt::format("EXP_REHEARSE_STOP=teacher:{}:KILL", times)});
+    EXPECT_EQ(ranks[0].first, 1);
+    EXPECT_NE(ranks[0].second.find("rank 1 failed: it gives no sign of life"), std::string::npos)
+        << ranks[0].second;
+    EXPECT_EQ(ranks[1].first, 137) << ranks[1].second;
+  }
+}
+
 TEST_F(RanksDist, CtrlCAndSigtermEndAllRanksAndTheNextCallGoesOn) {
-  // Ctrl-C reaches every process of the terminal's group, SIGTERM rank 0 alone.
+  // Ctrl-C reaches every process of the terminal's group, the others rank 0 alone.
   const std::string command =
       line("one",
            "--quiet run ../kd.toml --devices cpu:2 --until teacher "
            "--set train.epochs=1000000 --set stages.teacher.with.train.epochs=1000000");
-  for (const bool group : {true, false}) {
-    SCOPED_TRACE(group);
-    const fs::path log = folder_ / (group ? "group.txt" : "alone.txt");
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR2}) {
+    SCOPED_TRACE(signal);
+    const bool group = signal == SIGINT;
+    const fs::path log = folder_ / fmt::format("signal-{}.txt", signal);
     std::ofstream(log).flush();
     const pid_t pid = start(command, log);
     ASSERT_TRUE(until(pid, [&] {
       return has_checkpoint() &&
              (group || read_file(log).find("goes on from step") != std::string::npos);
     })) << read_file(log);
-    ::kill(group ? -pid : pid, group ? SIGINT : SIGTERM);
+    ::kill(group ? -pid : pid, signal);
     EXPECT_EQ(wait_for(pid), group ? 130 : 75) << read_file(log);
     EXPECT_EQ(::kill(-pid, 0), -1) << "a worker is left";
     expect_nothing_half_written("one");
@@ -358,16 +477,7 @@ TEST_F(RanksDist, CtrlCAndSigtermEndAllRanksAndTheNextCallGoesOn) {
 }
 
 TEST_F(RanksDist, ALauncherStartsTheRanks) {
-  // What srun does: the same command once per rank, told its place by variables.
-  const int port = free_port();
-  std::vector<pid_t> ranks;
-  for (int rank = 0; rank < 2; ++rank)
-    ranks.push_back(start(
-        line("one", "--quiet run ../kd.toml --devices cpu",
-             fmt::format("RANK={} WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT={}", rank, port)),
-        folder_ / fmt::format("rank{}.txt", rank)));
-  for (size_t rank = 0; rank < 2; ++rank)
-    EXPECT_EQ(wait_for(ranks[rank]), 0) << read_file(folder_ / fmt::format("rank{}.txt", rank));
+  for (const auto& [code, said] : launch({"", ""})) EXPECT_EQ(code, 0) << said;
   EXPECT_EQ(outputs("one", "train", "last.safetensors").size(), 2U);
   const auto runs = json::parse(exp("one", "--json runs").text);
   ASSERT_EQ(runs.size(), 1U) << "rank 0 alone keeps the run";
