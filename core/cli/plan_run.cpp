@@ -9,11 +9,13 @@
 #include "core/base/cpu.h"
 #include "core/base/error.h"
 #include "core/base/gpu.h"
+#include "core/base/launch.h"
 #include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
 #include "core/cli/command.h"
 #include "core/graph/build.h"
+#include "core/schema/check.h"
 #include "core/schema/experiment.h"
 #include "core/schema/load.h"
 
@@ -69,6 +71,8 @@ void declare_plan_options(CLI::App& app, RunArguments& arguments) {
 PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace,
                        recipe::Recipe recipe, std::vector<std::string> notes,
                        graph::InputDigests& inputs) {
+  const auto devices = static_cast<int64_t>(workspace.resources.devices.size());
+  schema::check_devices(recipe, std::max<int64_t>(devices, launched_rank().world));
   const graph::Cache cache(workspace.cache);
   std::unique_ptr<Progress> bar;
   uint64_t shown = 0;

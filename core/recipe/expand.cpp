@@ -200,8 +200,8 @@ std::optional<Value> Expander::key_value(const std::string& dotted, const Value&
   if (const auto found = known_.find(dotted); found != known_.end()) return found->second;
   const auto table = base_.find(section->name);
   static const Section kEmpty;
-  const Section& values = table == base_.end() ? kEmpty : *table->second.get<Table>();
-  const Value& raw = section->effective(*field, values);
+  const Section* values = table == base_.end() ? nullptr : table->second.get<Table>();
+  const Value& raw = section->effective(*field, values == nullptr ? kEmpty : *values);
   stack_.push_back(dotted);
   auto out = expand(*field, raw);
   stack_.pop_back();

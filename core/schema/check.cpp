@@ -333,10 +333,13 @@ void check_recipe(const recipe::Recipe& recipe, recipe::FaultSink& faults) {
 void check_devices(const recipe::Recipe& recipe, int64_t devices) {
   for (const recipe::Stage& stage : recipe.stages()) {
     if (stage.kind != "train" && stage.kind != "pretrain") continue;
-    const auto train = stage.instances.front().view.build<TrainOptions>();
-    if (devices <= 1 || train.batch_size % devices == 0) continue;
-    throw Error(fmt::format("stage {}: train.batch_size {} cannot be shared evenly by {} devices",
-                            stage.name, train.batch_size, devices));
+    for (const recipe::Instance& instance : stage.instances) {
+      const auto train = instance.view.build<TrainOptions>();
+      if (train.batch_size >= devices) continue;
+      throw Error(
+          fmt::format("stage {}: train.batch_size is {}: of {} devices some would have no clip",
+                      instance.name, train.batch_size, devices));
+    }
   }
 }
 

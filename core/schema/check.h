@@ -16,8 +16,8 @@ namespace xp::schema {
 /// passed over.
 void check_recipe(const recipe::Recipe& recipe, recipe::FaultSink& faults);
 
-/// What needs the devices of the run: each optimiser step's batch is shared out evenly. Throws
-/// Error naming the stage.
+/// What needs the devices of the run: each of them has a clip of every optimiser step (shares may
+/// differ by one). Throws Error naming the stage.
 void check_devices(const recipe::Recipe& recipe, int64_t devices);
 
 /// Classes that a data set has: those of its label CSV where one is given and can be read, else

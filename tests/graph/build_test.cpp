@@ -32,18 +32,10 @@ tome.r = 4
 kd = { enabled = true, lambda = 0.1, logits = "${stages.teach.output}" }
 train = { epochs = 1, batch_size = 8 }
 optimiser.lr = 1e-3
-[stages.teacher]
-do = "train"
-with = { kd.enabled = false, frontend = { kind = "augment_mel" }, model.arch = "mn01" }
-[stages.teach]
-do = "teach"
-checkpoint = "${stages.teacher.last}"
-split = "train"
-[stages.student]
-do = "train"
-[stages.eval]
-do = "evaluate"
-checkpoint = "${stages.student.last}"
+stages.teacher = { do = "train", with = { kd.enabled = false, frontend = { kind = "augment_mel" }, model.arch = "mn01" } }
+stages.teach = { do = "teach", checkpoint = "${stages.teacher.last}", split = "train" }
+stages.student = { do = "train" }
+stages.eval = { do = "evaluate", checkpoint = "${stages.student.last}" }
 [variants.published_teacher]
 stages.teach.checkpoint = "mn10_as"
 [variants.nokd]

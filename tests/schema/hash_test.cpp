@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -110,13 +111,18 @@ std::string mutated(const recipe::FieldSpec& field, const recipe::Value& now) {
   return "";
 }
 
-TEST(RecipeHash, EveryResultLeafAndNoOtherChangesIt) {
-  const RecipeFiles files(kRecipe);
-  const std::string before = hash_of(files.path());
+/// What changes one leaf, and the hash that it gives.
+struct Mutation {
+  std::string set;
+  bool result = false;
+  bool kind = false;
+  std::string hash;
+};
+
+/// One for each leaf that can be set alone; `unread` counts the rest.
+std::vector<Mutation> mutations_of(const RecipeFiles& files, int& unread) {
+  std::vector<Mutation> out;
   const recipe::Recipe recipe = recipe::load(plain_language(), files.path(), {});
-  int results = 0;
-  int others = 0;
-  int unread = 0;
   for (const recipe::SectionSpec& section : language().sections) {
     for (const recipe::FieldSpec& field : section.fields) {
       const auto found = recipe.base().sections.find(section.name);
@@ -124,25 +130,30 @@ TEST(RecipeHash, EveryResultLeafAndNoOtherChangesIt) {
           found == recipe.base().sections.end() ? recipe::Section{} : found->second;
       const std::string text = mutated(field, section.effective(field, values));
       if (text.empty() || field.key == "goals") continue;
-      SCOPED_TRACE(field.dotted() + "=" + text);
-      std::string after;
+      const std::string set = field.dotted() + "=" + text;
       try {
-        after = hash_of(files.path(), {field.dotted() + "=" + text});
+        const bool result = field.spec.hash == recipe::HashClass::kResult && !field.spec.path;
+        out.push_back({set, result, field.is_kind, hash_of(files.path(), {set})});
       } catch (const recipe::RecipeError&) {
         ++unread;  // no stage reads it as the recipe stands, or the kind has no such key
-        continue;
-      }
-      const bool result = field.spec.hash == recipe::HashClass::kResult && !field.spec.path;
-      (result ? results : others) += 1;
-      if (result) {
-        EXPECT_NE(after, before);
-      } else {
-        EXPECT_EQ(after, before);
       }
     }
   }
+  return out;
+}
+
+TEST(RecipeHash, EveryResultLeafAndNoOtherChangesIt) {
+  const RecipeFiles files(kRecipe);
+  const std::string before = hash_of(files.path());
+  int unread = 0;
+  int results = 0;
+  const std::vector<Mutation> mutations = mutations_of(files, unread);
+  for (const Mutation& mutation : mutations) {
+    results += mutation.result ? 1 : 0;
+    EXPECT_EQ(mutation.hash != before, mutation.result) << mutation.set;
+  }
   EXPECT_GE(results, 110);
-  EXPECT_GE(others, 15);
+  EXPECT_GE(static_cast<int>(mutations.size()) - results, 15);
   EXPECT_LE(unread, 25);
 }
 
@@ -191,6 +202,41 @@ void check_permutations(int count) {
 TEST(RecipeHash, WritingItOtherwiseDoesNotChangeIt) { check_permutations(50); }
 
 TEST(RecipeHashStress, WritingItOtherwiseDoesNotChangeIt) { check_permutations(1000); }
+
+/// Several leaves changed at once, in any order: the hash is one for each set of result leaves,
+/// other leaves and the order do not count, and what `show` writes of it, written otherwise, has it
+/// too.
+void check_mutations(int count) {
+  const RecipeFiles files(kRecipe);
+  int unread = 0;
+  std::vector<std::string> results, others;
+  for (const Mutation& mutation : mutations_of(files, unread)) {
+    if (!mutation.kind) (mutation.result ? results : others).push_back(mutation.set);
+  }
+  std::map<std::set<std::string>, std::string> hashes = {{{}, hash_of(files.path())}};
+  std::mt19937 random(29);
+  for (int i = 0; i < count; ++i) {
+    std::shuffle(results.begin(), results.end(), random);
+    std::shuffle(others.begin(), others.end(), random);
+    std::vector<std::string> sets(results.begin(), results.begin() + random() % 3);
+    const std::set<std::string> changed(sets.begin(), sets.end());
+    sets.insert(sets.end(), others.begin(), others.begin() + random() % 3);
+    std::shuffle(sets.begin(), sets.end(), random);
+    const recipe::Recipe recipe =
+        recipe::load(plain_language(), files.path(), RecipeFiles::options_of(sets));
+    const auto [known, fresh] = hashes.emplace(changed, recipe.hash());
+    ASSERT_EQ(known->second, recipe.hash()) << i;
+    const RecipeFiles other(shuffled(recipe.show(), random));
+    ASSERT_EQ(hash_of(other.path()), recipe.hash()) << i;
+  }
+  std::set<std::string> different;
+  for (const auto& [changed, hash] : hashes) different.insert(hash);
+  EXPECT_EQ(different.size(), hashes.size());
+}
+
+TEST(RecipeHash, EverySetOfResultLeavesHasItsOwn) { check_mutations(60); }
+
+TEST(RecipeHashStress, EverySetOfResultLeavesHasItsOwn) { check_mutations(2000); }
 
 TEST(RecipeHash, PathsCountByWhatTheyHold) {
   RecipeFiles files(kRecipe);

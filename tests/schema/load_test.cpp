@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/recipe/language.h"
 #include "core/schema/stage_options.h"
 #include "tests/schema/recipe_files.h"
 
@@ -240,6 +241,29 @@ TEST(RecipeLoad, PathsAreRelativeToTheirFile) {
   recipe::LoadOptions options = RecipeFiles::options_of({"dataset.root=x"});
   options.working_folder = "/elsewhere";
   EXPECT_EQ(files.load(options).base().build<DatasetOptions>().root, "/elsewhere/x");
+}
+
+TEST(RecipeLoad, ATildeIsTheHomeFolder) {
+  const RecipeFiles files(kSmall);
+  const std::string root =
+      files.load_set({"dataset.root=~/sets"}).base().build<DatasetOptions>().root;
+  EXPECT_EQ(root, std::string(testing::env("HOME")) + "/sets");
+}
+
+// Filters write both as STAGE.METRIC and SECTION.KEY, and stages are often named as sections are.
+TEST(RecipeLoad, NoKeyReadsAsAMetric) {
+  for (const char* metric :
+       {"train.loss", "val.mAP", "val.acc", "loss_hard", "loss_kd", "mAP", "mAP_all", "mAP_classes",
+        "auc", "d_prime", "acc", "clips_per_s", "latency_p50_ms", "latency_p95_ms", "peak_mem_mb",
+        "params_m", "gflop", "stall_p", "rows"}) {
+    for (const recipe::SectionSpec& section : language().sections)
+      EXPECT_EQ(section.find(metric), nullptr) << section.name << "." << metric;
+  }
+  // STAGE.lr is a metric: of a stage named "optimiser" it would read as the key.
+  for (const recipe::SectionSpec& section : language().sections) {
+    if (section.name == "optimiser") continue;
+    EXPECT_EQ(section.find("lr"), nullptr) << section.name;
+  }
 }
 
 TEST(RecipeLoad, EachMakesInstancesThatPairUp) {
