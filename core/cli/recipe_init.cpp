@@ -14,9 +14,9 @@ namespace fs = std::filesystem;
 namespace xp::cli {
 namespace {
 
-/// As it is written into the recipe, quoted.
+/// As it is written into the recipe, quoted. "" is the working folder: what holds "train.json".
 std::string path_for(const std::string& path, const std::string& output) {
-  const fs::path absolute = fs::weakly_canonical(fs::absolute(path));
+  const fs::path absolute = fs::weakly_canonical(fs::absolute(path.empty() ? "." : path));
   const fs::path relative =
       absolute.lexically_relative(fs::weakly_canonical(fs::absolute(output)).parent_path());
   const bool below = !relative.empty() && *relative.begin() != "..";

@@ -1,5 +1,7 @@
 // `exp recipe` as a user meets it, and the recipe that init writes.
+#include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -9,8 +11,10 @@
 #include "core/cli/recipe_init.h"
 #include "core/recipe/language.h"
 #include "core/schema/load.h"
+#include "core/schema/sections.h"
 #include "tests/testing/shell.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/wav.h"
 
 namespace xp::cli {
 namespace {
@@ -102,6 +106,96 @@ TEST(RecipeInit, WritesRecipesThatCheck) {
   facts.val_clips = 40;
   facts.test_clips = 0;
   EXPECT_EQ(hash_of_written(arguments, facts).size(), 64u);
+}
+
+/// A folder per class: four clips a class of ESC-10 where EXP_DATA has it, else made-up tones.
+void write_folder_per_class(const std::filesystem::path& root) {
+  const std::filesystem::path audio =
+      std::filesystem::path(testing::env("EXP_DATA")) / "esc10/audio";
+  if (!std::filesystem::is_directory(audio)) {
+    for (int kind = 0; kind < 3; ++kind) {
+      std::filesystem::create_directories(root / fmt::format("kind{}", kind));
+      for (int clip = 0; clip < 20; ++clip) {
+        testing::write_wav(root / fmt::format("kind{}/{}.wav", kind, clip), 5.0,
+                           300.0 * (kind + 1) + 10 * clip, 16000);
+      }
+    }
+    return;
+  }
+  std::map<std::string, std::vector<std::filesystem::path>> classes;
+  for (const auto& entry : std::filesystem::directory_iterator(audio)) {
+    const std::string name = entry.path().stem().string();
+    classes[name.substr(name.rfind('-') + 1)].push_back(entry.path());
+  }
+  for (auto& [name, clips] : classes) {
+    std::filesystem::create_directories(root / name);
+    std::sort(clips.begin(), clips.end());
+    for (std::size_t i = 0; i < 4; ++i)
+      std::filesystem::copy_file(clips[i], root / name / clips[i].filename());
+  }
+  EXPECT_EQ(classes.size(), 10u);
+}
+
+TEST(RecipeInitIntegration, WhatItWritesForAFolderPerClassRunsUnedited) {
+  if (!XP_HAS_COMPUTE) GTEST_SKIP() << "built without the compute part";
+  testing::TempDir folder;
+  write_file_atomic(folder.path() / "exp.toml", "");
+  write_folder_per_class(folder.path() / "sounds");
+  const Shell wrote = exp_in(folder.path(), "--quiet recipe init --data sounds -o mine.toml");
+  ASSERT_EQ(wrote.code, 0) << wrote.text;
+
+  const auto recipe = schema::load_recipe(folder.path() / "mine.toml");
+  const recipe::View& train = recipe.find_stage("train")->instances.front().view;
+  const auto frontend = train.build<schema::FrontendOptions>();
+  EXPECT_EQ(frontend.frames, 512) << "498 of five seconds, to a multiple of a patch";
+  EXPECT_NE(frontend.norm_mean, schema::FrontendOptions().norm_mean);
+  EXPECT_GT(frontend.norm_std, 0.5);
+  EXPECT_EQ(train.build<schema::AugmentOptions>().time_mask_frames, 102);
+  EXPECT_EQ(train.build<schema::TrainOptions>().loss, schema::Loss::kCe);
+
+  EXPECT_EQ(exp_in(folder.path(), "recipe check mine.toml").code, 0);
+  const Shell check = exp_in(folder.path(), "--quiet run mine.toml --check");
+  EXPECT_EQ(check.code, 0) << check.text;
+  const Shell run = exp_in(folder.path(), "--quiet --json run mine.toml --variant tiny 2> err.txt");
+  ASSERT_EQ(run.code, 0) << run.text << read_file(folder.path() / "err.txt");
+  const auto done = nlohmann::json::parse(run.text);
+  for (const auto& stage : done.at("stages")) {
+    EXPECT_EQ(stage.at("result"), "done") << stage;
+    EXPECT_EQ(stage.at("name") == "eval" || stage.at("name") == "baseline",
+              stage.at("metrics").contains("acc"))
+        << stage;
+  }
+}
+
+TEST(RecipeInitIntegration, WhatItWritesForADataJsonRunsUnedited) {
+  if (!XP_HAS_COMPUTE) GTEST_SKIP() << "built without the compute part";
+  testing::TempDir folder;
+  write_file_atomic(folder.path() / "exp.toml", "");
+  write_file_atomic(folder.path() / "labels.csv",
+                    "index,mid,display_name\n0,/m/low,Low\n1,/m/high,High\n2,/m/long,Long\n");
+  std::filesystem::create_directories(folder.path() / "wav");
+  for (const char* split : {"train", "test"}) {
+    nlohmann::json clips = nlohmann::json::array();
+    for (int clip = 0; clip < 12; ++clip) {
+      const auto file = folder.path() / fmt::format("wav/{}{}.wav", split, clip);
+      testing::write_wav(file, clip % 3 == 0 ? 2.0 : 1.0, clip % 2 == 0 ? 300 : 3000, 16000);
+      const std::string labels = clip % 2 == 0 ? "/m/low" : "/m/high";
+      clips.push_back(
+          {{"wav", file.string()}, {"labels", clip % 3 == 0 ? labels + ",/m/long" : labels}});
+    }
+    write_file_atomic(folder.path() / fmt::format("{}.json", split),
+                      nlohmann::json{{"data", clips}}.dump());
+  }
+  const Shell wrote = exp_in(folder.path(),
+                             "--quiet recipe init --data train.json --test test.json --labels "
+                             "labels.csv -o mine.toml");
+  ASSERT_EQ(wrote.code, 0) << wrote.text;
+  const auto recipe = schema::load_recipe(folder.path() / "mine.toml");
+  const recipe::View& train = recipe.find_stage("train")->instances.front().view;
+  EXPECT_EQ(train.build<schema::TrainOptions>().loss, schema::Loss::kBce) << "two labels a clip";
+  EXPECT_EQ(train.build<schema::FrontendOptions>().frames, 208) << "198 of two seconds";
+  const Shell run = exp_in(folder.path(), "--quiet run mine.toml --variant tiny");
+  EXPECT_EQ(run.code, 0) << run.text;
 }
 
 TEST(RecipeInit, SaysWhatIsMissingBeforeItDecodes) {

@@ -304,10 +304,6 @@ TEST(CrossFieldRules, StagesAndSweeps) {
        {"dataset.val_fold=0", "train.select=max:val.acc"},
        "stage train: train.select = \"max:val.acc\" needs validation, and there is no validation "
        "fold: dataset.val_fold is 0"},
-      {"features",
-       {"dataset.store=features"},
-       "stage levels: dataset.store = \"features\": shards of features are not available; use "
-       "\"pcm16\" or \"flac\""},
       {"statistics of a stage", {"stages.train.with.frontend.norm=${stages.levels.output}"}, ""},
       {"statistics of a stage and of the recipe",
        {"stages.train.with.frontend.norm=${stages.levels.output}", "frontend.norm_mean=-3.0"},
