@@ -399,15 +399,14 @@ size_t SweepDb::retry(TrialState state) {
   return out;
 }
 
-size_t SweepDb::forget_runs_but(const std::vector<std::string>& known) {
+size_t SweepDb::forget_removed(const std::function<bool(const std::string&)>& there) {
   const FileLock lock = turn();
   sql::Transaction transaction(db_);
   std::vector<int64_t> gone;
   auto rows =
       db_.prepare("SELECT number, run FROM trial WHERE state IN ('done', 'stopped') AND wanted");
   while (rows.step()) {
-    if (!std::binary_search(known.begin(), known.end(), rows.text(1)))
-      gone.push_back(rows.integer(0));
+    if (!there(rows.text(1))) gone.push_back(rows.integer(0));
   }
   for (const int64_t number : gone)
     db_.prepare("UPDATE trial SET state='queued', run='', error='' WHERE number=?").run(number);

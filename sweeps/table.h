@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -163,8 +164,8 @@ class SweepDb {
   size_t reclaim_job(const std::string& job);
   /// Queues ended trials of a state again: kFailed, kLost, kStopped. Returns how many.
   size_t retry(TrialState state);
-  /// Queues finished trials whose run is not among `known` (`exp rm`). Returns how many.
-  size_t forget_runs_but(const std::vector<std::string>& known);
+  /// Queues finished trials whose run is gone (`exp rm`), as `there` says. Returns how many.
+  size_t forget_removed(const std::function<bool(const std::string& run)>& there);
 
   /// Why no new trial may begin, "" = open. `cancel`: running ones are to stop as well.
   void halt(const std::string& why, bool cancel);

@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/files.h"
 #include "core/base/log.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
@@ -26,13 +27,13 @@ constexpr size_t kAskAbove = 1000;
 
 // What carrying a trial out would do.
 std::string plan_state(const graph::Plan& plan) {
-  std::vector<std::string> todo;
+  std::vector<std::string> missing;
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const graph::State state = plan.steps[i].state;
     if (state == graph::State::kCached || state == graph::State::kNotNeeded) continue;
-    todo.push_back(plan.graph.nodes[i].name);
+    missing.push_back(plan.graph.nodes[i].name);
   }
-  return todo.empty() ? "cached" : fmt::format("runs {}", fmt::join(todo, ", "));
+  return missing.empty() ? "cached" : fmt::format("runs {}", fmt::join(missing, ", "));
 }
 
 class Sweep : public Command {
@@ -98,13 +99,24 @@ class Sweep : public Command {
     for (const std::string& note : notes) log::info("{}", note);
     if (spec.strategy == "grid" && trials.empty())
       throw Error("no trial is left: exclude leaves all of them out");
-    const auto earlier = arguments_.fresh ? std::nullopt : earlier_sweep(workspace, spec.family);
-    if (arguments_.dry_run) return dry_run(earlier, spec, trials, recipes, session);
-    const fs::path folder = store_sweep(earlier, spec, trials, workspace, arguments_.place.jobs);
-    return drive_sweep(folder, arguments_.place, workspace, session);
+    if (arguments_.dry_run)
+      return dry_run(earlier(workspace, spec), spec, trials, recipes, session);
+    return drive_sweep(stored(spec, trials, workspace), arguments_.place, workspace, session);
   }
 
  private:
+  std::optional<fs::path> earlier(const Workspace& workspace, const sweeps::SweepSpec& spec) const {
+    return arguments_.fresh ? std::nullopt : earlier_sweep(workspace, spec.family);
+  }
+
+  // One at a time: of two commands that start at once the second finds the first one's sweep.
+  fs::path stored(sweeps::SweepSpec& spec, const std::vector<sweeps::Trial>& trials,
+                  const Workspace& workspace) const {
+    fs::create_directories(workspace.exp_folder());
+    const FileLock turn = FileLock::wait(workspace.exp_folder() / "sweeps.lock");
+    return store_sweep(earlier(workspace, spec), spec, trials, workspace, arguments_.place.jobs);
+  }
+
   DescribedSweep describe(const Workspace& workspace, const Session& session) const {
     try {
       return describe_sweep(arguments_, workspace, session);

@@ -35,12 +35,8 @@ void retry(sweeps::SweepDb& db, const std::vector<std::string>& states) {
 
 // Trials whose run was removed have to be run again: their numbers are gone.
 void forget_removed_runs(sweeps::SweepDb& db, const Workspace& workspace) {
-  std::vector<std::string> known;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(workspace.exp_folder() / "runs", none))
-    known.push_back(entry.path().filename().string());
-  std::sort(known.begin(), known.end());
-  const size_t gone = db.forget_runs_but(known);
+  const size_t gone = db.forget_removed(
+      [runs = workspace.exp_folder() / "runs"](const auto& run) { return fs::exists(runs / run); });
   if (gone > 0) log::info("{} trial{} again: the run was removed", gone, gone == 1 ? "" : "s");
 }
 

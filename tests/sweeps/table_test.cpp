@@ -171,7 +171,7 @@ TEST_F(Table, DoneTrialsWithOtherGoalsOrWithoutTheirRunAreQueuedAgain) {
   db.add({changed, make("b", "x", "8")}, false);
   EXPECT_EQ(db.counts().queued, 1);
   EXPECT_EQ(db.counts().done, 1);
-  EXPECT_EQ(db.forget_runs_but({"RUN1"}), 1U);
+  EXPECT_EQ(db.forget_removed([](const std::string& run) { return run == "RUN1"; }), 1U);
   EXPECT_EQ(db.counts().queued, 2);
 }
 
