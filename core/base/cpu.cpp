@@ -129,6 +129,21 @@ double process_cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+std::optional<CpuTurns> process_cpu_turns(const fs::path& task_folder) {
+  CpuTurns out;
+  bool any = false;
+  std::error_code none;
+  for (const auto& thread : fs::directory_iterator(task_folder, none)) {
+    std::ifstream in(thread.path() / "schedstat");
+    CpuTurns turns;
+    if (!(in >> turns.ran_ns >> turns.waited_ns)) continue;  // it has ended meanwhile
+    any = true;
+    out.ran_ns += turns.ran_ns;
+    out.waited_ns += turns.waited_ns;
+  }
+  return any ? std::optional(out) : std::nullopt;
+}
+
 uint64_t resident_bytes() {
   // "size resident shared ..." in pages.
   std::ifstream statm("/proc/self/statm");

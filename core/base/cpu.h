@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace xp {
@@ -24,6 +25,16 @@ bool has_bf16_units();
 
 /// CPU seconds (user + system) that this process used so far, all threads.
 double process_cpu_seconds();
+
+/// What the scheduler gave the threads of this process so far. A thread that has ended counts no
+/// more.
+struct CpuTurns {
+  int64_t ran_ns = 0;     ///< on a core
+  int64_t waited_ns = 0;  ///< ready to run, but others had the cores
+};
+/// nullopt where the kernel does not count it. `task_folder` is for tests.
+std::optional<CpuTurns> process_cpu_turns(
+    const std::filesystem::path& task_folder = "/proc/self/task");
 
 /// Resident size now, in bytes.
 uint64_t resident_bytes();

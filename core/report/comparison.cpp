@@ -21,10 +21,10 @@ namespace {
 using tracker::RunInfo;
 
 // What a person looks at first; the rest follows by name.
-constexpr std::array<std::string_view, 12> kFirst = {
-    "mAP",         "acc",     "auc",      "d_prime",        "loss",
-    "clips_per_s", "epoch_s", "params_m", "latency_p50_ms", "latency_p95_ms",
-    "peak_mem_mb", "gflop"};
+constexpr std::array<std::string_view, 13> kFirst = {
+    "mAP",     "acc",     "auc",      "d_prime",        "loss",           "clips_per_s",
+    "seconds", "epoch_s", "params_m", "latency_p50_ms", "latency_p95_ms", "peak_mem_mb",
+    "gflop"};
 
 size_t order_of(std::string_view name) {
   return static_cast<size_t>(std::find(kFirst.begin(), kFirst.end(), leaf(name)) - kFirst.begin());
@@ -42,7 +42,8 @@ int stage_rank(std::string_view name) {
 bool is_detail(std::string_view name) {
   const std::string_view last = leaf(name);
   return last.find('/') != std::string_view::npos || last.ends_with("_lo") ||
-         last.ends_with("_hi") || last.ends_with("_std") || last == "mAP_classes" || last == "rows";
+         last.ends_with("_hi") || last.ends_with("_std") || last == "mAP_classes" ||
+         last == "rows" || last == "cpu_wait_p";
 }
 
 // Every metric of the runs, those that matter most first.
@@ -262,8 +263,8 @@ Better better(std::string_view metric) {
   constexpr std::array<std::string_view, 8> kHigher = {"mAP", "mAP_all", "acc",         "auc",
                                                        "ap",  "d_prime", "clips_per_s", "speedup"};
   if (std::find(kHigher.begin(), kHigher.end(), head) != kHigher.end()) return Better::kHigher;
-  constexpr std::array<std::string_view, 7> kLower = {
-      "peak_mem_mb", "params_m", "gflop", "stall_p", "epoch_s", "loss", "energy_j"};
+  constexpr std::array<std::string_view, 8> kLower = {
+      "peak_mem_mb", "params_m", "gflop", "stall_p", "epoch_s", "seconds", "loss", "energy_j"};
   if (std::find(kLower.begin(), kLower.end(), head) != kLower.end() || head.starts_with("loss_") ||
       head.starts_with("latency_"))
     return Better::kLower;
@@ -355,6 +356,7 @@ Comparison compare(tracker::Query& query, const Request& request) {
   make_groups(out, chosen.named);
   estimate_groups(out);
   out.selected_on_test = test_mark(out);
+  add_speed_notes(out);
   out.digest = digest_of(out);
   return out;
 }

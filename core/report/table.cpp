@@ -107,7 +107,8 @@ std::vector<size_t> crossing_metrics(const Comparison& comparison) {
   if (quality == npos) return out;
   const std::string& name = comparison.metrics[quality].name;
   const std::string stage = name.substr(0, name.size() - leaf(name).size());
-  for (const std::string_view want : {"acc", "mAP", "auc", "loss", "clips_per_s", "epoch_s"}) {
+  for (const std::string_view want :
+       {"acc", "mAP", "auc", "loss", "clips_per_s", "seconds", "epoch_s"}) {
     size_t at = comparison.find_metric(stage + std::string(want));
     if (at == npos) at = comparison.find_metric(want);
     if (at != npos) out.push_back(at);

@@ -5,10 +5,15 @@
 #include <map>
 #include <string>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 namespace xp::report {
 namespace {
 
 constexpr size_t kTimedRuns = 256;
+constexpr double kBusy = 0.05;
+constexpr size_t kNamed = 8;  // runs that a note names
 
 // The median time from one epoch's values to the next; NaN for fewer than two epochs.
 double epoch_seconds(const tracker::Curve& curve) {
@@ -44,6 +49,41 @@ void add_epoch_seconds(tracker::Query& query, std::vector<tracker::RunInfo>& run
       summary.last = epoch_seconds(query.curve(run.uid, name));
       if (std::isfinite(summary.last)) run.metrics.try_emplace(stage + ".epoch_s", summary);
     }
+  }
+}
+
+void add_speed_notes(Comparison& comparison) {
+  const size_t speed = comparison.speed();
+  if (speed == npos) return;
+  const std::string& name = comparison.metrics[speed].name;
+  const std::string wait = name.substr(0, name.size() - leaf(name).size()) + "cpu_wait_p";
+  std::vector<std::string> busy;
+  double most = 0;
+  std::map<std::string, int> hosts;
+  for (const tracker::RunInfo& run : comparison.runs) {
+    const auto measured = run.metrics.find(name);
+    if (measured == run.metrics.end()) continue;
+    if (!measured->second.reused) ++hosts[run.host];
+    const auto waited = run.metrics.find(wait);
+    if (waited == run.metrics.end() || !(waited->second.last > kBusy)) continue;
+    busy.push_back(run.uid.substr(run.uid.size() - std::min<size_t>(8, run.uid.size())));
+    most = std::max(most, waited->second.last);
+  }
+  if (!busy.empty()) {
+    const size_t more = busy.size() - std::min(busy.size(), kNamed);
+    const size_t count = busy.size();
+    busy.resize(count - more);
+    comparison.notes.push_back(fmt::format(
+        "{} of {} run{} was measured while other work had the cores up to {:.0f} % of the time: it "
+        "is too low ({}{})",
+        name, count, count == 1 ? "" : "s", 100 * most, fmt::join(busy, ", "),
+        more > 0 ? fmt::format(", {} more", more) : ""));
+  }
+  if (hosts.size() > 1) {
+    std::vector<std::string> parts;
+    for (const auto& [host, count] : hosts) parts.push_back(fmt::format("{} ({})", host, count));
+    comparison.notes.push_back(
+        fmt::format("{} was measured on several machines: {}", name, fmt::join(parts, ", ")));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include <torch/csrc/autograd/grad_mode.h>
 
 #include "core/base/clock.h"
+#include "core/base/cpu.h"
 #include "core/train/device.h"
 
 namespace xp::train {
@@ -58,6 +60,17 @@ std::unique_ptr<at::ObserverContext> observe(const at::RecordFunction& call) {
   return nullptr;
 }
 
+/// Share of the time since `before` that threads which were ready to run waited for a core: what
+/// other work on the machine takes from a measurement. nullopt where the kernel does not count it.
+std::optional<double> waited_share(const std::optional<CpuTurns>& before) {
+  const auto now = process_cpu_turns();
+  if (!before || !now) return std::nullopt;
+  const auto waited = static_cast<double>(now->waited_ns - before->waited_ns);
+  const auto ran = static_cast<double>(now->ran_ns - before->ran_ns);
+  if (!(waited >= 0 && ran > 0)) return std::nullopt;
+  return waited / (waited + ran);
+}
+
 double percentile(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());
   const auto at = static_cast<size_t>(std::ceil(share * static_cast<double>(values.size())));
@@ -98,6 +111,7 @@ std::map<std::string, double> bench(const model::Model& model, InputSize size, a
     return static_cast<double>(steady_ns() - begin) * 1e-9;
   };
   std::map<std::string, double> values;
+  const auto turns = process_cpu_turns();
   const at::Tensor batch = input(options.batch);
   for (int64_t i = 0; i < options.warm_up; ++i) timed(batch);
   reset_peak(device);
@@ -112,6 +126,7 @@ std::map<std::string, double> bench(const model::Model& model, InputSize size, a
     latency.push_back(timed(one) * 1e3);
   values["latency_p50_ms"] = percentile(latency, 0.5);
   values["latency_p95_ms"] = percentile(latency, 0.95);
+  if (const auto share = waited_share(turns)) values["cpu_wait_p"] = *share;
   values["params_m"] = static_cast<double>(model.parameter_count()) * 1e-6;
   values["gflop"] = count_flop(model, one, options.tome) * 1e-9;
   return values;

@@ -24,8 +24,9 @@ struct BenchOptions {
 
 /// Speed of a model on its device, from spectrogram to logits, without the front end: clips_per_s
 /// over `reps` batches; latency_p50_ms and latency_p95_ms of single clips; peak_mem_mb while it
-/// ran; params_m; gflop of one clip (multiply and add count as two). Inputs are noise: no model
-/// here is faster on easy sounds.
+/// ran; params_m; gflop of one clip (multiply and add count as two); cpu_wait_p, the share of the
+/// time that its threads waited for a core that other work had (where the kernel counts that).
+/// Inputs are noise: no model here is faster on easy sounds.
 std::map<std::string, double> bench(const model::Model& model, InputSize size, at::Device device,
                                     const BenchOptions& options);
 

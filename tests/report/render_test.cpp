@@ -17,6 +17,7 @@
 #include "core/report/html.h"
 #include "core/report/svg.h"
 #include "core/report/table.h"
+#include "core/report/timing.h"
 #include "tests/report/workspace.h"
 #include "tests/testing/shell.h"
 
@@ -209,6 +210,7 @@ void fill_crossing(Workspace& workspace) {
       made.finals = {{"acc", 0.5 - drop},
                      {"mAP", 0.42 - 0.02 * lambda - drop},
                      {"auc", 0.95},
+                     {"seconds", 8 - 0.125 * size},
                      {"clips_per_s", 100 + 5 * size}};
       made.validation_loss = {0.5, 0.25 + drop};
       workspace.add(made);
@@ -221,7 +223,7 @@ TEST(Render, ACrossedSweepHasItsColumnsSideBySide) {
   fill_crossing(workspace);
   auto query = workspace.query();
   Request request;
-  request.metrics = {"acc", "mAP", "auc", "loss", "clips_per_s"};
+  request.metrics = {"acc", "mAP", "auc", "loss", "clips_per_s", "seconds"};
   const Comparison comparison = compare(query, request);
   const std::vector<Table> tables = make_tables(comparison, 0);
   ASSERT_EQ(tables.size(), 2U);
@@ -229,13 +231,16 @@ TEST(Render, ACrossedSweepHasItsColumnsSideBySide) {
   const std::string text = render_table(comparison);
   EXPECT_THAT(
       text,
-      HasSubstr(
-          "        kd.lambda = 0.1                            kd.lambda = 1.0\n"
-          "tome.r  acc     mAP     auc   loss    clips_per_s  acc     mAP     auc   loss    "
-          "clips_per_s\n"
-          "0       0.5     0.418   0.95  0.25    100          0.5     0.4     0.95  0.25    100\n"
-          "16      0.4974  0.4154  0.95  0.2526  180          0.4974  0.3974  0.95  0.2526  "
-          "180\n"));
+      HasSubstr("        kd.lambda = 0.1                                     kd.lambda = 1.0\n"
+                "tome.r  acc     mAP     auc   loss    clips_per_s  seconds  acc     mAP     auc   "
+                "loss    "
+                "clips_per_s  seconds\n"
+                "0       0.5     0.418   0.95  0.25    100          8        0.5     0.4     0.95  "
+                "0.25    "
+                "100          8\n"
+                "16      0.4974  0.4154  0.95  0.2526  180          6        0.4974  0.3974  0.95  "
+                "0.2526  "
+                "180          6\n"));
   EXPECT_THAT(text,
               HasSubstr("With kd.lambda = 0.1: tome.r = 16 is 1.80x faster than 0 at -0.00256 mAP; "
                         "beyond 16 mAP falls off (-0.01024 mAP at 32). With kd.lambda = 1.0:"));
@@ -244,10 +249,10 @@ TEST(Render, ACrossedSweepHasItsColumnsSideBySide) {
   EXPECT_THAT(render_markdown(comparison),
               HasSubstr("| tome.r | kd.lambda = 0.1: acc | kd.lambda = 0.1: mAP |"));
   EXPECT_THAT(render_latex(comparison),
-              HasSubstr(" & \\multicolumn{5}{c}{kd.lambda = 0.1} & \\multicolumn{5}{c}{kd.lambda = "
-                        "1.0} \\\\\n\\cmidrule(lr){2-6}\\cmidrule(lr){7-11}\n"));
+              HasSubstr(" & \\multicolumn{6}{c}{kd.lambda = 0.1} & \\multicolumn{6}{c}{kd.lambda = "
+                        "1.0} \\\\\n\\cmidrule(lr){2-7}\\cmidrule(lr){8-13}\n"));
   EXPECT_THAT(render_html(comparison, {}),
-              HasSubstr("<th class=\"span\" colspan=\"5\">kd.lambda = 0.1</th>"));
+              HasSubstr("<th class=\"span\" colspan=\"6\">kd.lambda = 0.1</th>"));
 }
 
 TEST(Comparison, EpochsAreTimedByTheirValidations) {
@@ -262,6 +267,40 @@ TEST(Comparison, EpochsAreTimedByTheirValidations) {
   ASSERT_EQ(points.size(), 2U);
   EXPECT_EQ(value_of_metric(comparison.runs[0], "train.epoch_s"),
             static_cast<double>(points[1].time_ns - points[0].time_ns) * 1e-9);
+}
+
+// Throughputs are compared only where the machine was the same and had nothing else to do.
+TEST(Comparison, SpeedsOfABusyOrAnotherMachineAreMarked) {
+  Workspace workspace;
+  for (const int64_t r : {0, 8, 16}) {
+    Made made;
+    made.params = {param("tome.r", r), param("experiment.seed", int64_t{0})};
+    made.finals = {{"mAP", 0.4}, {"clips_per_s", 100}, {"cpu_wait_p", r == 8 ? 0.31 : 0.01}};
+    workspace.add(made);
+  }
+  auto query = workspace.query();
+  Comparison comparison = compare(query, {});
+  EXPECT_THAT(comparison.notes,
+              ::testing::ElementsAre("eval.clips_per_s of 1 run was measured while other work had "
+                                     "the cores up to 31 % of the time: it is too low (" +
+                                     comparison.runs[1].uid.substr(18) + ")"));
+  EXPECT_EQ(comparison.find_metric("cpu_wait_p"), npos) << "no column of its own";
+  for (const std::string& text : {render_table(comparison), render_markdown(comparison),
+                                  render_html(comparison, {}), render_json(comparison)})
+    EXPECT_THAT(text, HasSubstr("31 % of the time"));
+
+  comparison.notes.clear();
+  for (tracker::RunInfo& run : comparison.runs) {
+    run.metrics.erase("eval.cpu_wait_p");  // a kernel that does not count it
+    run.host = "node1";
+  }
+  add_speed_notes(comparison);
+  EXPECT_TRUE(comparison.notes.empty());
+  comparison.runs[0].host = "node2";
+  add_speed_notes(comparison);
+  EXPECT_THAT(comparison.notes,
+              ::testing::ElementsAre(
+                  "eval.clips_per_s was measured on several machines: node1 (2), node2 (1)"));
 }
 
 TEST(Chart, LabelsKeepOffMarksAndEachOther) {
