@@ -18,8 +18,8 @@ bool equal(double a, double b) {
 }  // namespace
 
 bool depends_on_the_machine(std::string_view metric) {
-  constexpr std::array<std::string_view, 5> kLeaves = {"clips_per_s", "latency_p50_ms",
-                                                       "latency_p95_ms", "peak_mem_mb", "stall_p"};
+  constexpr std::array<std::string_view, 6> kLeaves = {
+      "latency_p50_ms", "latency_p95_ms", "peak_mem_mb", "stall_p", "cpu_wait_p", "seconds"};
   if (metric.starts_with("system.")) return true;
   const std::string_view leaf = metric.substr(metric.rfind('.') + 1);
   return leaf.ends_with("_s") || std::find(kLeaves.begin(), kLeaves.end(), leaf) != kLeaves.end();

@@ -90,6 +90,8 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
   pretraining.emplace_back("pretrain");
   std::vector<std::string> supervised = training;
   supervised.insert(supervised.end(), {"tome", "patchout", "kd"});
+  std::vector<std::string> evaluating = scoring;
+  evaluating.emplace_back("train");
   std::vector<recipe::StageKindSpec> out;
   out.push_back({"prepare",
                  "decodes and resamples audio into shards; added where it is not written",
@@ -135,14 +137,14 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
                  &reads});
   out.push_back({"evaluate",
                  "metrics, throughput, latency and memory over a split",
-                 scoring,
+                 evaluating,
                  {"checkpoint", "split"},
                  {"checkpoint"},
                  {"output"},
                  true,
                  carried,
                  adaptable,
-                 &reads});
+                 &reads_loss_alone});
   out.push_back(
       {"baseline",
        "logistic regression on mean and deviation of each mel band: what a model has to beat",

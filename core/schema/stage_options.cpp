@@ -108,6 +108,7 @@ EvaluateStageOptions EvaluateStageOptions::configure(const recipe::View& view) {
   auto out = checkpoint_part<EvaluateStageOptions>(view);
   if (const auto split = recipe::parse_enum<Split>(view.key_text("split"))) out.eval.split = *split;
   if (out.eval.bootstrap > 0) out.seed = view.build<ExperimentOptions>().seed;
+  out.loss = view.build<TrainOptions>().loss;
   return out;
 }
 

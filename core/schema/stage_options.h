@@ -145,7 +145,8 @@ struct EvaluateStageOptions {
   FrontendOptions frontend;
   ModelOptions model;
   std::optional<TomeOptions> tome;
-  EvalOptions eval;  ///< `split` of the stage laid on top
+  EvalOptions eval;        ///< `split` of the stage laid on top
+  Loss loss = Loss::kBce;  ///< train.loss: what the metric `loss` means
 
   static EvaluateStageOptions configure(const recipe::View& view);
   template <class Visitor>
@@ -158,6 +159,7 @@ struct EvaluateStageOptions {
     v.part("model", &O::model);
     v.part("tome", &O::tome);
     v.part("eval", &O::eval);
+    v.field("loss", &O::loss, {}, "train.loss");
   }
 };
 

@@ -60,6 +60,7 @@ Unit metric_unit(const std::string& leaf) {
   const auto is = [&](const char* name) { return base.starts_with(name); };
   if (is("mAP_classes") || is("rows")) return Unit::kCount;
   if (is("mAP") || is("auc") || is("acc") || leaf.starts_with("ap/")) return Unit::kFraction;
+  if (is("cpu_wait_p")) return Unit::kFraction;
   if (is("clips_per_s")) return Unit::kPerSecond;
   if (is("latency")) return Unit::kMilliseconds;
   if (is("peak_mem_mb")) return Unit::kMebibytes;

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <span>
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/dist/group.h"
 #include "core/metric/metric.h"
@@ -25,7 +27,7 @@ std::span<const float> values_of(const at::Tensor& tensor) {
 class Ensemble {
  public:
   Ensemble(const std::vector<const model::Model*>& its_models, std::vector<Merging> its_ways)
-      : models(its_models), ways(std::move(its_ways)) {
+      : models(its_models), ways(std::move(its_ways)), own_ns_(ways.size()) {
     XP_CHECK(!models.empty() && !ways.empty(), "predict without a model");
   }
 
@@ -34,7 +36,7 @@ class Ensemble {
 
   /// Mean output of the models on spectrograms [B, F, T], for each way; in halves where memory does
   /// not reach.
-  std::vector<at::Tensor> run(const at::Tensor& mel, const PredictOptions& how) const {
+  std::vector<at::Tensor> run(const at::Tensor& mel, const PredictOptions& how) {
     const int64_t clips = mel.size(0);
     try {
       return run_together(mel, how);
@@ -54,10 +56,18 @@ class Ensemble {
     return outputs;
   }
 
+  /// Of `total_ns` for all ways, what one would have taken alone.
+  double seconds_alone(size_t way, int64_t total_ns) const {
+    const int64_t others = std::accumulate(own_ns_.begin(), own_ns_.end(), -own_ns_[way]);
+    return static_cast<double>(total_ns - others) * 1e-9;
+  }
+
  private:
-  std::vector<at::Tensor> run_together(const at::Tensor& mel, const PredictOptions& how) const {
+  std::vector<at::Tensor> run_together(const at::Tensor& mel, const PredictOptions& how) {
     std::vector<at::Tensor> outputs;
-    for (const Merging& way : ways) {
+    for (size_t w = 0; w < ways.size(); ++w) {
+      const Merging& way = ways[w];
+      const int64_t begin = steady_ns();
       at::Tensor sum;
       for (size_t i = 0; i < models.size(); ++i) {
         const Autocast autocast(how.device, how.precision);
@@ -69,9 +79,13 @@ class Ensemble {
         sum = sum.defined() ? sum + values : values;
       }
       outputs.push_back(models.size() == 1 ? sum : sum / static_cast<double>(models.size()));
+      if (ways.size() > 1) synchronise(how.device);
+      own_ns_[w] += steady_ns() - begin;
     }
     return outputs;
   }
+
+  std::vector<int64_t> own_ns_;  // of each way's models
 };
 
 using PerWay = std::vector<std::vector<at::Tensor>>;  // [way][part]
@@ -82,7 +96,7 @@ void append(PerWay& parts, const std::vector<at::Tensor>& outputs) {
 }
 
 /// Mean output over the windows of one clip, wave [N], for each way.
-std::vector<at::Tensor> run_windows(const Ensemble& ensemble, const frontend::Frontend& frontend,
+std::vector<at::Tensor> run_windows(Ensemble& ensemble, const frontend::Frontend& frontend,
                                     const at::Tensor& wave, int64_t window, int64_t hop,
                                     const PredictOptions& how) {
   PerWay outputs;
@@ -111,7 +125,7 @@ std::vector<at::Tensor> run_windows(const Ensemble& ensemble, const frontend::Fr
 }
 
 /// Outputs of a batch for each way: of the clips as they are, or the mean over windows of each.
-std::vector<at::Tensor> run_batch(const Ensemble& ensemble, const frontend::Frontend& frontend,
+std::vector<at::Tensor> run_batch(Ensemble& ensemble, const frontend::Frontend& frontend,
                                   int64_t rate_hz, const data::Batch& batch,
                                   const PredictOptions& how) {
   const at::Tensor waves = waves_of(batch, how.device);
@@ -131,11 +145,12 @@ std::vector<at::Tensor> run_batch(const Ensemble& ensemble, const frontend::Fron
   return outputs;
 }
 
-std::vector<Predictions> predict_ways(const Ensemble& ensemble, const frontend::Frontend& frontend,
+std::vector<Predictions> predict_ways(Ensemble ensemble, const frontend::Frontend& frontend,
                                       const schema::FrontendOptions& options, const Clips& clips,
                                       const std::vector<uint32_t>& rows,
                                       const PredictOptions& how) {
   const at::NoGradGuard no_grad;
+  const int64_t begin = steady_ns();
   const auto total = static_cast<int64_t>(rows.size());
   const int64_t rank = how.group == nullptr ? 0 : how.group->rank();
   const int64_t world = how.group == nullptr ? 1 : how.group->size();
@@ -155,6 +170,7 @@ std::vector<Predictions> predict_ways(const Ensemble& ensemble, const frontend::
     done += batch->size;
     how.progress(done * world, total);
   }
+  const int64_t took = steady_ns() - begin;
   const auto joined = [&](const std::vector<at::Tensor>& parts, int64_t width) {
     at::Tensor all = parts.empty() ? at::zeros({0, width}) : at::cat(parts);
     if (how.group != nullptr) all = how.group->gather_rows(all);
@@ -168,6 +184,7 @@ std::vector<Predictions> predict_ways(const Ensemble& ensemble, const frontend::
   for (size_t way = 0; way < outputs.size(); ++way) {
     Predictions& result = results[way];
     (how.embeddings ? result.embeddings : result.logits) = joined(outputs[way], width);
+    result.seconds = ensemble.seconds_alone(way, took);
     result.targets = all_targets;
     result.mask = all_masks;
   }
@@ -195,14 +212,18 @@ std::vector<Predictions> predict_each(const std::vector<const model::Model*>& mo
   return predict_ways({models, ways}, frontend, options, clips, rows, how);
 }
 
+double mean_loss(const Predictions& predictions, schema::Loss loss) {
+  const at::NoGradGuard no_grad;
+  const bool unmasked = loss == schema::Loss::kMaskedBce && !predictions.mask.defined();
+  return label_loss(unmasked ? schema::Loss::kBce : loss, predictions.logits, predictions.targets,
+                    predictions.mask)
+      .item<double>();
+}
+
 std::map<std::string, double> score(const Predictions& predictions, schema::Loss loss) {
   std::map<std::string, double> values;
   if (predictions.logits.size(0) == 0) return values;
-  const at::NoGradGuard no_grad;
-  const schema::Loss kind =
-      loss == schema::Loss::kMaskedBce && !predictions.mask.defined() ? schema::Loss::kBce : loss;
-  values["loss"] =
-      label_loss(kind, predictions.logits, predictions.targets, predictions.mask).item<double>();
+  values["loss"] = mean_loss(predictions, loss);
   const metric::Table table{values_of(predictions.logits), values_of(predictions.targets),
                             values_of(predictions.mask), predictions.logits.size(0),
                             predictions.logits.size(1)};

@@ -27,6 +27,9 @@ struct Predictions {
   at::Tensor embeddings;  ///< [N, D] float32; undefined for logits
   at::Tensor targets;     ///< [N, K] float32
   at::Tensor mask;        ///< [N, K] or undefined
+  /// What scoring them took on this rank: loading, front end and the models, without what other
+  /// ways of the same pass took.
+  double seconds = 0;
 };
 
 /// How a split is run through models.
@@ -60,6 +63,9 @@ std::vector<Predictions> predict_each(const std::vector<const model::Model*>& mo
                                       const frontend::Frontend& frontend,
                                       const schema::FrontendOptions& options, const Clips& clips,
                                       const std::vector<uint32_t>& rows, const PredictOptions& how);
+
+/// The label loss of predictions over all their clips (masked_bce without a mask is bce).
+double mean_loss(const Predictions& predictions, schema::Loss loss);
 
 /// Metric leaf -> value of predictions: loss, mAP, mAP_all, mAP_classes, auc, d_prime, acc. NaN
 /// values (mAP where no class has both kinds) are left out.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 #include <ATen/ATen.h>
@@ -119,9 +120,13 @@ void finish_evaluation(const Evaluated& one, const Predictions& predictions, Sco
   scored.mask = floats(predictions.mask);
   const schema::EvalOptions& eval = one.options->eval;
   Evaluation evaluation = evaluate(scored, eval, static_cast<uint64_t>(one.options->seed));
+  const double loss = mean_loss(predictions, one.options->loss);
+  if (std::isfinite(loss)) evaluation.metrics["loss"] = loss;
   if (eval.bench)
     add_bench(*models.front().model, tome, eval, size, session, *one.context, evaluation.metrics);
   report_evaluation(evaluation, scored, eval, one.context->output, *one.context->sink);
+  // Not in metrics.json: that is the same each time.
+  one.context->sink->summary("seconds", predictions.seconds, tracker::Unit::kSeconds);
   // The training's validation curve goes along, for k-fold aggregates.
   const auto curves = one.context->inputs_of("checkpoint").front()->path / "curves.json";
   std::error_code none;

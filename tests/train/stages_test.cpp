@@ -1,4 +1,5 @@
 #include <atomic>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <memory>
@@ -80,7 +81,16 @@ TEST_F(StagesIntegration, TrainsEvaluatesAggregates) {
   EXPECT_LE(scores.last("acc_lo"), scores.last("acc"));
   EXPECT_GT(scores.last("gflop"), 0);
   EXPECT_LT(scores.last("gflop"), scores.last("no_tome/gflop"));
+  EXPECT_GT(scores.last("seconds"), 0);
+  EXPECT_GE(scores.last("cpu_wait_p"), 0);
   const ScoreFile predictions = read_scores(eval.output / "predictions.h5");
+  double loss = 0;  // softplus(z) - y z
+  for (size_t i = 0; i < predictions.values.size(); ++i) {
+    const double logit = predictions.values[i];
+    loss += std::log1p(std::exp(logit)) - predictions.targets[i] * logit;
+  }
+  EXPECT_NEAR(scores.last("loss"), loss / static_cast<double>(predictions.values.size()), 1e-6);
+  EXPECT_EQ(read_metrics(eval.output).count("seconds"), 0U) << "the same each time";
   EXPECT_EQ(predictions.ids.size(), 12U);
   EXPECT_EQ(predictions.values.size(), 36U);
   EXPECT_EQ(predictions.texts.at("model"), "train.last + train.average");

@@ -30,7 +30,11 @@ void take(const graph::Node& node, ChosenData& out) {
   if constexpr (requires { options.augment; }) out.augment = options.augment;
   if constexpr (requires { options.sampler; }) out.sampler = options.sampler;
   if constexpr (requires { options.seed; }) out.seed = static_cast<uint64_t>(options.seed);
-  if constexpr (requires { options.train.batch_size; }) out.batch_size = options.train.batch_size;
+  if constexpr (requires { options.train; }) {
+    out.batch_size = options.train.batch_size;
+    out.loss = options.train.loss;
+  }
+  if constexpr (requires { options.loss; }) out.loss = options.loss;
 }
 
 void take_options(const graph::Node& node, ChosenData& out) {

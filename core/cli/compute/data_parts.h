@@ -22,6 +22,7 @@ struct ChosenData {
   schema::AugmentOptions augment;  ///< all off for a stage that does not train
   schema::SamplerOptions sampler;
   int64_t batch_size = 16;
+  schema::Loss loss = schema::Loss::kBce;
   uint64_t seed = 0;
 
   /// Throws Error (kData) with the command that prepares the data when that has not been done.

@@ -67,6 +67,7 @@ Metrics score(const EvaluateArguments& arguments, const ChosenData& chosen, int6
   schema::EvaluateStageOptions options;
   options.dataset = chosen.dataset;
   options.frontend = chosen.frontend;
+  options.loss = chosen.loss;
   options.eval.split = *recipe::parse_enum<schema::Split>(arguments.split);
   options.eval.metrics = {schema::Metric::kMap, schema::Metric::kAuc, schema::Metric::kDPrime,
                           schema::Metric::kAcc, schema::Metric::kPerClass};
@@ -110,7 +111,7 @@ int compute_evaluate(Command& command, Session& session) {
       continue;
     }
     std::string line = fmt::format("{} r={}", arguments.split, r);
-    for (const char* leaf : {"mAP", "auc", "d_prime", "acc", "acc_lo", "acc_hi"})
+    for (const char* leaf : {"mAP", "auc", "d_prime", "acc", "acc_lo", "acc_hi", "loss"})
       if (metrics.count(leaf) > 0) line += fmt::format("  {} {:.4f}", leaf, metrics.at(leaf));
     fmt::print("{}\n", line);
   }
