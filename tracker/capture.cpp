@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <string>
 
 #include <fcntl.h>
@@ -140,10 +141,29 @@ void close_others(std::array<int, 6> keep) {
   }
 }
 
+std::filesystem::path log_in(const std::filesystem::path& folder, int rank) {
+  return folder / fmt::format("output.{}.log", rank);
+}
+
+// Of the Capture that lives, "" without one.
+std::filesystem::path& kept_folder() {
+  static std::filesystem::path instance;
+  return instance;
+}
+std::mutex& kept_mutex() {
+  static std::mutex instance;
+  return instance;
+}
+
 }  // namespace
 
+std::filesystem::path Capture::log_of(int rank) {
+  const std::lock_guard lock(kept_mutex());
+  return kept_folder().empty() ? std::filesystem::path() : log_in(kept_folder(), rank);
+}
+
 Capture::Capture(const std::filesystem::path& folder, int rank) {
-  const std::string name = (folder / fmt::format("output.{}.log", rank)).string();
+  const std::string name = log_in(folder, rank).string();
   const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (file < 0)
     throw Error(fmt::format("cannot write {}: {}", name, std::strerror(errno)), Exit::kFailed);
@@ -175,9 +195,15 @@ Capture::Capture(const std::filesystem::path& folder, int rank) {
   }
   if (pid_ <= 0)
     throw Error(fmt::format("cannot capture the output: {}", std::strerror(error)), Exit::kFailed);
+  const std::lock_guard lock(kept_mutex());
+  kept_folder() = folder;
 }
 
 Capture::~Capture() {
+  {
+    const std::lock_guard lock(kept_mutex());
+    kept_folder().clear();
+  }
   std::fflush(nullptr);
   for (int i = 0; i < 2; ++i) {
     ::dup2(saved_[i], STDOUT_FILENO + i);

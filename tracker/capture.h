@@ -19,6 +19,10 @@ class Capture {
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
 
+  /// The log of another rank that this process starts: beside the one that it keeps, "" while it
+  /// keeps none.
+  static std::filesystem::path log_of(int rank);
+
  private:
   int saved_[2] = {-1, -1};
   int stop_ = -1;  ///< closing it tells the process to end even while children hold the pipes

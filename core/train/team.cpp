@@ -28,6 +28,7 @@
 #include "core/train/job.h"
 #include "core/train/life_signs.h"
 #include "core/train/run.h"
+#include "tracker/capture.h"
 #include "tracker/run_sink.h"
 
 namespace xp::train {
@@ -141,9 +142,12 @@ class Workers {
   Workers(const graph::StageContext& context, int port, int world) {
     for (int rank = 1; rank < world; ++rank) {
       Child child;
-      child.log = context.output / fmt::format("rank-{}.log", rank);
+      child.log = tracker::Capture::log_of(rank);
+      child.kept = !child.log.empty();
+      if (!child.kept) child.log = context.output / fmt::format("rank-{}.log", rank);
       std::error_code none;
-      fs::remove(child.log, none);
+      if (!child.kept) fs::remove(child.log, none);
+      if (fs::exists(child.log, none)) child.log_begin = fs::file_size(child.log, none);
       ProcessOptions options;
       options.output = child.log;
       child.pid = start_process({worker_program(), "worker", fmt::format("127.0.0.1:{}", port),
@@ -166,7 +170,8 @@ class Workers {
     while (alive()) std::this_thread::sleep_for(milliseconds(5));
     std::error_code none;
     if (!failed_)
-      for (const Child& child : children_) fs::remove(child.log, none);
+      for (const Child& child : children_)
+        if (!child.kept) fs::remove(child.log, none);
   }
 
   /// "" while all is well, else which rank failed and its first error line. A rank that only saw
@@ -197,6 +202,8 @@ class Workers {
     pid_t pid = -1;
     int rank = 0;
     fs::path log;
+    bool kept = false;       ///< with the run, as is what rank 0 prints
+    uint64_t log_begin = 0;  ///< what stands before is of earlier stages
     bool ended = false;
     int code = 0;
   };
@@ -220,6 +227,7 @@ class Workers {
   /// What a rank says of its own failure; nullopt where it says nothing or that another is gone.
   static std::optional<std::string> first_error(const Child& child) {
     std::ifstream in(child.log);
+    in.seekg(static_cast<std::streamoff>(child.log_begin));
     std::string line;
     while (std::getline(in, line))
       if (line.find("rror") != std::string::npos && line.find(kGone) == std::string::npos)

@@ -102,6 +102,19 @@ TEST(Capture, TerminalStaysATerminal) {
   ::close(master);
 }
 
+TEST(Capture, OtherRanksHaveTheirLogsBesideIt) {
+  const testing::TempDir dir;
+  EXPECT_EQ(Capture::log_of(3), "");
+  const int status = in_child(dir / "terminal", [&] {
+    {
+      const Capture capture(dir.path(), 0);
+      if (Capture::log_of(3) != dir / "output.3.log") ::_exit(1);
+    }
+    if (!Capture::log_of(3).empty()) ::_exit(2);
+  });
+  EXPECT_EQ(status, 0);
+}
+
 TEST(Capture, FolderThatIsNotThereLeavesTheStreamsAlone) {
   const testing::TempDir dir;
   EXPECT_THROW(Capture(dir / "absent", 0), Error);
