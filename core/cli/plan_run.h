@@ -32,6 +32,7 @@ struct RunArguments {
   int threads = 0;      ///< 0 = the workspace's
   std::string profile;  ///< --profile FOLDER: Chrome traces of trainings
   std::string run;      ///< --run ULID: go on with this one (exp queue)
+  std::string parent;   ///< --parent RUN: the one that this comes from
   int nodes = 0;        ///< --nodes: as one srun job on so many nodes; 0 = here
 };
 

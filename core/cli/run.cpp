@@ -64,6 +64,9 @@ void RunCommand::declare(CLI::App& app) {
   app.add_option("--profile", arguments_.profile,
                  "folder for a Chrome trace of a few steps of each training, STAGE.json");
   app.add_option("--run", arguments_.run, "go on with this run")->group("");
+  app.add_option("--parent", arguments_.parent,
+                 "a run that this one comes from: `exp show` names it, `exp runs parent=UID` finds "
+                 "what came of it");
   app.add_option(
          "--nodes", arguments_.nodes,
          "run as one Slurm job (srun) on so many nodes, a rank for each of the --devices of "

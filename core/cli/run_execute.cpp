@@ -10,6 +10,7 @@
 #include "core/cli/run_record.h"
 #include "core/cli/run_summary.h"
 #include "core/graph/uses.h"
+#include "tracker/query.h"
 
 namespace xp::cli {
 namespace {
@@ -19,7 +20,9 @@ namespace {
 std::unique_ptr<tracker::Run> open_run(const RunArguments& arguments, const PlannedRun& planned,
                                        const Session& session, tracker::Store& store,
                                        const std::vector<std::string>& versions) {
-  const tracker::NewRun fresh = new_run(planned, session);
+  tracker::NewRun fresh = new_run(planned, session);
+  if (!arguments.parent.empty())
+    fresh.parent = tracker::Query(store.folder()).find(arguments.parent);
   tracker::RunOptions options;
   options.versions = versions;
   options.capture = true;

@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,14 +13,10 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "core/base/progress.h"
-#include "core/base/stop.h"
-#include "core/cli/command.h"
 #include "core/cli/run_execute.h"
 #include "core/cli/workspace.h"
+#include "tests/cli/pretend.h"
 #include "tests/testing/shell.h"
-#include "tests/testing/temp_dir.h"
-#include "tracker/query.h"
 #include "tracker/run_sink.h"
 
 namespace xp::cli {
@@ -41,40 +36,23 @@ stages.train = { do = "train", with = { tome.r = 0 } }
 stages.eval = { do = "evaluate", checkpoint = "${stages.train.last}" }
 )";
 
-// Writes a file and a few numbers.
-class Pretender : public graph::Runner {
- public:
-  void run(const graph::Node& node, graph::StageContext& context) override {
-    ran.push_back(node.name);
-    before(node, context);
-    std::ofstream(context.output / "out.txt") << node.key;
-    if (node.kind == "train") {
-      const auto loss = context.sink->metric("train.loss", tracker::Unit::kNone);
-      for (int step = 1; step <= 3; ++step) context.sink->log(loss, step, 1.0 / step);
-    }
-    if (node.kind == "evaluate") {
-      context.sink->summary("mAP", 0.5, tracker::Unit::kFraction);
-      context.sink->summary("mAP_lo", 0.4512, tracker::Unit::kFraction);
-      context.sink->summary("mAP_hi", 0.5544, tracker::Unit::kFraction);
-    }
+void report(const graph::Node& node, graph::StageContext& context) {
+  if (node.kind == "train") {
+    const auto loss = context.sink->metric("train.loss", tracker::Unit::kNone);
+    for (int step = 1; step <= 3; ++step) context.sink->log(loss, step, 1.0 / step);
   }
-  std::vector<std::string> ran;
-  std::function<void(const graph::Node&, graph::StageContext&)> before =
-      [](const graph::Node&, graph::StageContext&) {};
-};
+  if (node.kind == "evaluate") {
+    context.sink->summary("mAP", 0.5, tracker::Unit::kFraction);
+    context.sink->summary("mAP_lo", 0.4512, tracker::Unit::kFraction);
+    context.sink->summary("mAP_hi", 0.5544, tracker::Unit::kFraction);
+  }
+}
 
-class RunCommandTest : public ::testing::Test {
+class RunCommandTest : public PretendedWorkspace {
  protected:
-  RunCommandTest() : start_(fs::current_path()) {
-    set_progress_enabled(false);
-    fs::current_path(dir_.path());
-    std::ofstream("exp.toml") << "default_recipe = \"recipe.toml\"\n[runtime]\nthreads = 2\n";
-    std::ofstream("recipe.toml") << kRecipe;
+  RunCommandTest() : PretendedWorkspace(kRecipe) {
     session_.arguments = {"run", "recipe.toml"};
-  }
-  ~RunCommandTest() override {
-    request_stop(StopReason::kNone);
-    fs::current_path(start_);
+    runner_.report = report;
   }
 
   int run() {
@@ -90,18 +68,10 @@ class RunCommandTest : public ::testing::Test {
     printed_ = ::testing::internal::GetCapturedStdout();
     return code;
   }
-  tracker::Query query() { return tracker::Query(dir_ / ".exp"); }
-  std::vector<tracker::RunInfo> runs() { return query().runs({}); }
 
-  testing::TempDir dir_;
-  fs::path start_;
-  Session session_;
   RunArguments arguments_;
-  Pretender runner_;
   std::string printed_;
 };
-
-using Names = std::vector<std::string>;
 
 TEST_F(RunCommandTest, RunsAndRecords) {
   EXPECT_EQ(run(), 0);
@@ -185,6 +155,20 @@ TEST_F(RunCommandTest, NewStartsAnother) {
   arguments_.fresh = true;
   run();
   EXPECT_EQ(runs().size(), 2U);
+}
+
+TEST_F(RunCommandTest, ARunMayComeFromAnother) {
+  run();
+  const std::string parent = runs()[0].uid;
+  arguments_.fresh = true;
+  arguments_.parent = "last";
+  EXPECT_EQ(run(), 0);
+  const auto children = query().runs({.filter = "parent=" + parent});
+  ASSERT_EQ(children.size(), 1U);
+  EXPECT_EQ(children[0].uid, runs()[0].uid);
+  EXPECT_NE(children[0].uid, parent);
+  arguments_.parent = "nobody";
+  EXPECT_THROW(run(), Error);
 }
 
 TEST_F(RunCommandTest, StopSignalsGiveTheirExitCodes) {

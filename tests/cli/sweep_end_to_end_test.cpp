@@ -4,7 +4,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <optional>
+#include <regex>
+#include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,11 +19,14 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "core/base/files.h"
 #include "core/base/process.h"
 #include "sweeps/table.h"
+#include "tests/testing/local_slurm.h"
 #include "tests/testing/shell.h"
 #include "tests/testing/temp_dir.h"
 #include "tracker/query.h"
+#include "tracker/value.h"
 
 namespace xp::cli {
 namespace {
@@ -47,6 +56,20 @@ stages.train = { do = "train", with = { tome.r = 0 } }
 stages.eval = { do = "evaluate", checkpoint = "${stages.train.last}" }
 [sweep]
 metric = "max:eval.acc"
+)";
+
+// The same with a teacher, whose logits both trainings of a sweep over lambda share.
+constexpr const char* kDistilled = R"(
+extends = ["small.toml"]
+kd = { enabled = true, lambda = 0.5, logits = "${stages.teach.output}" }
+eval.metrics = ["acc", "mAP", "auc"]
+[stages.teacher]
+do = "train"
+with = { tome.r = 0, kd.enabled = false }
+[stages.teach]
+do = "teach"
+checkpoint = "${stages.teacher.last}"
+split = "train"
 )";
 
 void write_workspace(const TempDir& dir) {
@@ -126,6 +149,173 @@ TEST(SweepIntegration, CancelAndResume) {
   const Shell resumed = exp(dir, "sweeps resume last");
   EXPECT_EQ(resumed.code, 0) << resumed.text;
   EXPECT_NE(resumed.text.find("2 trials: 2 done"), std::string::npos) << resumed.text;
+}
+
+// `exp WORDS` in the background.
+pid_t start_exp(const TempDir& dir, const std::string& words, const fs::path& log) {
+  ProcessOptions options;
+  options.folder = dir.path();
+  options.output = log;
+  return start_process({"sh", "-c", fmt::format("exec {}/exp {}", XP_BIN_DIR, words)}, options);
+}
+
+TEST(SweepIntegration, TwoDriversAtOnceHelpOneSweep) {
+  NEEDS_COMPUTE();
+  TempDir dir;
+  write_workspace(dir);
+  const std::string command = "sweep --param optimiser.lr=log:1e-4:1e-3:6";
+  const pid_t drivers[] = {start_exp(dir, command, dir / "first"),
+                           start_exp(dir, command, dir / "second")};
+  for (const pid_t driver : drivers) {
+    std::optional<int> code;
+    while (!(code = poll_process(driver))) ::usleep(5000);
+    EXPECT_EQ(*code, 0) << read_file(dir / "first") << read_file(dir / "second");
+  }
+  for (const char* log : {"first", "second"})
+    EXPECT_NE(read_file(dir / log).find("6 trials: 6 done"), std::string::npos)
+        << read_file(dir / log);
+  ASSERT_EQ(sweeps::sweep_folders(dir / ".exp").size(), 1U) << "one sweep";
+  sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::sweep_folders(dir / ".exp").front());
+  std::map<int64_t, int> shares;  // trials of each worker
+  for (const sweeps::Trial& trial : db.trials(true)) {
+    EXPECT_EQ(trial.state, sweeps::TrialState::kDone);
+    EXPECT_EQ(trial.tries, 1) << "no trial twice";
+    ++shares[trial.process.pid];
+  }
+  EXPECT_EQ(tracker::Query(dir / ".exp").runs({}).size(), 6U);
+  for (const auto& [pid, trials] : shares) printf("a worker did %d of 6 trials\n", trials);
+}
+
+// Trainings that are behind at an epoch end there, and none that is best.
+TEST(SweepIntegration, AshaEndsRealTrainingsEarly) {
+  NEEDS_COMPUTE();
+  TempDir dir;
+  write_workspace(dir);
+  const Shell result =
+      exp(dir,
+          "sweep --set train.epochs=9 --set 'dataset.val=\"test\"' --strategy asha --trials 6 "
+          "--param optimiser.lr=loguniform:1e-8:3e-3 --metric min:train.val.loss");
+  ASSERT_EQ(result.code, 0) << result.text;
+  sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::sweep_folders(dir / ".exp").front());
+  const sweeps::Counts counts = db.counts();
+  EXPECT_EQ(counts.done + counts.stopped, 6) << result.text;
+  EXPECT_GE(counts.done, 1);
+  EXPECT_GE(counts.stopped, 1) << result.text;
+  tracker::Query query(dir / ".exp");
+  double best_stopped = 1e9, best_done = 1e9;
+  for (const sweeps::Trial& trial : db.trials(true)) {
+    const tracker::Curve curve = query.curve(trial.run, "train.val.loss");
+    ASSERT_FALSE(curve.points.empty());
+    const double last = curve.points.back().value;
+    if (trial.state == sweeps::TrialState::kDone) {
+      EXPECT_EQ(curve.points.size(), 9U);
+      best_done = std::min(best_done, last);
+      continue;
+    }
+    EXPECT_LT(curve.points.size(), 9U) << "it was ended in the middle of its training";
+    EXPECT_NE(trial.error.find("is not in the best 1/3 of the"), std::string::npos) << trial.error;
+    EXPECT_EQ(query.run(trial.run).status, tracker::Status::kInterrupted);
+    best_stopped = std::min(best_stopped, last);
+  }
+  EXPECT_LT(best_done, best_stopped);
+  EXPECT_NE(result.text.find("selected on test"), std::string::npos) << result.text;
+}
+
+// Distillation by token merging: the columns of such a study, from real trainings.
+TEST(SweepIntegration, KdByMergingHasItsColumns) {
+  NEEDS_COMPUTE();
+  TempDir dir;
+  write_workspace(dir);
+  std::ofstream(dir / "kd.toml") << kDistilled;
+  const Shell sweep = exp(dir, "sweep kd.toml --param kd.lambda=0.1,1 --param tome.r=0,2,4");
+  ASSERT_EQ(sweep.code, 0) << sweep.text;
+  const Shell report = exp(dir, "report");
+  EXPECT_EQ(report.code, 0) << report.text;
+  for (const char* lambda : {"kd.lambda = 0.1", "kd.lambda = 1"})
+    EXPECT_NE(report.text.find(lambda), std::string::npos) << report.text;
+  std::istringstream lines(report.text.substr(report.text.rfind("kd.lambda = 0.1")));
+  std::string line, head;
+  while (std::getline(lines, line)) {
+    if (line.starts_with("tome.r")) head = line;
+  }
+  std::istringstream words(head);
+  std::vector<std::string> names;
+  for (std::string word; words >> word;) names.push_back(word);
+  const std::vector<std::string> want = {"tome.r", "acc", "mAP", "auc",  "loss",   "seconds",
+                                         "acc",    "mAP", "auc", "loss", "seconds"};
+  EXPECT_EQ(names, want) << report.text;
+}
+
+TEST(RanksIntegration, WhatEachPrintsIsKeptWithTheRun) {
+  NEEDS_COMPUTE();
+  TempDir dir;
+  write_workspace(dir);
+  const Shell run = exp(dir, "run --devices cpu:2 --until train");
+  ASSERT_EQ(run.code, 0) << run.text;
+  EXPECT_EQ(exp(dir, "logs last --rank 1").code, 0);
+  EXPECT_EQ(exp(dir, "logs last --rank 2").code, 3) << "there were two";
+}
+
+// A run of its own and one of a sweep come again bit for bit, from nothing but what the tracker
+// kept.
+TEST(ReproduceIntegration, ATrainingComesAgainBitForBit) {
+  NEEDS_COMPUTE();
+  TempDir dir;
+  write_workspace(dir);
+  std::ofstream(dir / ".gitignore") << ".exp\nagain*\n";
+  const std::string git = "git -C '" + dir.path().string() + "' -c user.name=t -c user.email=t@t ";
+  if (testing::shell(git + "init -q && " + git + "add . && " + git + "commit -qm one").code != 0)
+    GTEST_SKIP() << "no git";
+  std::ofstream(dir / "small.toml", std::ios::app) << "# edited since the commit\n";
+  ASSERT_EQ(exp(dir, "run").code, 0);
+  const Shell again = exp(dir, "reproduce last --into again --run");
+  EXPECT_EQ(again.code, 0) << again.text;
+  EXPECT_NE(again.text.find("with its uncommitted changes"), std::string::npos) << again.text;
+  std::smatch counts;
+  ASSERT_TRUE(std::regex_search(again.text, counts,
+                                std::regex("(\\d+) of (\\d+) metrics of .* are the same, bit for "
+                                           "bit\n")))
+      << again.text;
+  EXPECT_EQ(counts[1], counts[2]) << again.text;
+  EXPECT_GE(std::stoi(counts[2]), 6) << "train.loss, lr, val or eval metrics: " << again.text;
+
+  ASSERT_EQ(exp(dir, "sweep --param tome.r=2").code, 0);
+  const Shell trial = exp(dir, "reproduce last --into again2 --run");
+  EXPECT_EQ(trial.code, 0) << trial.text;
+  EXPECT_EQ(tracker::to_text(tracker::Query(dir / "again2/.exp").runs({})[0].params.at("tome.r")),
+            "2");
+  // Another seed is another training: the check says so.
+  ASSERT_EQ(exp(dir, "run --set experiment.seed=7").code, 0);
+  const Shell other = exp(dir, "reproduce last --check last-1");
+  EXPECT_EQ(other.code, 1) << other.text;
+  EXPECT_NE(other.text.find("train.train.loss"), std::string::npos) << other.text;
+}
+
+// A real Slurm, the real program.
+TEST(SweepSlurm, TrainsAndEvaluatesInJobs) {
+  NEEDS_COMPUTE();
+  TempDir dir;
+  write_workspace(dir);
+  const testing::LocalSlurm slurm(dir / "slurm");
+  if (!slurm.missing().empty()) GTEST_SKIP() << slurm.missing();
+  const Shell sweep =
+      exp(dir, "sweep --param optimiser.lr=1e-3,1e-4 --param tome.r=0,2 --executor slurm");
+  ASSERT_EQ(sweep.code, 0)
+      << sweep.text
+      << testing::shell("cat " + (dir / ".exp/sweeps").string() + "/*/slurm/*.log").text;
+  EXPECT_NE(sweep.text.find("4 trials: 4 done"), std::string::npos) << sweep.text;
+  sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::sweep_folders(dir / ".exp").front());
+  std::set<std::string> jobs;
+  tracker::Query query(dir / ".exp");
+  for (const sweeps::Trial& trial : db.trials(true)) {
+    EXPECT_EQ(trial.tries, 1);
+    jobs.insert(trial.job);
+    EXPECT_EQ(query.run(trial.run).status, tracker::Status::kDone);
+    EXPECT_EQ(query.run(trial.run).metrics.count("eval.acc"), 1U);
+    EXPECT_NE(query.run(trial.run).slurm_job, "");
+  }
+  EXPECT_EQ(jobs.size(), 2U) << "one task a training, its evaluations together";
+  EXPECT_FALSE(fs::is_empty(dir / ".exp/frozen"));
 }
 
 // kill -9 of the driver and its workers in the middle; the same command ends with each trial done

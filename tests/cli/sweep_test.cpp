@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <set>
 #include <string>
 #include <thread>
@@ -16,9 +15,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
-#include "core/base/progress.h"
-#include "core/base/stop.h"
-#include "core/cli/command.h"
+#include "core/base/files.h"
 #include "core/cli/sweep_text.h"
 #include "core/cli/sweep_work.h"
 #include "core/graph/build.h"
@@ -26,15 +23,13 @@
 #include "core/schema/stage_options.h"
 #include "sweeps/propose.h"
 #include "sweeps/work.h"
+#include "tests/cli/pretend.h"
 #include "tests/testing/shell.h"
-#include "tests/testing/temp_dir.h"
-#include "tracker/query.h"
 
 namespace xp::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using Names = std::vector<std::string>;
 using sweeps::TrialState;
 
 constexpr const char* kRecipe = R"(
@@ -52,13 +47,15 @@ params = { "tome.r" = "0:16:8" }
 metric = "max:eval.mAP"
 )";
 
-// Writes a file and a few numbers; evaluations run together.
-class Pretender : public graph::Runner {
- public:
-  void run(const graph::Node& node, graph::StageContext& context) override {
-    ran.push_back(node.name);
-    before(node, context);
-    std::ofstream(context.output / "out.txt") << node.key;
+class SweepTest : public PretendedWorkspace {
+ protected:
+  SweepTest() : PretendedWorkspace(kRecipe) {
+    session_.arguments = {"sweep"};
+    runner_.together = true;
+    runner_.report = [this](const auto& node, auto& context) { report(node, context); };
+  }
+
+  void report(const graph::Node& node, graph::StageContext& context) {
     if (node.kind == "train") {
       const auto metric =
           context.sink->metric("val.mAP", tracker::Unit::kFraction, tracker::Grain::kEpoch);
@@ -66,7 +63,6 @@ class Pretender : public graph::Runner {
       for (int epoch = 1; epoch <= 9; ++epoch) {
         context.sink->log(metric, epoch, lr * epoch);
         if (context.stop_requested() != StopReason::kNone) throw Stopped(context.stop_requested());
-        epochs = epoch;
       }
     }
     if (node.kind == "evaluate") {
@@ -75,33 +71,6 @@ class Pretender : public graph::Runner {
           "mAP", 0.5 - 0.01 * static_cast<double>(options.tome ? options.tome->r.value : 0),
           tracker::Unit::kFraction);
     }
-  }
-  bool runs_many(std::string_view kind) const override { return together && kind == "evaluate"; }
-  void run_many(std::span<const graph::Node* const> nodes,
-                std::span<graph::StageContext* const> contexts) override {
-    groups.push_back(nodes.size());
-    for (size_t i = 0; i < nodes.size(); ++i) run(*nodes[i], *contexts[i]);
-  }
-  Names ran;
-  std::vector<size_t> groups;
-  int epochs = 0;
-  bool together = true;
-  std::function<void(const graph::Node&, graph::StageContext&)> before =
-      [](const graph::Node&, graph::StageContext&) {};
-};
-
-class SweepTest : public ::testing::Test {
- protected:
-  SweepTest() : start_(fs::current_path()) {
-    set_progress_enabled(false);
-    fs::current_path(dir_.path());
-    std::ofstream("exp.toml") << "default_recipe = \"recipe.toml\"\n[runtime]\nthreads = 2\n";
-    std::ofstream("recipe.toml") << kRecipe;
-    session_.arguments = {"sweep"};
-  }
-  ~SweepTest() override {
-    request_stop(StopReason::kNone);
-    fs::current_path(start_);
   }
 
   // What `exp sweep` does before anything runs.
@@ -133,7 +102,6 @@ class SweepTest : public ::testing::Test {
   size_t ran(const std::string& name) const {
     return static_cast<size_t>(std::count(runner_.ran.begin(), runner_.ran.end(), name));
   }
-  std::vector<tracker::RunInfo> runs() { return tracker::Query(dir_ / ".exp").runs({}); }
   std::string message() {
     try {
       store();
@@ -143,11 +111,7 @@ class SweepTest : public ::testing::Test {
     return "";
   }
 
-  testing::TempDir dir_;
-  fs::path start_;
-  Session session_;
   SweepArguments arguments_;
-  Pretender runner_;
   Names notes_;
 };
 
@@ -307,12 +271,7 @@ TEST_F(SweepTest, ARemovedRunIsRunAgain) {
   work(db);
   const std::string run = db.trials(true)[0].run;
   tracker::Store(dir_ / ".exp").remove(run);
-  std::vector<std::string> known;
-  for (const sweeps::Trial& trial : db.trials(true)) {
-    if (trial.run != run) known.push_back(trial.run);
-  }
-  std::sort(known.begin(), known.end());
-  EXPECT_EQ(db.forget_runs_but(known), 1U);
+  EXPECT_EQ(db.forget_removed([&](const std::string& other) { return other != run; }), 1U);
   EXPECT_EQ(work(db), 1U);
   EXPECT_EQ(ran("eval"), 3U) << "its stages are cached";
 }
@@ -449,6 +408,66 @@ TEST_F(SweepTest, WhatSeveralTrainingsShareComesFirstAndHasARunOfItsOwn) {
   work(db);
   EXPECT_EQ(ran("prepare"), 1U);
   EXPECT_EQ(ran("train"), 2U);
+}
+
+TEST_F(SweepTest, AboveAThousandTrialsItAsks) {
+  const auto shell = [&](const std::string& arguments) {
+    return testing::shell(fmt::format("cd '{}' && NO_COLOR=1 {}/exp sweep --dry-run {}",
+                                      dir_.path().string(), XP_BIN_DIR, arguments));
+  };
+  const std::string wide = "--param optimiser.lr=lin:1e-4:1e-3:1001";
+  const testing::Shell refused = shell(wide);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_EQ(refused.text, "error: 1001 trials; --yes if that is meant\n");
+  EXPECT_EQ(shell("--param optimiser.lr=lin:1e-4:1e-3:334 --seeds 3").text,
+            "error: 1002 trials; --yes if that is meant\n")
+      << "seeds count";
+  EXPECT_EQ(shell("--strategy random --trials 1001 --param optimiser.lr=uniform:0:1").text,
+            "error: 1001 trials; --yes if that is meant\n");
+  const testing::Shell meant = shell(wide + " --yes");
+  EXPECT_EQ(meant.code, 0);
+  EXPECT_TRUE(meant.text.ends_with("1001 trials, 1001 to run\n"))
+      << meant.text.substr(meant.text.size() - std::min<size_t>(200, meant.text.size()));
+  const testing::Shell thousand = shell("--param optimiser.lr=lin:1e-4:1e-3:1000");
+  EXPECT_TRUE(thousand.text.ends_with("1000 trials, 1000 to run\n"));
+}
+
+// What the command of the issue ends in: words, table and charts of r, on one page.
+TEST_F(SweepTest, TheReportOfAFinishedSweepIsAPage) {
+  arguments_.params = {"tome.r=0:64:8"};
+  arguments_.objectives = {"max:eval.mAP", "max:eval.clips_per_s"};
+  runner_.report = [](const graph::Node& node, graph::StageContext& context) {
+    if (node.kind != "evaluate") return;
+    const auto& options = graph::options_of<schema::EvaluateStageOptions>(node);
+    const auto r = static_cast<double>(options.tome ? options.tome->r.value : 0);
+    context.sink->summary("mAP", 0.5 - 0.00002 * r * r, tracker::Unit::kFraction);
+    context.sink->summary("clips_per_s", 100 + 4 * r, tracker::Unit::kPerSecond);
+  };
+  sweeps::SweepDb db = store();
+  EXPECT_EQ(work(db), 9U);
+  const auto report = [&](const std::string& arguments) {
+    return testing::shell(fmt::format("cd '{}' && NO_COLOR=1 {}/exp report {}",
+                                      dir_.path().string(), XP_BIN_DIR, arguments));
+  };
+  ASSERT_EQ(report("-o report.html").code, 0);
+  const std::string page = read_file(dir_ / "report.html");
+  for (const char* part :
+       {"<h1", "sweep ", "tome.r = 8 is 1.32x faster than 0 at", "beyond 16 mAP falls off",
+        "selected on test", "eval.mAP over tome.r", "Speed-up over tome.r", "mAP over throughput",
+        "Pareto front", "<svg", "exp report --remake"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
+  for (int r = 0; r <= 64; r += 8)
+    EXPECT_NE(page.find(fmt::format("tome.r = {}", r)), std::string::npos) << r;
+  EXPECT_EQ(report("--remake report.html -o again.html").code, 0);
+  EXPECT_EQ(read_file(dir_ / "again.html"), page);
+
+  // Two keys: their interaction as well.
+  arguments_.params = {"tome.r=0:16:8", "tome.inflection=-0.5,0,0.5"};
+  sweeps::SweepDb two = store();
+  EXPECT_EQ(work(two), 9U);
+  ASSERT_EQ(report("-o two.html").code, 0);
+  EXPECT_NE(read_file(dir_ / "two.html").find("mAP by "), std::string::npos);
 }
 
 }  // namespace
