@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 
 #include <fmt/format.h>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/graph/build.h"
+#include "core/schema/stage_options.h"
 
 namespace xp::cli {
 namespace {
@@ -51,6 +54,13 @@ class WatchSink final : public tracker::RunSink {
   std::atomic<bool> known_ = false;
 };
 
+int64_t epochs_of(const graph::Node& node) {
+  if (node.kind == "train") return graph::options_of<schema::TrainStageOptions>(node).train.epochs;
+  if (node.kind == "pretrain")
+    return graph::options_of<schema::PretrainStageOptions>(node).train.epochs;
+  return std::numeric_limits<int64_t>::max();
+}
+
 }  // namespace
 
 BundleRecorder::BundleRecorder(std::vector<BundleMember> members, std::string watched, Doing doing,
@@ -75,10 +85,11 @@ std::unique_ptr<tracker::RunSink> BundleRecorder::begin(const graph::Node& node,
   doing_(name);
   auto sink = member.run->begin_stage(name, node.kind, node.key, folder);
   if (!watched_.starts_with(name + ".")) return sink;
-  return std::make_unique<WatchSink>(std::move(sink), watched_.substr(name.size() + 1),
-                                     [this, number = member.number](int64_t epoch, double value) {
-                                       epoch_value_(number, epoch, value);
-                                     });
+  return std::make_unique<WatchSink>(
+      std::move(sink), watched_.substr(name.size() + 1),
+      [this, number = member.number, epochs = epochs_of(node)](int64_t epoch, double value) {
+        if (epoch < epochs) epoch_value_(number, epoch, value);  // with its last it ends anyway
+      });
 }
 
 void BundleRecorder::publish(const graph::Node& node, const std::filesystem::path& folder) {

@@ -70,6 +70,7 @@ with = { tome.r = 0, kd.enabled = false }
 do = "teach"
 checkpoint = "${stages.teacher.last}"
 split = "train"
+with = { tome.r = 0 }
 )";
 
 void write_workspace(const TempDir& dir) {
@@ -193,7 +194,7 @@ TEST(SweepIntegration, AshaEndsRealTrainingsEarly) {
   write_workspace(dir);
   const Shell result =
       exp(dir,
-          "sweep --set train.epochs=9 --set 'dataset.val=\"test\"' --strategy asha --trials 6 "
+          "sweep --set train.epochs=9 --set dataset.val=test --strategy asha --trials 6 "
           "--param optimiser.lr=loguniform:1e-8:3e-3 --metric min:train.val.loss");
   ASSERT_EQ(result.code, 0) << result.text;
   sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::sweep_folders(dir / ".exp").front());
@@ -312,7 +313,7 @@ TEST(SweepSlurm, TrainsAndEvaluatesInJobs) {
     jobs.insert(trial.job);
     EXPECT_EQ(query.run(trial.run).status, tracker::Status::kDone);
     EXPECT_EQ(query.run(trial.run).metrics.count("eval.acc"), 1U);
-    EXPECT_NE(query.run(trial.run).slurm_job, "");
+    EXPECT_NE(query.detail(trial.run).attempts.back().slurm_job, "");
   }
   EXPECT_EQ(jobs.size(), 2U) << "one task a training, its evaluations together";
   EXPECT_FALSE(fs::is_empty(dir / ".exp/frozen"));

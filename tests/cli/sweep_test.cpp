@@ -428,8 +428,6 @@ TEST_F(SweepTest, AboveAThousandTrialsItAsks) {
   EXPECT_EQ(meant.code, 0);
   EXPECT_TRUE(meant.text.ends_with("1001 trials, 1001 to run\n"))
       << meant.text.substr(meant.text.size() - std::min<size_t>(200, meant.text.size()));
-  const testing::Shell thousand = shell("--param optimiser.lr=lin:1e-4:1e-3:1000");
-  EXPECT_TRUE(thousand.text.ends_with("1000 trials, 1000 to run\n"));
 }
 
 // What the command of the issue ends in: words, table and charts of r, on one page.
@@ -454,7 +452,7 @@ TEST_F(SweepTest, TheReportOfAFinishedSweepIsAPage) {
   for (const char* part :
        {"<h1", "sweep ", "tome.r = 8 is 1.32x faster than 0 at", "beyond 16 mAP falls off",
         "selected on test", "eval.mAP over tome.r", "Speed-up over tome.r", "mAP over throughput",
-        "Pareto front", "<svg", "exp report --remake"}) {
+        "Pareto front", "<svg", "--remake FILE"}) {
     EXPECT_NE(page.find(part), std::string::npos) << part;
   }
   for (int r = 0; r <= 64; r += 8)
