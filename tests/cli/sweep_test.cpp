@@ -422,7 +422,7 @@ TEST_F(SweepTest, AboveAThousandTrialsItAsks) {
   EXPECT_EQ(shell("--param optimiser.lr=lin:1e-4:1e-3:334 --seeds 3").text,
             "error: 1002 trials; --yes if that is meant\n")
       << "seeds count";
-  EXPECT_EQ(shell("--strategy random --trials 1001 --param optimiser.lr=uniform:0:1").text,
+  EXPECT_EQ(shell("--strategy random --trials 1001 --param optimiser.lr=uniform:1e-6:0.1").text,
             "error: 1001 trials; --yes if that is meant\n");
   const testing::Shell meant = shell(wide + " --yes");
   EXPECT_EQ(meant.code, 0);
