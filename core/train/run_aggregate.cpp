@@ -76,7 +76,8 @@ void run_aggregate(const schema::AggregateOptions& options, graph::StageContext&
   }
   Evaluation evaluation;
   evaluation.metrics = means(all);
-  if (options.also == "best_mean_epoch")
+  // One step of a training, which is what --check makes, has no epoch to choose.
+  if (options.also == "best_mean_epoch" && context.depth != graph::Depth::kCheck)
     context.say("chosen on the test folds, as AST reports it, never the result: best mean epoch " +
                 best_mean_epoch(inputs, evaluation.metrics));
   for (const auto& [leaf, value] : evaluation.metrics)
