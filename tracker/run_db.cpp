@@ -50,6 +50,11 @@ void insert_param(sql::Statement& put, const Param& param) {
 
 }  // namespace
 
+bool has_run(sql::Database& db) {
+  auto row = db.prepare("SELECT 1 FROM run");
+  return row.step();
+}
+
 void insert_run(sql::Database& db, std::string_view uid, const NewRun& run, int64_t created_ns) {
   db.prepare(
         "INSERT INTO run(uid, name, recipe_path, recipe_hash, recipe_toml, argv, parent, sweep, "

@@ -17,6 +17,7 @@
 /// transaction.
 namespace xp::tracker {
 
+bool has_run(sql::Database& db);
 void insert_run(sql::Database& db, std::string_view uid, const NewRun& run, int64_t created_ns);
 
 /// The number of the new attempt.

@@ -39,7 +39,7 @@ void mark_changed(const fs::path& workspace, std::string_view uid) {
 Store::Store(fs::path folder) : folder_(std::move(folder)) {}
 
 std::unique_ptr<Run> Store::create(const NewRun& run, const RunOptions& options) {
-  return make_run(folder_, make_ulid(), run, options, false);
+  return make_run(folder_, run.uid.empty() ? make_ulid() : run.uid, run, options, false);
 }
 
 std::string Store::queue(const NewRun& run) {

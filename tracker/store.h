@@ -25,6 +25,7 @@ struct Param {
 
 /// What a run is made from. Everything is kept in full: no limit on lengths.
 struct NewRun {
+  std::string uid;            ///< a new ULID that somebody noted before; empty = made here
   std::string name;           ///< experiment.name
   std::string recipe_path;    ///< as the user gave it
   std::string recipe_hash;    ///< digest of the resolved recipe; equal = the same experiment

@@ -94,7 +94,9 @@ void Writer::open_session() {
   session_->db.set_durability(sql::Durability::kFull);
   if (!begun_) {
     sql::Transaction transaction(session_->db);
-    if (start_ == Start::kCreate) insert_run(session_->db, uid_, run_, created_ns_);
+    // A run that is gone on with may have been killed before it was written down.
+    if (start_ == Start::kCreate || !has_run(session_->db))
+      insert_run(session_->db, uid_, run_, created_ns_);
     const int number = begin_attempt(session_->db, this_process(), run_);
     transaction.commit();
     attempt_ = number;

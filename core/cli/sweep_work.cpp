@@ -136,8 +136,10 @@ class Bundle {
     if (!known.empty() && fs::exists(store_.run_folder(known) / "run.db")) {
       member.run = store_.resume(known, fresh, options);
     } else {
+      // Noted before it exists: a run that is killed while it begins is not left without its trial.
+      fresh.uid = known.empty() ? make_ulid() : known;
+      control_.began(member.trial.number, fresh.uid);
       member.run = store_.create(fresh, options);
-      control_.began(member.trial.number, member.run->uid());
     }
     graph::record_uses(member.planned->plan.graph, member.run->folder(), member.planned->cache);
     for (const std::string& note : member.planned->notes)

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "tests/testing/temp_dir.h"
@@ -283,6 +284,19 @@ TEST_F(StoreTest, QueuedAndUnfinishedRuns) {
   EXPECT_EQ(store.unfinished("hash-q"), queued);
   store.resume(queued, sample("q", 8), quiet())->finish(Outcome::kDone, "", "", 0);
   EXPECT_EQ(store.unfinished("hash-q"), std::nullopt);
+}
+
+TEST_F(StoreTest, ARunThatWasKilledBeforeItWasWrittenDownIsBegunAgain) {
+  NewRun noted = sample("a", 8);
+  noted.uid = make_ulid();
+  fs::create_directories(store.run_folder(noted.uid));
+  sql::Database::open(store.run_folder(noted.uid) / "run.db", kRunSchema);
+  store.resume(noted.uid, noted, quiet())->finish(Outcome::kDone, "", "", 0);
+  const RunInfo run = Query(folder).run(noted.uid);
+  EXPECT_EQ(run.status, Status::kDone);
+  EXPECT_EQ(run.name, "a");
+  noted.uid = make_ulid();
+  EXPECT_EQ(store.create(noted, quiet())->uid(), noted.uid);
 }
 
 TEST_F(StoreTest, ArtifactsAreKeptOnceByContent) {
