@@ -53,7 +53,7 @@ def sweep(folder):
     before, start = os.times(), time.perf_counter()
     exp(folder, "sweep", "--new", f"--param=tome.r={VALUES[0]}:{VALUES[-1]}:{VALUES.step}")
     wall, after = time.perf_counter() - start, os.times()
-    made = len(list((folder / ".exp/cache/evaluate").iterdir()))
+    made = len(list((folder / ".exp/cache/evaluate").glob("*/manifest.json")))
     if made != len(VALUES):
         sys.exit(f"{made} evaluations were made, not {len(VALUES)}")
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
