@@ -8,7 +8,6 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/checkpoint/archive.h"
-#include "core/graph/manifest.h"
 #include "core/model/import.h"
 #include "core/model/registry.h"
 #include "core/recipe/view.h"
@@ -108,12 +107,6 @@ model::Geometry geometry_of(const OpenModel& open) {
   return geometry;
 }
 
-std::string options_of_stage(const fs::path& folder) {
-  const fs::path manifest = folder / "manifest.json";
-  if (!fs::exists(manifest)) return "";
-  return graph::parse_manifest(read_file(manifest), manifest).options;
-}
-
 }  // namespace
 
 fs::path published_file(const std::string& name) {
@@ -147,7 +140,7 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
     out.frontend = carried->frontend;
     out.geometry = carried->geometry;
     out.classes = carried->classes;
-    out.trained = options_of_stage(file.parent_path());
+    out.folder = file.parent_path();
     classes = static_cast<int64_t>(carried->classes.size());
   } else {
     const schema::PublishedWeights* weights =

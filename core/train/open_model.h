@@ -35,11 +35,10 @@ struct OpenModel {
   schema::FrontendOptions frontend;
   model::Geometry geometry;
   std::vector<std::pair<std::string, std::string>>
-      classes;          ///< id, name; "0", "1", ... where nothing says
-  std::string name;     ///< the published name, or the file's
-  std::string trained;  ///< the result keys of the stage that trained it ("train.epochs = 5" a
-                        ///< line), "" for a checkpoint outside of its stage's folder
-  model::ImportReport report;  ///< what became of the tensors
+      classes;                   ///< id, name; "0", "1", ... where nothing says
+  std::string name;              ///< the published name, or the file's
+  std::filesystem::path folder;  ///< of a checkpoint that exp wrote; empty for others' files
+  model::ImportReport report;    ///< what became of the tensors
 };
 
 /// Opens a checkpoint for `exp predict`, `embed`, `import` and `export`. `what` is a checkpoint of

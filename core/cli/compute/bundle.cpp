@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/checkpoint/archive.h"
+#include "core/graph/manifest.h"
 #include "core/model/archive_tensors.h"
 #include "core/model/init.h"
 #include "core/model/trunk.h"
@@ -118,11 +119,20 @@ std::string label_csv(const train::OpenModel& open) {
   return text;
 }
 
+/// The result keys of the training that left the checkpoint ("train.epochs = 5" a line), "" for one
+/// that is not in its stage's folder.
+std::string training_of(const train::OpenModel& open) {
+  const fs::path manifest = open.folder / "manifest.json";
+  if (open.folder.empty() || !fs::exists(manifest)) return "";
+  return graph::parse_manifest(read_file(manifest), manifest).options;
+}
+
 /// The training that made the model, as far as it is known, with the bundle's own weights as start:
 /// paths of another machine and outputs of other stages are left out.
 std::string bundle_recipe(const train::OpenModel& open) {
   std::string text;
-  std::istringstream lines(open.trained);
+  const std::string training = training_of(open);
+  std::istringstream lines(training);
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("model.") || line.starts_with("frontend.")) continue;
     if (line.find("<path>") != line.npos || line.find("<stage>") != line.npos) continue;
@@ -132,7 +142,7 @@ std::string bundle_recipe(const train::OpenModel& open) {
   model.weights = "model.safetensors";
   return text + fmt::format("[model]\n{}\n[frontend]\n{}{}", recipe::to_text(model),
                             recipe::to_text(open.frontend),
-                            open.trained.empty() ? "" : "\n[stages.train]\ndo = \"train\"\n");
+                            training.empty() ? "" : "\n[stages.train]\ndo = \"train\"\n");
 }
 
 }  // namespace
