@@ -58,6 +58,24 @@ inline schema::TrainStageOptions small_training() {
   return options;
 }
 
+inline schema::PretrainStageOptions small_pretraining() {
+  schema::PretrainStageOptions options;
+  options.dataset = small_set();
+  options.frontend = small_frontend();
+  options.frontend.mel_bins = 128;
+  options.model = schema::ModelOptions::of_kind(schema::Family::k_ssast);
+  options.model.arch = "ssast-tiny-patch";
+  options.model.dim = 24;
+  options.model.depth = 2;
+  options.model.heads = 2;
+  options.model.fstride = options.model.tstride = 16;
+  options.pretrain.masked = 8;
+  options.pretrain.cluster_min = 2;
+  options.pretrain.cluster_max = 3;
+  options.train.batch_size = 8;
+  return options;
+}
+
 /// The stages of one test, each in a folder of its own.
 class Stages : public ::testing::Test {
  protected:

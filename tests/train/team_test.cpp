@@ -111,21 +111,8 @@ TEST_F(TeamDist, GoesOnWithAnotherNumberOfRanks) {
 }
 
 TEST_F(TeamDist, PretrainingOnTwoRanksEndsWhereOneDoes) {
-  schema::PretrainStageOptions options;
-  options.dataset = small_set();
-  options.frontend = small_frontend();
-  options.frontend.mel_bins = 128;
-  options.model = schema::ModelOptions::of_kind(schema::Family::k_ssast);
-  options.model.arch = "ssast-tiny-patch";
-  options.model.dim = 24;
-  options.model.depth = 2;
-  options.model.heads = 2;
-  options.model.fstride = options.model.tstride = 16;
-  options.pretrain.masked = 8;
-  options.pretrain.cluster_min = 2;
-  options.pretrain.cluster_max = 3;
+  schema::PretrainStageOptions options = small_pretraining();
   options.train.epochs = 2;
-  options.train.batch_size = 8;
   options.optimiser.kind = schema::OptimiserKind::kSgd;
   options.optimiser.lr = 0.01;
   tracker::NullSink null;

@@ -91,22 +91,8 @@ class VersionsIntegration : public Stages {
     return {out.at("norm_mean").get<double>(), out.at("norm_std").get<double>()};
   }
   std::vector<double> pretrain() {
-    schema::PretrainStageOptions options;
-    options.dataset = small_set();
-    options.frontend = small_frontend();
-    options.frontend.mel_bins = 128;
-    options.model = schema::ModelOptions::of_kind(schema::Family::k_ssast);
-    options.model.arch = "ssast-tiny-patch";
-    options.model.dim = 24;
-    options.model.depth = 2;
-    options.model.heads = 2;
-    options.model.fstride = 16;
-    options.model.tstride = 16;
-    options.pretrain.masked = 8;
-    options.pretrain.cluster_min = 2;
-    options.pretrain.cluster_max = 3;
+    schema::PretrainStageOptions options = small_pretraining();
     options.train.epochs = 1;
-    options.train.batch_size = 8;
     options.train.log_every_steps = 1;
     options.optimiser.lr = 1e-3;
     graph::StageContext context = stage("pretrain", sink_);
