@@ -96,6 +96,11 @@ Placement cnn_placement(std::string_view parameter) {
   return {0, false};
 }
 
+at::Tensor first_map(const at::Tensor& mel) {
+  // One channel is laid out alike in both orders, so `contiguous` would not tell it.
+  return mel.is_cpu() ? mel.unsqueeze(3).permute({0, 3, 1, 2}) : mel.unsqueeze(1);
+}
+
 Noise cnn_noise(const ForwardContext& context, int64_t batch) {
   if (!context.training) return {};
   const std::vector<int64_t> positions = positions_of(context, batch);

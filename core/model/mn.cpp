@@ -130,7 +130,7 @@ Mn::Mn(const MnOptions& options, const Init& init) : options_(options) {
 }
 
 at::Tensor Mn::trunk(const at::Tensor& mel, bool training, std::vector<at::Tensor>* stages) const {
-  at::Tensor x = first_(mel.unsqueeze(1).to(first_.weight().scalar_type()), training);
+  at::Tensor x = first_(first_map(mel.to(first_.weight().scalar_type())), training);
   if (stages != nullptr) stages->push_back(x);
   for (const Residual& block : blocks_) {
     x = block(x, training);
