@@ -1,9 +1,14 @@
 // Which clips are training, validation and test clips, by the recipe's words.
 #include "data/splits.h"
 
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/schema/dataset.h"
 #include "data/shard.h"
@@ -70,6 +75,24 @@ bool taken(const Choice& choice, int split, int fold) {
          choice.split[static_cast<size_t>(split)];
 }
 
+/// The share of the rows whose ids hash lowest, ascending, at least one.
+std::vector<uint32_t> share_of(const ShardReader& shards, const std::vector<uint32_t>& rows,
+                               double share) {
+  const auto kept = static_cast<size_t>(
+      std::clamp<double>(std::round(share * static_cast<double>(rows.size())), 1,
+                         static_cast<double>(std::max<size_t>(1, rows.size()))));
+  if (kept >= rows.size()) return rows;
+  std::vector<std::pair<uint64_t, uint32_t>> order;
+  order.reserve(rows.size());
+  for (const uint32_t row : rows)
+    order.emplace_back(checksum64(std::as_bytes(std::span(shards.id(row)))), row);
+  std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end());
+  std::vector<uint32_t> chosen;
+  for (size_t i = 0; i < kept; ++i) chosen.push_back(order[i].second);
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
 }  // namespace
 
 std::vector<uint32_t> rows_of_split(const ShardReader& shards,
@@ -82,12 +105,19 @@ std::vector<uint32_t> rows_of_split(const ShardReader& shards,
     choices.push_back(choose(shards.splits(set), shards.has_folds(set),
                              set == 0 ? options : options.also[at - 1], role));
   }
-  std::vector<uint32_t> rows;
+  std::vector<std::vector<uint32_t>> rows_of_set(choices.size());
   for (int64_t row = 0; row < shards.clips(); ++row) {
-    if (taken(choices[static_cast<size_t>(shards.set(row))], shards.split(row), shards.fold(row))) {
-      rows.push_back(static_cast<uint32_t>(row));
-    }
+    const auto set = static_cast<size_t>(shards.set(row));
+    if (taken(choices[set], shards.split(row), shards.fold(row)))
+      rows_of_set[set].push_back(static_cast<uint32_t>(row));
   }
+  std::vector<uint32_t> rows;
+  for (size_t set = 0; set < rows_of_set.size(); ++set) {
+    const double share = set == 0 ? options.train_p : options.also[set - 1].train_p;
+    if (role == "train") rows_of_set[set] = share_of(shards, rows_of_set[set], share);
+    rows.insert(rows.end(), rows_of_set[set].begin(), rows_of_set[set].end());
+  }
+  std::sort(rows.begin(), rows.end());
   return rows;
 }
 

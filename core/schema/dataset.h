@@ -51,6 +51,7 @@ struct DatasetOptions {
   std::vector<DatasetOptions> also;  ///< concatenated after this one, in order
   std::string labels;
   std::string train = "train";
+  double train_p = 1.0;
   std::string val = "val";
   std::string test = "test";
   std::string json_train;
@@ -120,6 +121,9 @@ struct DatasetOptions {
     v.field("labels", &O::labels, {.sweepable = false, .path = true},
             "label CSV (index,mid,display_name); empty = the set's own");
     v.field("train", &O::train, {}, "split to train on, or \"none\"");
+    v.field("train_p", &O::train_p, {.min = 1e-6, .max = 1},
+            "share of the training clips that is used, at least one; a larger share holds every "
+            "smaller one");
     v.field("val", &O::val, {},
             "split to validate on, or \"none\"; \"test\" is allowed and reported as such");
     v.field("test", &O::test, {}, "split to test on, or \"none\"");

@@ -7,6 +7,7 @@ namespace {
 DatasetOptions stored_part(DatasetOptions dataset) {
   const DatasetOptions defaults = DatasetOptions::of_kind(dataset.name);
   dataset.train = defaults.train;
+  dataset.train_p = defaults.train_p;
   dataset.val = defaults.val;
   dataset.test = defaults.test;
   dataset.test_fold = defaults.test_fold;

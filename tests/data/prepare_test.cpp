@@ -212,6 +212,27 @@ TEST(Prepare, JoinedSetsKeepTheirOwnSplits) {
             "dataset.train = \"balanced\": the data set has no such split; it has: test, train");
 }
 
+TEST(Prepare, AShareOfTheTrainingClipsHoldsEverySmallerOne) {
+  const TempDir folder;
+  auto options = synthetic(50, 0.2);
+  const auto shards = prepare_to(folder / "out", options);
+  const auto rows_of = [&](double share, const char* role) {
+    options.train_p = share;
+    return rows_of_split(*shards, options, role);
+  };
+  const auto all = rows_of(1, "train");
+  const auto half = rows_of(0.5, "train");
+  const auto tenth = rows_of(0.1, "train");
+  EXPECT_EQ(all.size(), 40U);
+  EXPECT_EQ(half.size(), 20U);
+  EXPECT_EQ(tenth.size(), 4U);
+  EXPECT_EQ(rows_of(1e-6, "train").size(), 1U);
+  EXPECT_TRUE(std::includes(all.begin(), all.end(), half.begin(), half.end()));
+  EXPECT_TRUE(std::includes(half.begin(), half.end(), tenth.begin(), tenth.end()));
+  EXPECT_NE(half, std::vector<uint32_t>(all.begin(), all.begin() + 20));
+  EXPECT_EQ(rows_of(0.1, "test").size(), 10U);
+}
+
 TEST(Prepare, JournalKeepsTheLongestGoodPrefix) {
   const TempDir folder;
   const fs::path base = folder / "shard-00000";
