@@ -18,11 +18,11 @@ compare() {  # name, ours beside what both take, theirs beside what both take, b
 for train in 0 1; do
   for dtype in fp32 bf16; do
     kind=$([ $train = 1 ] && echo "training step" || echo forward)
-    for r in 0 8 16 32 48; do
-      compare "AST 512 $kind $dtype r $r" "" "--arch ast" "--frames 512 --r $r --batch 1 --dtype $dtype --train $train"
-    done
-    for r in 0 32; do
-      compare "AST 1024 $kind $dtype r $r" "" "--arch ast" "--frames 1024 --r $r --batch 1 --dtype $dtype --train $train"
+    for frames in 512 1024; do
+      for r in 0 8 16 32 48; do
+        compare "AST $frames $kind $dtype r $r" "" "--arch ast" \
+          "--frames $frames --r $r --batch 1 --dtype $dtype --train $train"
+      done
     done
   done
 done
