@@ -8,8 +8,13 @@
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#ifdef XP_XXHASH_DISPATCHES
+#define XXH_DISPATCH_DISABLE_REPLACE
+#include <xxh_x86dispatch.h>
+#else
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#endif
 
 #include "core/base/error.h"
 
@@ -71,7 +76,11 @@ std::string sha256_file(const std::filesystem::path& file) {
 }
 
 uint64_t checksum64(std::span<const std::byte> bytes) {
+#ifdef XP_XXHASH_DISPATCHES
+  return XXH3_64bits_dispatch(bytes.data(), bytes.size());
+#else
   return XXH3_64bits(bytes.data(), bytes.size());
+#endif
 }
 
 }  // namespace xp

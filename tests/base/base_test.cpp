@@ -6,6 +6,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "core/base/clock.h"
 #include "core/base/cpu.h"
@@ -66,6 +68,18 @@ TEST(Digest, FileEqualsText) {
   write_file_atomic(dir / "f", text);
   EXPECT_EQ(sha256_file(dir / "f"), sha256(text));
   EXPECT_THROW(sha256_file(dir / "absent"), Error);
+}
+
+TEST(Digest, ChecksumIsTheSameWithEveryRegisterWidth) {
+  // What stands in shards: the library's widest form against the header's plain one, over every
+  // path of the algorithm (up to 16, 128, 240 bytes and beyond) and all remainders of its blocks.
+  Rng random(3, "checksum", 0, 0);
+  std::vector<std::byte> bytes(4096 + 64);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random() & 0xFFU);
+  for (size_t length = 0; length <= 4096; ++length) {
+    const auto part = std::span(bytes).subspan(length % 64, length);
+    ASSERT_EQ(checksum64(part), XXH3_64bits(part.data(), part.size())) << length;
+  }
 }
 
 TEST(Rng, PhiloxKnownAnswerIsStable) {
