@@ -16,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "data/blobs.h"
 #include "data/synthesis.h"
@@ -139,7 +140,9 @@ Wave bad(std::string problem) {
 }
 
 /// The file's bytes into `bytes`, or why not.
-std::optional<std::string> slurp(const std::string& file, std::vector<std::byte>& bytes) {
+std::optional<std::string> slurp(const std::string& file, std::vector<std::byte>& bytes,
+                                 const std::function<void(const FileRead&)>& file_was_read) {
+  const int64_t began_ns = file_was_read ? wall_ns() : 0;
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fmt::format("cannot be opened: {}", std::strerror(errno));
   struct stat info {};
@@ -158,6 +161,15 @@ std::optional<std::string> slurp(const std::string& file, std::vector<std::byte>
       at += static_cast<size_t>(got);
     }
     if (at < bytes.size()) problem = fmt::format("cannot be read: {}", std::strerror(errno));
+    struct stat after {};
+    if (file_was_read && ::fstat(fd, &after) == 0) {
+      try {
+        file_was_read({file, info, after, began_ns, std::span(bytes).first(at)});
+      } catch (...) {
+        ::close(fd);
+        throw;
+      }
+    }
   }
   ::close(fd);
   return problem;
@@ -258,7 +270,8 @@ Wave Decoder::read_bytes(std::span<const std::byte> encoded) {
 
 Wave Decoder::read(const Source& source) {
   if (const auto* file = std::get_if<FileSource>(&source)) {
-    if (auto problem = slurp(file->file, impl_->file)) return bad(*problem);
+    if (auto problem = slurp(file->file, impl_->file, impl_->options.file_was_read))
+      return bad(*problem);
     return impl_->decode(impl_->file, file->start_s, file->length_s);
   }
   if (const auto* blob = std::get_if<BlobSource>(&source)) {

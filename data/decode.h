@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,13 +11,26 @@
 #include "core/schema/dataset.h"
 #include "data/clip.h"
 
+struct stat;
+
 namespace xp::data {
+
+/// A sound file that was read through: what fstat said before the first byte and after the last.
+struct FileRead {
+  const std::string& file;
+  const struct stat& before;
+  const struct stat& after;
+  int64_t began_ns;  ///< wall clock
+  std::span<const std::byte> content;
+};
 
 struct DecodeOptions {
   int64_t rate_hz = 16000;
   schema::ResampleQuality quality = schema::ResampleQuality::kHq;  ///< soxr's recipe
   double shortest_s = 0.025;  ///< shorter clips are bad: they hold no window of a spectrogram
   double longest_s = 3600;    ///< longer clips are bad: most likely a whole recording by mistake
+  /// Told of each file that is read, by the thread that reads it; may be empty.
+  std::function<void(const FileRead&)> file_was_read;
 };
 
 /// One clip in memory: mono float32, nominal range [-1, 1] (codecs may overshoot a little).

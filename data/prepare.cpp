@@ -15,9 +15,11 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/stop.h"
+#include "core/graph/seen_files.h"
 #include "core/graph/stage.h"
 #include "core/schema/stage_options.h"
 #include "data/dataset.h"
+#include "data/decode.h"
 #include "data/export.h"
 #include "data/pipeline.h"
 
@@ -235,6 +237,7 @@ bool Preparation::decode_rest(ShardJournal& journal, std::span<const Listed> cli
   DecodeOptions decode;
   decode.rate_hz = options_.rate_hz;
   decode.quality = options_.dataset.resample;
+  decode.file_was_read = job_.file_was_read;
   bool stopped = false;
   decode_in_order(rest, decode, store_, job_.threads, [&](size_t i, StoredClip&& stored) {
     const std::string problem = stored.record.problem;
@@ -373,6 +376,7 @@ PrepareResult Preparation::run() {
         fmt::format("not one of {} clips could be decoded:{}", clips_.size(), report_.examples()),
         Exit::kData);
   }
+  if (job_.leave_unfinished) return result_;
   report_.write(job_.output);
   write_index_file();
   // With the index the folder is whole; what was needed to go on is not part of it.
@@ -401,6 +405,12 @@ void run_prepare(const schema::PrepareOptions& options, graph::StageContext& con
   job.progress = context.progress;
   job.say = context.say;
   if (context.depth == graph::Depth::kCheck) job.clips_of_each = kClipsOfACheck;
+  if (context.seen != nullptr) {
+    job.leave_unfinished = true;
+    job.file_was_read = [&seen = *context.seen](const FileRead& read) {
+      seen.add(read.file, read.before, read.after, read.began_ns, read.content);
+    };
+  }
   if (prepare(options, job).stopped) throw Stopped(reason);
 }
 

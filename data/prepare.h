@@ -15,11 +15,18 @@ struct StageContext;
 
 namespace xp::data {
 
+struct FileRead;
+
 /// What `prepare` needs besides its options; results do not depend on any of it.
 struct PrepareJob {
   std::filesystem::path output;  ///< exists; may hold what an earlier, killed attempt left
   int threads = 1;
   int64_t clips_of_each = 0;  ///< of each split or fold at most so many, evenly spaced; 0 = all
+  /// Told of each sound file that is read whole, from any thread; may be empty.
+  std::function<void(const FileRead&)> file_was_read;
+  /// Leaves the folder as one to go on from, also when all is done: the next call, without this,
+  /// has only to write down what there is.
+  bool leave_unfinished = false;
   std::function<bool()> stop_requested = [] { return false; };
   std::function<void(std::string_view what, double done, double total)> progress =
       [](std::string_view, double, double) {};

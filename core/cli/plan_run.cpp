@@ -68,11 +68,9 @@ void declare_plan_options(CLI::App& app, RunArguments& arguments) {
   app.add_option("--devices", arguments.devices, "N, gpu:0,2, cpu or cpu:4");
 }
 
-PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace,
-                       recipe::Recipe recipe, std::vector<std::string> notes,
-                       graph::InputDigests& inputs) {
-  const auto devices = static_cast<int64_t>(workspace.resources.devices.size());
-  schema::check_devices(recipe, std::max<int64_t>(devices, launched_rank().world));
+graph::Graph graph_of(const RunArguments& arguments, const Workspace& workspace,
+                      const recipe::Recipe& recipe, std::vector<std::string>& notes,
+                      graph::InputDigests& inputs) {
   const graph::Cache cache(workspace.cache);
   std::unique_ptr<Progress> bar;
   uint64_t shown = 0;
@@ -91,8 +89,17 @@ PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace
   graph::Target target;
   target.gpu = uses_gpu(workspace.resources.devices);
   target.bf16_units = has_bf16_units();
-  graph::Graph graph = graph::build_graph(recipe, target, inputs, progress, notes);
-  bar.reset();
+  if (arguments.put_off) target.cache = &cache;
+  return graph::build_graph(recipe, target, inputs, progress, notes);
+}
+
+PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace,
+                       recipe::Recipe recipe, std::vector<std::string> notes,
+                       graph::InputDigests& inputs) {
+  const auto devices = static_cast<int64_t>(workspace.resources.devices.size());
+  schema::check_devices(recipe, std::max<int64_t>(devices, launched_rank().world));
+  const graph::Cache cache(workspace.cache);
+  const graph::Graph graph = graph_of(arguments, workspace, recipe, notes, inputs);
   graph::Plan plan = graph::make_plan(graph, cache, &inputs, arguments.request);
   return {workspace, std::move(recipe), cache, std::move(plan), std::move(notes)};
 }

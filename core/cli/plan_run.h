@@ -34,6 +34,8 @@ struct RunArguments {
   std::string run;      ///< --run ULID: go on with this one (exp queue)
   std::string parent;   ///< --parent RUN: the one that this comes from
   int nodes = 0;        ///< --nodes: as one srun job on so many nodes; 0 = here
+  /// Data sets that would have to be read for their digests are not: keys stay provisional.
+  bool put_off = false;
 };
 
 /// Adds RECIPE, --set, --variant, --from, --until, --force and --devices.
@@ -64,6 +66,11 @@ PlannedRun plan_file(const RunArguments& arguments, const Workspace& workspace,
 PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace,
                        recipe::Recipe recipe, std::vector<std::string> notes,
                        graph::InputDigests& inputs);
+
+/// The graph of a recipe, its digests by `inputs`; shows progress while files have to be read.
+graph::Graph graph_of(const RunArguments& arguments, const Workspace& workspace,
+                      const recipe::Recipe& recipe, std::vector<std::string>& notes,
+                      graph::InputDigests& inputs);
 
 /// The plan, its notes first, as text or (session.json) JSON on stdout.
 void print_plan(const PlannedRun& run, const Session& session);

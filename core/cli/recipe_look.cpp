@@ -138,6 +138,7 @@ class Schema : public RecipePart {
 class Plan : public RecipePart {
  public:
   void declare(CLI::App& app) override {
+    arguments_.put_off = true;
     declare_plan_options(app, arguments_);
     app.footer("Example:\n  exp recipe plan recipes/audioset/kd.toml --variant tiny\n");
   }

@@ -47,6 +47,7 @@ int queue_run(const RunArguments& arguments, const PlannedRun& planned, const Se
 }  // namespace
 
 void RunCommand::declare(CLI::App& app) {
+  arguments_.put_off = true;
   declare_plan_options(app, arguments_);
   app.add_flag("--new", arguments_.fresh,
                "a run of its own, also where an unfinished one could go on");

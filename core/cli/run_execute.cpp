@@ -1,5 +1,6 @@
 #include "core/cli/run_execute.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -9,6 +10,7 @@
 #include "core/cli/command.h"
 #include "core/cli/run_record.h"
 #include "core/cli/run_summary.h"
+#include "core/graph/first_reading.h"
 #include "core/graph/uses.h"
 #include "tracker/query.h"
 
@@ -76,6 +78,27 @@ tracker::Outcome outcome_of(const graph::Execution& done) {
   return tracker::Outcome::kFailed;
 }
 
+// Makes the keys of the plan known, where data sets have to be read for them: while they are
+// prepared. A check works on a few clips and keeps nothing: it needs no keys.
+graph::Learned learn(const RunArguments& arguments, PlannedRun& planned, tracker::Run* run,
+                     graph::Runner& runner, graph::Recorder& recorder,
+                     const graph::ExecuteOptions& options) {
+  const auto& nodes = planned.plan.graph.nodes;
+  const bool known = std::none_of(nodes.begin(), nodes.end(),
+                                  [](const graph::Node& node) { return node.provisional; });
+  if (known || arguments.check) return {std::move(planned.plan), {}, std::nullopt};
+  graph::InputDigests inputs(planned.workspace.cache / "inputs");
+  std::vector<std::string> told;  // by the plan
+  graph::Learning learning{
+      [&] { return graph_of(arguments, planned.workspace, planned.recipe, told, inputs); }, inputs,
+      arguments.request,
+      [&](const graph::Graph& graph) {
+        if (run != nullptr) graph::record_uses(graph, run->folder(), planned.cache);
+      }};
+  return graph::learn_keys(std::move(planned.plan), learning, planned.cache, runner, recorder,
+                           options);
+}
+
 void finish(tracker::Run& run, const graph::Execution& done) {
   std::string message, where;
   for (const graph::NodeResult& node : done.nodes) {
@@ -102,8 +125,16 @@ int execute_run(const RunArguments& arguments, PlannedRun planned, const Session
   RunRecorder recorder(run.get());
   graph::Execution done;
   try {
-    done = graph::execute(planned.plan, planned.cache, runner, recorder,
-                          execute_options(arguments, planned, run.get()));
+    const graph::ExecuteOptions options = execute_options(arguments, planned, run.get());
+    graph::Learned learned = learn(arguments, planned, run.get(), runner, recorder, options);
+    planned.plan = std::move(learned.plan);
+    if (learned.ended) {
+      done = std::move(*learned.ended);
+    } else {
+      done = graph::execute(planned.plan, planned.cache, runner, recorder, options);
+      for (size_t i = 0; i < done.nodes.size(); ++i)
+        done.nodes[i].seconds += learned.seconds[planned.plan.graph.nodes[i].name];
+    }
   } catch (const std::exception& error) {
     if (run)
       run->finish(tracker::Outcome::kFailed, error.what(), "exp run",

@@ -11,6 +11,7 @@
 #include "core/base/files.h"
 #include "core/base/log.h"
 #include "core/cli/command.h"
+#include "core/cli/executor_settings.h"
 #include "core/cli/run_text.h"
 #include "core/cli/sweep_text.h"
 #include "core/graph/build.h"
@@ -93,6 +94,9 @@ class Sweep : public Command {
     sweeps::SweepSpec& spec = described.spec;
     SweepRecipes recipes(spec, workspace);
     check_size(spec);
+    if (!arguments_.dry_run && prepares_here(workspace)) {
+      if (const int code = read_first(arguments_, described, session); code != 0) return code;
+    }
     std::vector<std::string> notes;
     const std::vector<sweeps::Trial> trials =
         spec.strategy == "grid" ? grid_trials(spec, recipes, notes) : std::vector<sweeps::Trial>();
@@ -105,6 +109,12 @@ class Sweep : public Command {
   }
 
  private:
+  // Jobs of a cluster prepare on its machines.
+  bool prepares_here(const Workspace& workspace) const {
+    const std::string& asked = arguments_.place.executor;
+    return (asked.empty() ? load_executor_settings(workspace.root).kind : asked) != "slurm";
+  }
+
   std::optional<fs::path> earlier(const Workspace& workspace, const sweeps::SweepSpec& spec) const {
     return arguments_.fresh ? std::nullopt : earlier_sweep(workspace, spec.family);
   }

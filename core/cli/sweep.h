@@ -45,8 +45,8 @@ struct SweepArguments {
   SweepPlace place;
 };
 
-/// A sweep as the command and the recipe's [sweep] describe it, and the recipe's graph (for what is
-/// measured on test). Throws Error for the user's mistakes.
+/// A sweep as the command and the recipe's [sweep] describe it, and the recipe's graph, provisional
+/// where a data set was not read yet. Throws Error for the user's mistakes.
 struct DescribedSweep {
   sweeps::SweepSpec spec;
   graph::Graph graph;
@@ -54,6 +54,12 @@ struct DescribedSweep {
 };
 DescribedSweep describe_sweep(const SweepArguments& arguments, const Workspace& workspace,
                               const Session& session);
+
+/// Prepares the data sets of the recipe that were not read yet, by `exp run --until prepare`, since
+/// trials are known by the digests of what they read: so the files are read once. Returns its exit
+/// code; 0 where there is nothing to read.
+int read_first(const SweepArguments& arguments, const DescribedSweep& described,
+               const Session& session);
 
 /// The trials of a grid; points that are the same experiment come once, with a note.
 std::vector<sweeps::Trial> grid_trials(const sweeps::SweepSpec& spec, SweepRecipes& recipes,

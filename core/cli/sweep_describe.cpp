@@ -186,7 +186,9 @@ DescribedSweep describe_sweep(const SweepArguments& arguments, const Workspace& 
                value == nullptr ? std::nullopt : std::optional<std::string>(value);
   };
   options.working_folder = spec.folder;
-  PlannedRun base = plan_file(arguments.run, workspace, spec.recipe, options);
+  RunArguments run = arguments.run;
+  run.put_off = true;
+  PlannedRun base = plan_file(run, workspace, spec.recipe, options);
   spec.variants = base.recipe.applied().variants;
   spec.name = base.recipe.name();
   spec.seed = static_cast<uint64_t>(base.recipe.base().build<schema::ExperimentOptions>().seed);

@@ -1,6 +1,10 @@
 // Works a sweep off: retries, slots or jobs, the watching, the summary.
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <map>
+#include <thread>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -8,6 +12,8 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/process.h"
+#include "core/base/stop.h"
 #include "core/cli/command.h"
 #include "core/cli/executor_settings.h"
 #include "core/cli/run_text.h"
@@ -130,6 +136,30 @@ void declare_place(CLI::App& app, SweepPlace& place) {
   app.add_flag("--fail-fast", place.fail_fast, "the first failure ends the sweep");
   app.add_option("--max-failures", place.max_failures, "no trial begins after so many failures")
       ->check(CLI::NonNegativeNumber);
+}
+
+int read_first(const SweepArguments& arguments, const DescribedSweep& described,
+               const Session& session) {
+  const auto& nodes = described.graph.nodes;
+  if (std::none_of(nodes.begin(), nodes.end(), graph::reads_unread)) return 0;
+  log::info("the data set was not read yet: it is prepared first, by a run of its own");
+  // What the run says is no answer of this command.
+  std::vector<std::string> command = {"/bin/sh", "-c", "exec \"$0\" \"$@\" 1>&2",
+                                      compute_program(session).string()};
+  if (session.quiet) command.emplace_back("--quiet");
+  command.insert(command.end(), {"run", described.spec.recipe, "--until", "prepare", "--new"});
+  for (const std::string& set : arguments.run.set) command.insert(command.end(), {"--set", set});
+  for (const std::string& variant : arguments.run.variants)
+    command.insert(command.end(), {"--variant", variant});
+  const pid_t child = start_process(command, {});
+  bool passed_on = false;
+  while (true) {
+    if (const auto code = poll_process(child)) return *code;
+    // Ctrl-C reaches the child by itself, a signal to this process alone does not.
+    if (stop_requested() == StopReason::kPreempted && !std::exchange(passed_on, true))
+      ::kill(child, SIGTERM);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
 }
 
 int drive_sweep(const fs::path& folder, const SweepPlace& asked, const Workspace& workspace,

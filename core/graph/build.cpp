@@ -173,6 +173,7 @@ class Builder {
     node.resume = info.resume;
     node.options = std::move(built.text);
     node.built = std::move(built.options);
+    node.provisional = is_provisional(graph_, node);
     node.key = stage_key(node.kind, node.version, node.options, input_records(graph_, node));
     graph_.nodes.push_back(std::move(node));
     return graph_.nodes.size() - 1;
@@ -223,7 +224,7 @@ class Builder {
     Edge edge;
     edge.role = role_of(use.key);
     edge.path = use.text;
-    edge.digest = digest_of(use, built);
+    set_digest(edge, digest_of(use, built));
     node.inputs.push_back(edge);
     if (!is_list_file(use.key) || !fs::exists(edge.path)) return;
     Edge listed = edge;
@@ -231,12 +232,34 @@ class Builder {
     const fs::path folder = folder_of_list(use, built.uses);
     // All that the listed paths follow from; "~" in a list is the user's.
     const std::string source = sha256(edge.digest + folder.string() + expand_user("~").string());
-    listed.digest =
-        inputs_
-            .list(
-                edge.path, source, [&] { return listed_files(edge.path, folder); }, progress_)
-            .digest;
+    set_digest(listed, inputs_.list(
+                           edge.path, source, [&] { return listed_files(edge.path, folder); },
+                           progress_, put_off(built)));
     node.inputs.push_back(std::move(listed));
+  }
+
+  static void set_digest(Edge& edge, const InputDigest& digest) {
+    edge.digest = digest.digest;
+    edge.unread = digest.unread;
+    edge.unread_bytes = digest.unread_bytes;
+  }
+
+  // Null where contents are needed now. Rows of a container are decoded one by one: nobody but its
+  // digest reads it whole.
+  const PutOff* put_off(const Built& prepare) {
+    if (target_.cache == nullptr || prepare.dataset == "passt_hdf5") return nullptr;
+    const auto [at, fresh] = put_off_.try_emplace(prepare.text);
+    PutOff& out = at->second;
+    if (!fresh) return &out;
+    out.above_bytes = target_.most_unread_bytes;
+    for (const Manifest& made : target_.cache->all("prepare")) {
+      if (made.options != prepare.text) continue;
+      for (const InputRecord& input : made.inputs) {
+        if (input.role.ends_with(".root")) out.trees.emplace_back(input.path, input.key);
+        if (input.role.ends_with(".files")) out.lists.emplace_back(input.path, input.key);
+      }
+    }
+    return &out;
   }
 
   // Published weights are known by their name, here or not: a plan needs no download, and `exp
@@ -256,16 +279,17 @@ class Builder {
     }
   }
 
-  std::string digest_of(const recipe::InputUse& use, const Built& built) {
+  InputDigest digest_of(const recipe::InputUse& use, const Built& built) {
     const fs::path path = use.text;
     const auto known = digests_.find(path.string());
     if (known != digests_.end()) return known->second;
-    std::string digest;
+    InputDigest digest;
     std::error_code error;
     const bool of_dataset = use.key.starts_with("dataset.");
+    const bool sounds = of_dataset && use.key.ends_with(".root");
     if (fs::exists(path, error)) {
-      digest = inputs_.tree(path, progress_).digest;
-    } else if (of_dataset && !(digest = inputs_.last_known(path)).empty()) {
+      digest = inputs_.tree(path, progress_, sounds ? put_off(built) : nullptr);
+    } else if (of_dataset && !(digest.digest = inputs_.last_known(path)).empty()) {
       notes_.push_back(
           fmt::format("{}: {} is not there any more; stages are looked up by its last content",
                       use.key, path.string()));
@@ -320,7 +344,8 @@ class Builder {
   std::map<const recipe::Instance*, size_t> place_;
   std::map<std::string, size_t> prepares_;
   std::set<size_t> written_;  // prepare stages that stand in the recipe
-  std::map<std::string, std::string> digests_;
+  std::map<std::string, InputDigest> digests_;
+  std::map<std::string, PutOff> put_off_;  // by the options of a prepare
 };
 
 }  // namespace

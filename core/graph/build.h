@@ -1,10 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/graph/cache.h"
 #include "core/graph/graph.h"
 #include "core/graph/inputs.h"
 
@@ -18,6 +20,12 @@ namespace xp::graph {
 struct Target {
   bool gpu = false;         ///< the run's devices are GPUs
   bool bf16_units = false;  ///< else: the CPU multiplies bf16 matrices in hardware
+  /// Where given: a data set that would have to be read for its digest, and that is not one that
+  /// shards in this cache were made of, is not read: who decodes it sees every byte anyway. What
+  /// needs it is then provisional.
+  const Cache* cache = nullptr;
+  /// So much is read at once all the same: it is still in memory when it is decoded.
+  uint64_t most_unread_bytes = uint64_t{64} << 20U;
 };
 
 /// A file or folder that the recipe names and that is not there.

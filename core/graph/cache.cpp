@@ -268,7 +268,30 @@ Claim::~Claim() {
 
 void Claim::abandon(double seconds) noexcept {
   if (!owns_ || wanted_.resume == Resume::kAtomic) return;
-  write_hint(cache_->beside(wanted_.kind, wanted_.key, ".seconds"), earlier_seconds_ + seconds);
+  earlier_seconds_ += seconds;
+  write_hint(cache_->beside(wanted_.kind, wanted_.key, ".seconds"), earlier_seconds_);
+}
+
+fs::path Claim::reads() const { return cache_->beside(wanted_.kind, wanted_.key, ".reads"); }
+
+void Claim::take_over(Claim& unfinished) {
+  XP_CHECK(owns_ && unfinished.owns_, "only what is unfinished can be taken over");
+  std::error_code ignored;
+  fs::remove_all(output_, ignored);
+  rename_path(unfinished.output_, output_);
+  resumed_ = true;
+  earlier_seconds_ = unfinished.earlier_seconds_;
+  abandon(0);
+}
+
+void Claim::discard() noexcept {
+  if (!owns_) return;
+  std::error_code ignored;
+  fs::remove_all(output_, ignored);
+  for (const char* ending : {".holder", ".seconds", ".reads"})
+    fs::remove(cache_->beside(wanted_.kind, wanted_.key, ending), ignored);
+  owns_ = false;
+  lock_.reset();
 }
 
 Manifest Claim::publish(const std::map<std::string, double>& metrics, double seconds) {

@@ -64,6 +64,13 @@ class Claim {
   Manifest publish(const std::map<std::string, double>& metrics, double seconds);
   /// Remembers this attempt's seconds for the next holder (kResumes only); never throws.
   void abandon(double seconds) noexcept;
+  /// Takes over the output folder of `unfinished` and the seconds spent on it, in place of what
+  /// there is. Both are kResumes. Throws Error (kFailed).
+  void take_over(Claim& unfinished);
+  /// Removes the output folder and what was noted of it; the claim is over.
+  void discard() noexcept;
+  /// Where the contents of the user's files that this stage has read are noted (kResumes only).
+  std::filesystem::path reads() const;
 
  private:
   friend class Cache;

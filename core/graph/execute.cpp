@@ -29,6 +29,28 @@ Exit Execution::code() const {
   return stopped == StopReason::kNone ? Exit::kOk : exit_code(stopped);
 }
 
+Wanted wanted_output(const Graph& graph, const Node& node, const std::string& run) {
+  Wanted out;
+  out.kind = node.kind;
+  out.version = node.version;
+  out.resume = node.resume;
+  out.key = node.key;
+  out.stage = node.name;
+  out.options = node.options;
+  out.inputs = input_records(graph, node);
+  out.run = run;
+  return out;
+}
+
+Exit exit_of(const std::exception& error) {
+  if (const auto* known = dynamic_cast<const Error*>(&error)) return known->code();
+  // The world's faults that reach us through the standard library: a full disk, a missing
+  // permission, no memory.
+  const bool of_the_world = dynamic_cast<const std::system_error*>(&error) != nullptr ||
+                            dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+  return of_the_world ? Exit::kFailed : Exit::kInternal;
+}
+
 namespace {
 
 constexpr int kRepairs = 2;  // times that one output may turn out damaged before it is a failure
@@ -249,19 +271,6 @@ class Work {
     return folder_[i].parent_path().parent_path() == scratch_.root() ? scratch_ : cache_;
   }
 
-  Wanted wanted(size_t i) const {
-    Wanted out;
-    out.kind = node(i).kind;
-    out.version = node(i).version;
-    out.resume = node(i).resume;
-    out.key = node(i).key;
-    out.stage = node(i).name;
-    out.options = node(i).options;
-    out.inputs = input_records(plan_.graph, node(i));
-    out.run = options_.run;
-    return out;
-  }
-
   std::vector<StageInput> stage_inputs(size_t i) const {
     std::vector<StageInput> out;
     for (const Edge& edge : node(i).inputs) {
@@ -335,8 +344,8 @@ class Work {
                     fmt::format("the cached output {} is damaged: {}; it is made again",
                                 cache_of(i).folder(node(i).kind, node(i).key).string(), what));
     };
-    auto claim =
-        cache_of(i).claim(wanted(i), plan_.steps[i].forced && repairs_[i] == 0, waiting, damaged);
+    auto claim = cache_of(i).claim(wanted_output(plan_.graph, node(i), options_.run),
+                                   plan_.steps[i].forced && repairs_[i] == 0, waiting, damaged);
     const std::lock_guard lock(mutex_);
     if (!claim) {
       phase_[i] = Phase::kOver;
@@ -459,12 +468,7 @@ class Work {
     result(i).result = Result::kFailed;
     result(i).error = error.what();
     result(i).where = "stage " + node(i).name;
-    const auto* known = dynamic_cast<const Error*>(&error);
-    result(i).code = known != nullptr ? known->code() : Exit::kInternal;
-    // The world's faults that reach us through the standard library: a full disk, a missing
-    // permission.
-    if (dynamic_cast<const std::system_error*>(&error) != nullptr) result(i).code = Exit::kFailed;
-    if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) result(i).code = Exit::kFailed;
+    result(i).code = exit_of(error);
   }
 
   const Plan& plan_;

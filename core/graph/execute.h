@@ -75,6 +75,11 @@ struct Execution {
   Exit code() const;
 };
 
+/// What identifies the output of a node, for a claim by `run` (ULID, or "").
+Wanted wanted_output(const Graph& graph, const Node& node, const std::string& run);
+/// The exit code of a stage that ended so.
+Exit exit_of(const std::exception& error);
+
 /// Makes what the plan wants, inputs first. What is finished stays in the cache whatever happens
 /// after. After a failure (but see keep_going) or a stop nothing new begins; what runs at the same
 /// time is let finish (failure) or asked to stop. Inputs are read through before use: a damaged one

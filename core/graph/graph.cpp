@@ -1,5 +1,6 @@
 #include "core/graph/graph.h"
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -28,6 +29,17 @@ std::vector<InputRecord> input_records(const Graph& graph, const Node& node) {
   return out;
 }
 
+bool reads_unread(const Node& node) {
+  return std::any_of(node.inputs.begin(), node.inputs.end(),
+                     [](const Edge& edge) { return edge.unread > 0; });
+}
+
+bool is_provisional(const Graph& graph, const Node& node) {
+  return std::any_of(node.inputs.begin(), node.inputs.end(), [&graph](const Edge& edge) {
+    return edge.node == Edge::kUser ? edge.unread > 0 : graph.nodes[edge.node].provisional;
+  });
+}
+
 void set_keys(Graph& graph) {
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     Node& node = graph.nodes[i];
@@ -35,6 +47,7 @@ void set_keys(Graph& graph) {
       XP_CHECK(edge.node == Edge::kUser || edge.node < i,
                "stage " + node.name + " comes before its input");
     }
+    node.provisional = is_provisional(graph, node);
     node.key = stage_key(node.kind, node.version, node.options, input_records(graph, node));
   }
 }

@@ -22,6 +22,9 @@ struct Edge {
   size_t node = kUser;          ///< index into Graph::nodes; kUser: `path` and `digest` say what
   std::filesystem::path path;
   std::string digest;
+  /// Files that were not read for the digest, see InputDigest; 0 where it is one of content.
+  uint64_t unread = 0;
+  uint64_t unread_bytes = 0;
 };
 
 /// One stage of a resolved recipe, ready to be looked up in the cache.
@@ -36,6 +39,9 @@ struct Node {
   std::vector<Edge> inputs;
   std::vector<double> each;  ///< the numbers of its `each` keys
   std::string key;           ///< filled by set_keys
+  /// What the key comes from was not read yet: it says where unfinished work lies, and becomes
+  /// another one when the contents are known (core/graph/first_reading.h).
+  bool provisional = false;
 };
 
 /// The stages that a run may need, in an order in which inputs come first.
@@ -44,7 +50,12 @@ struct Graph {
   std::vector<size_t> goals;
 };
 
-/// Fills `key` of every node, in order. XP_CHECK that inputs come first.
+/// True when the node itself has inputs of the user that are not read yet.
+bool reads_unread(const Node& node);
+/// True when that, or one of its inputs is provisional.
+bool is_provisional(const Graph& graph, const Node& node);
+
+/// Fills `key` and `provisional` of every node, in order. XP_CHECK that inputs come first.
 void set_keys(Graph& graph);
 
 /// The inputs of a node as its manifest will remember them; its inputs' keys must be set.

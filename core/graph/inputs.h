@@ -4,11 +4,17 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace xp::graph {
+
+class Scan;
+class SeenFiles;
 
 /// What a file or folder of the user holds.
 struct InputDigest {
@@ -16,6 +22,19 @@ struct InputDigest {
   uint64_t files = 0;
   uint64_t bytes = 0;
   uint64_t hashed = 0;  ///< files whose contents had to be read now
+  /// Files that would have to be read, where that was put off: `digest` is then over paths, sizes,
+  /// times and inodes, and says only whether a listing is the same one.
+  uint64_t unread = 0;
+  uint64_t unread_bytes = 0;
+};
+
+/// When contents need not be read for their digest now, because who decodes them will see them.
+struct PutOff {
+  uint64_t above_bytes = 0;  ///< so much is read at once all the same
+  /// (path, digest) of folders and of what lists name that something was made of. What may be one
+  /// of them is read: its digest finds what was made. That a folder is again what it once was is
+  /// not thought of.
+  std::vector<std::pair<std::string, std::string>> trees, lists;
 };
 
 /// Content digests of the user's files, remembered: contents are read only where path, size, times
@@ -40,7 +59,8 @@ class InputDigests {
   /// Every regular file below `root`, links followed; names that start with '.' are left out. One
   /// regular file is a tree of itself. Throws Error (kData) when something cannot be read, naming
   /// it.
-  InputDigest tree(const std::filesystem::path& root, const Progress& progress = {});
+  InputDigest tree(const std::filesystem::path& root, const Progress& progress = {},
+                   const PutOff* put_off = nullptr);
 
   /// The files that a list names. `name` is the list ("train.json"), `source` what their paths
   /// follow from (a digest, at most 64 characters): `read` gives them and is asked only where the
@@ -48,7 +68,15 @@ class InputDigests {
   /// come.
   InputDigest list(const std::filesystem::path& name, std::string_view source,
                    const std::function<std::vector<std::filesystem::path>()>& read,
-                   const Progress& progress = {});
+                   const Progress& progress = {}, const PutOff* put_off = nullptr);
+
+  /// Contents that somebody else has read: from now on they are not read for a digest.
+  void take(std::shared_ptr<SeenFiles> seen);
+  /// From now on `tree` and `list` of that name read what is unread.
+  void never_put_off(const std::filesystem::path& root);
+  /// From now on nothing is remembered on disk; `keep` does it.
+  void hold();
+  void keep();
 
   /// The digest of `root` when `tree` last saw it, "" when it never did.
   std::string last_known(const std::filesystem::path& root) const;
@@ -59,10 +87,19 @@ class InputDigests {
                          std::string_view to) const;
 
  private:
-  InputDigest look(const std::filesystem::path& root, const Progress& progress) const;
+  struct Look;
+  InputDigest look(const std::filesystem::path& root, const Progress& progress,
+                   const PutOff* put_off);
+  InputDigest finish(Scan& scan, const Look& look);
+  bool was_made(const Scan& scan, const Look& look) const;
+  const PutOff* unless_never(const std::filesystem::path& root, const PutOff* put_off) const;
 
   std::filesystem::path memory_;
   bool once_ = false;
+  bool held_ = false;
+  std::vector<std::shared_ptr<SeenFiles>> taken_;
+  std::set<std::string> never_put_off_;
+  std::vector<std::function<void()>> pending_;
   std::map<std::string, InputDigest> seen_;  ///< by root, with `once_`
 };
 

@@ -29,6 +29,14 @@ static_assert(sizeof(TableRecord) == 80,
 
 }  // namespace
 
+FileHash to_hash(std::string_view hex) {
+  FileHash out;
+  const auto nibble = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = static_cast<uint8_t>(nibble(hex[2 * i]) * 16 + nibble(hex[2 * i + 1]));
+  return out;
+}
+
 InputTable::~InputTable() {
   if (map_ != nullptr) ::munmap(map_, map_size_);
 }

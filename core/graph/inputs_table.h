@@ -22,6 +22,9 @@ struct FileStat {
 
 using FileHash = std::array<uint8_t, 32>;
 
+/// From 64 hex digits.
+FileHash to_hash(std::string_view hex);
+
 /// One remembered file, as it lies in the table.
 struct TableRecord {
   FileStat stat;

@@ -139,6 +139,17 @@ const char* state_text(State state) {
   return "";
 }
 
+std::string why_provisional(const Node& node) {
+  uint64_t files = 0, bytes = 0;
+  for (const Edge& edge : node.inputs) {
+    files += edge.unread;
+    bytes += edge.unread_bytes;
+  }
+  if (files == 0) return "its key is known when its inputs' are";
+  return fmt::format("{} files ({:.1f} GB) were not read yet: they are while they are decoded",
+                     files, static_cast<double>(bytes) / 1e9);
+}
+
 void look_up(Plan& plan, size_t i, const Cache& cache, const InputDigests* inputs, bool explain) {
   const Node& node = plan.graph.nodes[i];
   Step& step = plan.steps[i];
@@ -164,6 +175,10 @@ void look_up(Plan& plan, size_t i, const Cache& cache, const InputDigests* input
   }
   if (node.resume == Resume::kResumes && cache.has_partial(node.kind, node.key))
     step.state = State::kResumes;
+  if (node.provisional) {
+    step.reasons = {why_provisional(node)};
+    return;
+  }
   if (explain) step.reasons = why_not_cached(plan.graph, node, cache, inputs);
 }
 
@@ -274,7 +289,8 @@ std::string plan_text(const Plan& plan) {
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Node& node = plan.graph.nodes[i];
     out += fmt::format("{:<{}}  {:<{}}  {:<10}  {}\n", node.name, name_width, node.kind, kind_width,
-                       state_text(plan.steps[i].state), node.key.substr(0, 12));
+                       state_text(plan.steps[i].state),
+                       node.provisional ? "-" : node.key.substr(0, 12));
     for (const std::string& reason : plan.steps[i].reasons) {
       out += fmt::format("{:<{}}    {}\n", "", name_width, reason);
     }
@@ -289,8 +305,8 @@ std::string plan_json(const Plan& plan, const Cache& cache) {
     out.push_back({{"name", node.name},
                    {"kind", node.kind},
                    {"state", state_text(plan.steps[i].state)},
-                   {"key", node.key},
-                   {"folder", cache.folder(node.kind, node.key).string()},
+                   {"key", node.provisional ? "" : node.key},
+                   {"folder", node.provisional ? "" : cache.folder(node.kind, node.key).string()},
                    {"reasons", plan.steps[i].reasons}});
   }
   return out.dump(1) + "\n";

@@ -51,7 +51,8 @@ Plan make_plan(const Graph& graph, const Cache& cache, const InputDigests* input
 
 /// The plan as lines for people: name, kind, state, key, reasons below.
 std::string plan_text(const Plan& plan);
-/// The same as JSON: an array of {name, kind, state, key, folder, reasons}.
+/// The same as JSON: an array of {name, kind, state, key, folder, reasons}; key and folder are ""
+/// where input data was not read yet.
 std::string plan_json(const Plan& plan, const Cache& cache);
 
 /// What differs between a finished output and a node: options, version, inputs. Newest differences

@@ -16,6 +16,8 @@ class RunSink;
 
 namespace xp::graph {
 
+class SeenFiles;
+
 /// The kinds of stages.inc.
 enum class StageKind {
 #define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help) k_##kind,
@@ -95,6 +97,11 @@ struct StageContext {
   int64_t overfit_clips = 0;
   std::filesystem::path
       trace;  ///< where a training leaves a Chrome trace of a few steps; "" = none
+
+  /// Not null while a stage is made whose key is not known yet, since it comes from the files that
+  /// it decodes: each file of the user that it reads whole is to be added, and `output` is to be
+  /// left as one to go on from, also when all is done.
+  SeenFiles* seen = nullptr;
 
   /// Of this stage: it puts `name.` before metric names. Its `finished` is the graph's to call.
   /// Never null in a run half.

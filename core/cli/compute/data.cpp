@@ -75,7 +75,9 @@ std::shared_ptr<const data::ShardReader> ChosenData::open() const {
 }
 
 ChosenData choose_data(const DataArguments& arguments, const Session& session) {
-  const PlannedRun planned = plan_run(arguments.recipe, session);
+  RunArguments asked = arguments.recipe;
+  asked.put_off = true;  // what was never read is not prepared either
+  const PlannedRun planned = plan_run(asked, session);
   const graph::Graph& graph = planned.plan.graph;
   const graph::Node& node = reader_node(graph, arguments.stage);
   const graph::Node& prepare = *prepare_of(graph, node);
