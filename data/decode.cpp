@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <utility>
 
 #include <fcntl.h>
@@ -68,6 +70,23 @@ struct CloseSound {
 struct CloseResampler {
   void operator()(soxr_t resampler) const { soxr_delete(resampler); }
 };
+
+/// libsndfile keeps why a file could not be opened in one variable of the process, which every
+/// other opening clears: a file that fails is opened again while nobody else opens one.
+std::unique_ptr<SNDFILE, CloseSound> open_sound(Memory& memory, SF_INFO& info, std::string& why) {
+  static std::shared_mutex opening;
+  {
+    const std::shared_lock lock(opening);
+    if (SNDFILE* sound = sf_open_virtual(&memory_io, SFM_READ, &info, &memory))
+      return std::unique_ptr<SNDFILE, CloseSound>(sound);
+  }
+  const std::unique_lock lock(opening);
+  memory.at = 0;
+  info = {};
+  SNDFILE* sound = sf_open_virtual(&memory_io, SFM_READ, &info, &memory);
+  if (sound == nullptr) why = sf_strerror(nullptr);
+  return std::unique_ptr<SNDFILE, CloseSound>(sound);
+}
 
 uint32_t little32(std::span<const std::byte> bytes, size_t at) {
   uint32_t value = 0;
@@ -214,9 +233,9 @@ Wave Decoder::Impl::decode(std::span<const std::byte> encoded, double start_s, d
   if (auto problem = truncated_riff(encoded)) return bad(*problem);
   Memory memory{encoded, 0};
   SF_INFO info{};
-  const std::unique_ptr<SNDFILE, CloseSound> sound(
-      sf_open_virtual(&memory_io, SFM_READ, &info, &memory));
-  if (!sound) return bad(fmt::format("cannot be decoded: {}", sf_strerror(nullptr)));
+  std::string why;
+  const auto sound = open_sound(memory, info, why);
+  if (!sound) return bad(fmt::format("cannot be decoded: {}", why));
   if (info.samplerate < 1000 || info.samplerate > 1'000'000 || info.channels < 1) {
     return bad(
         fmt::format("implausible header: {} Hz, {} channels", info.samplerate, info.channels));

@@ -203,6 +203,27 @@ TEST(Decode, Pcm16RoundTripIsExact) {
   EXPECT_EQ(clipped, (std::vector<int16_t>{32767, -32768, 32767}));
 }
 
+TEST(Decode, TheReasonIsTheFilesOwnWhateverOthersOpen) {
+  const TempDir folder;
+  const fs::path tone =
+      write_tone(folder / "a.wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1, 0.1);
+  std::vector<std::thread> threads;
+  std::vector<std::string> reasons(4);
+  for (size_t t = 0; t < reasons.size(); ++t) {
+    threads.emplace_back([&, t] {
+      Decoder decoder(DecodeOptions{});
+      const std::string text = "no sound at all";
+      for (int i = 0; i < 1000; ++i) {
+        if (!decoder.read(FileSource{tone.string()}).problem.empty()) reasons[t] = "the tone";
+        const std::string problem = decoder.read_bytes(std::as_bytes(std::span(text))).problem;
+        if (problem != "cannot be decoded: Format not recognised.") reasons[t] = problem;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(reasons, std::vector<std::string>(4));
+}
+
 TEST(DecodeIntegration, ManyThreadsManyCorruptionsNoCrash) {
   const TempDir folder;
   std::vector<std::string> seeds;
