@@ -71,7 +71,12 @@ class Reading {
  private:
   NodeResult& end(size_t i) {
     out_.ended.emplace();
-    out_.ended->nodes.resize(out_.plan.graph.nodes.size());
+    for (const Step& step : out_.plan.steps) {
+      NodeResult& result = out_.ended->nodes.emplace_back();
+      if (step.state == State::kCached) result.result = Result::kCached;
+      if (step.state == State::kNotNeeded) result.result = Result::kNotNeeded;
+      result.manifest = step.cached;
+    }
     out_.ended->nodes[i].seconds = out_.seconds[out_.plan.graph.nodes[i].name];
     return out_.ended->nodes[i];
   }

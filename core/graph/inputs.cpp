@@ -160,7 +160,8 @@ bool InputDigests::was_made(const Scan& scan, const Look& look) const {
     const auto& [path, digest] = one;
     const fs::path base = look.list ? list_base(memory_, path) : table_base(memory_, path);
     const InputTable table = InputTable::open(base.string() + ".table");
-    return table.digest() == digest ? same_listing(scan, table) : base != look.base;
+    if (table.digest() == digest) return same_listing(scan, table);
+    return base != look.base || table.digest().empty();
   });
 }
 

@@ -32,8 +32,8 @@ struct InputDigest {
 struct PutOff {
   uint64_t above_bytes = 0;  ///< so much is read at once all the same
   /// (path, digest) of folders and of what lists name that something was made of. What may be one
-  /// of them is read: its digest finds what was made. That a folder is again what it once was is
-  /// not thought of.
+  /// of them is read: its digest finds what was made. That a folder which has changed is again what
+  /// it once was is not thought of.
   std::vector<std::pair<std::string, std::string>> trees, lists;
 };
 

@@ -1,6 +1,7 @@
 // A data set that nobody has read is read once: decoded and digested in one go.
 #include "core/graph/first_reading.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
@@ -283,6 +284,10 @@ TEST_F(FirstReading, ACopyOfWhatIsPreparedIsFoundAndAnotherSetIsReadOnce) {
   EXPECT_EQ(copy.key, first.key);
   EXPECT_EQ(copy.execution.nodes[0].result, Result::kCached);
   EXPECT_EQ(preparer.first + preparer.later, 0);
+  fs::remove_all(cache.root() / "inputs");  // a lost memory
+  EXPECT_EQ(run(cache, preparer, teller).execution.nodes[0].result, Result::kCached);
+  EXPECT_EQ(run(cache, preparer, teller, true, "copy").execution.nodes[0].result, Result::kCached);
+  EXPECT_EQ(preparer.first + preparer.later, 0);
   const Done other = run(cache, preparer, teller, true, "other");
   EXPECT_EQ(other.execution.nodes[0].result, Result::kMade);
   EXPECT_EQ(preparer.first, 1);
@@ -486,6 +491,8 @@ TEST_F(FirstReadingIntegration, KilledAnywhereItGoesOnToTheSame) {
 }
 
 TEST_F(FirstReadingIntegration, KilledTwiceTheWorkOfTheFirstIsNotLost) {
+  // Files that were just written are read again at every look.
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
   const Done whole = run(Cache(dir_ / "whole"), false);
   // Killed when three quarters are decoded: what is left is little enough to be read at once.
   most_unread_ = 600'000;
