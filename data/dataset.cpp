@@ -51,6 +51,7 @@ constexpr std::pair<std::string_view, std::string_view> kLayouts[] = {
     {"openmic",
      "  ROOT/audio/NNN/KEY.ogg\n"
      "  ROOT/openmic-2018-aggregated-labels.csv  sample_key,instrument,relevance\n"
+     "    (or ROOT/openmic-2018.npz              sample_key, Y_true, Y_mask)\n"
      "  ROOT/class-map.json                      {\"accordion\": 0, ...}\n"
      "  ROOT/partitions/split01_{train,test}.csv one key per line\n"},
     {"passt_hdf5",

@@ -70,6 +70,7 @@ void ZipReader::read_directory(uint64_t offset, uint64_t size, uint64_t count) {
     if ((number<uint16_t>(at + 8) & 1U) != 0) refuse(file_, "the zip container is encrypted");
     Member m;
     m.method = number<uint16_t>(at + 10);
+    m.crc = number<uint32_t>(at + 16);
     m.stored = number<uint32_t>(at + 20);
     m.size = number<uint32_t>(at + 24);
     m.header = number<uint32_t>(at + 42);
@@ -107,6 +108,27 @@ std::vector<std::string> ZipReader::names() const {
   for (const auto& [name, member] : members_) names.push_back(name);
   std::sort(names.begin(), names.end());
   return names;
+}
+
+namespace {
+
+uint32_t crc_of(std::span<const std::byte> bytes) {
+  uLong crc = ::crc32(0, nullptr, 0);
+  for (size_t at = 0; at < bytes.size();) {
+    const size_t piece = std::min<size_t>(bytes.size() - at, 1U << 30);
+    crc = ::crc32(crc, reinterpret_cast<const Bytef*>(bytes.data() + at), static_cast<uInt>(piece));
+    at += piece;
+  }
+  return static_cast<uint32_t>(crc);
+}
+
+}  // namespace
+
+ZipReader::Content ZipReader::read_checked(const std::string& name, int64_t& budget) const {
+  Content content = read(name, budget);
+  if (crc_of(content.bytes) != members_.at(name).crc)
+    refuse(file_, "'" + name + "' in the zip container is damaged");
+  return content;
 }
 
 ZipReader::Content ZipReader::read(const std::string& name, int64_t& budget) const {
@@ -186,13 +208,7 @@ uint32_t low32(uint64_t value) {
 }  // namespace
 
 void ZipWriter::add(const std::string& name, std::span<const std::byte> bytes) {
-  uLong crc = ::crc32(0, nullptr, 0);
-  for (size_t at = 0; at < bytes.size();) {
-    const size_t piece = std::min<size_t>(bytes.size() - at, 1U << 30);
-    crc = ::crc32(crc, reinterpret_cast<const Bytef*>(bytes.data() + at), static_cast<uInt>(piece));
-    at += piece;
-  }
-  const Member m{name, static_cast<uint32_t>(crc), bytes.size(), out_.position()};
+  const Member m{name, crc_of(bytes), bytes.size(), out_.position()};
   const bool large = m.size >= kSeeZip64;
   // The extra field holds the zip64 sizes if needed, then a padding field ("FB", as torch names it)
   // up to the alignment. A field has a head of 4 bytes.

@@ -31,12 +31,15 @@ class ZipReader {
   /// Throws Error (kData) when absent, damaged, or when it would unpack to more than `budget`
   /// bytes; what is unpacked is taken off the budget.
   Content read(const std::string& name, int64_t& budget) const;
+  /// The same, and its bytes are those of its CRC-32: costs a look at each of them.
+  Content read_checked(const std::string& name, int64_t& budget) const;
 
  private:
   struct Member {
     uint64_t header = 0;  ///< offset of the local header
     uint64_t stored = 0;  ///< bytes in the file
     uint64_t size = 0;    ///< bytes when unpacked
+    uint32_t crc = 0;
     uint16_t method = 0;  ///< 0 stored, 8 deflated
   };
   void read_directory(uint64_t offset, uint64_t size, uint64_t count);

@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/base/error.h"
 #include "data/csv.h"
+#include "data/npz.h"
 #include "data/sets/ast_json.h"
 #include "data/sets/segments.h"
 #include "data/sets/sets.h"
@@ -36,6 +38,10 @@ inline void read_table(const std::string& text) {
 /// The readers of text: `kind` chooses one.
 inline void read_list(unsigned kind, const std::string& text) {
   try {
+    if (kind == 'N') {
+      parse_npy("input", std::as_bytes(std::span(text)));
+      return;
+    }
     switch (kind % 4) {
       case 0:
         parse_segments("input", text);

@@ -1,6 +1,6 @@
 // OpenMIC-2018 (Humphrey et al. 2018): 20 instruments; a clip is judged on some of them only, so
-// labels come with a mask. The relevance of the aggregated labels is the probability that
-// openmic-2018.npz calls Y_true.
+// labels come with a mask. They are in a table of aggregated labels and, the relevance as Y_true
+// and what was judged as Y_mask, in openmic-2018.npz.
 #include <map>
 #include <set>
 
@@ -11,6 +11,7 @@
 #include "core/base/files.h"
 #include "core/schema/dataset.h"
 #include "data/csv.h"
+#include "data/npz.h"
 #include "data/sets/sets.h"
 
 namespace xp::data {
@@ -65,6 +66,39 @@ std::map<std::string, Judged> read_labels(const fs::path& file,
   return judged;
 }
 
+/// The same of openmic-2018.npz, its columns in the order of the class map.
+std::map<std::string, Judged> read_arrays(const fs::path& file, size_t classes, double above) {
+  const auto arrays = read_npz(file, {"sample_key", "Y_true", "Y_mask"});
+  const std::vector<std::string>& keys = arrays[0].texts;
+  const std::vector<int64_t> shape = {static_cast<int64_t>(keys.size()),
+                                      static_cast<int64_t>(classes)};
+  if (keys.empty() || arrays[1].shape != shape || arrays[2].shape != shape ||
+      arrays[1].numbers.empty() || arrays[2].numbers.empty()) {
+    throw Error(Place{file.string()},
+                fmt::format("sample_key, Y_true and Y_mask do not fit to {} classes", classes),
+                Exit::kData);
+  }
+  std::map<std::string, Judged> judged;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const auto [at, fresh] = judged.try_emplace(keys[i]);
+    if (!fresh)
+      throw Error(Place{file.string()}, fmt::format("'{}' is there twice", keys[i]), Exit::kData);
+    Judged& one = at->second;
+    for (size_t k = 0; k < classes; ++k) {
+      if (arrays[2].numbers[i * classes + k] == 0) continue;
+      const double relevance = arrays[1].numbers[i * classes + k];
+      if (!(relevance >= 0 && relevance <= 1)) {
+        throw Error(Place{file.string()},
+                    fmt::format("Y_true {} of '{}' is not in 0..1", relevance, keys[i]),
+                    Exit::kData);
+      }
+      one.known.push_back(static_cast<int32_t>(k));
+      if (relevance > above) one.labels.push_back({static_cast<int32_t>(k), 1.0F});
+    }
+  }
+  return judged;
+}
+
 /// KEY, KEY.ogg in ROOT/audio/NNN, NNN being the key's first three letters; "" when it is not
 /// there.
 std::string sound_of(const fs::path& root, const std::string& key) {
@@ -85,10 +119,16 @@ Listing list_openmic(const schema::DatasetOptions& options) {
   Listing listing;
   listing.masked = true;
   const fs::path map = require_file(options, root / "class-map.json");
-  const fs::path labels = require_file(options, root / "openmic-2018-aggregated-labels.csv");
+  fs::path labels = root / "openmic-2018.npz";
+  std::error_code ignored;
+  const bool arrays = !fs::exists(root / "openmic-2018-aggregated-labels.csv", ignored) &&
+                      fs::exists(labels, ignored);
+  if (!arrays) labels = require_file(options, root / "openmic-2018-aggregated-labels.csv");
   listing.files = {map.string(), labels.string()};
   listing.classes = read_class_map(map);
-  const auto judged = read_labels(labels, listing.classes, options.labels_binarise_above);
+  const auto judged =
+      arrays ? read_arrays(labels, listing.classes.size(), options.labels_binarise_above)
+             : read_labels(labels, listing.classes, options.labels_binarise_above);
   for (const char* split : {"train", "test"}) {
     const fs::path list =
         require_file(options, root / "partitions" / fmt::format("split01_{}.csv", split));

@@ -5,10 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/rng.h"
 #include "core/schema/dataset.h"
 #include "data/csv.h"
 #include "data/dataset.h"
 #include "data/hdf5.h"
+#include "data/npz.h"
 #include "data/sets/ast_json.h"
 #include "data/sets/segments.h"
 #include "tests/testing/temp_dir.h"
@@ -306,6 +309,73 @@ TEST(Dataset, OpenmicMask) {
   EXPECT_TRUE(listing.masked);
   EXPECT_EQ(listing.clips[0].labels.size(), 1U);
   EXPECT_EQ(listing.clips[0].known, (std::vector<int32_t>{1, 2}));
+}
+
+/// As OpenMIC is released: keys as objects, arrays packed; and the other ways NumPy has for them.
+TEST(Dataset, OpenmicArraysListAsItsTable) {
+  const TempDir root;
+  put(root / "class-map.json", "{\"accordion\": 0, \"banjo\": 1, \"bass\": 2}");
+  put(root / "partitions/split01_train.csv", "000046_3840\n");
+  put(root / "partitions/split01_test.csv", "000100_1\n");
+  put(root / "audio/000/000046_3840.ogg", "");
+  put(root / "audio/000/000100_1.ogg", "");
+  const fs::path table = root / "openmic-2018-aggregated-labels.csv";
+  put(table,
+      "sample_key,instrument,relevance,num_responses\n000046_3840,banjo,0.9,3\n000046_3840,bass,0."
+      "2,3\n000100_1,accordion,0.51,3\n");
+  const Listing want = list_dataset(options(DatasetName::kOpenmic, root.path()));
+  fs::remove(table);
+  const fs::path samples = xp::testing::source_dir() / "tests/fixtures/openmic_npz";
+  int found = 0;
+  for (const auto& entry : fs::directory_iterator(samples)) {
+    if (entry.path().extension() != ".npz") continue;
+    SCOPED_TRACE(entry.path());
+    ++found;
+    fs::copy_file(entry.path(), root / "openmic-2018.npz", fs::copy_options::overwrite_existing);
+    const Listing got = list_dataset(options(DatasetName::kOpenmic, root.path()));
+    ASSERT_EQ(got.clips.size(), want.clips.size());
+    EXPECT_TRUE(got.masked);
+    for (size_t i = 0; i < want.clips.size(); ++i) {
+      EXPECT_EQ(got.clips[i].id, want.clips[i].id);
+      EXPECT_EQ(got.clips[i].known, want.clips[i].known);
+      ASSERT_EQ(got.clips[i].labels.size(), want.clips[i].labels.size());
+      for (size_t k = 0; k < want.clips[i].labels.size(); ++k)
+        EXPECT_EQ(got.clips[i].labels[k].index, want.clips[i].labels[k].index);
+    }
+  }
+  EXPECT_EQ(found, 4);
+  put(root / "class-map.json", "{\"accordion\": 0, \"banjo\": 1}");
+  EXPECT_EQ(message_of([&] { list_dataset(options(DatasetName::kOpenmic, root.path())); }),
+            (root / "openmic-2018.npz").string() +
+                ": sample_key, Y_true and Y_mask do not fit to 2 classes");
+}
+
+/// Any byte changed, any end: an error of ours, or what was written.
+TEST(Dataset, DamagedArraysAreErrors) {
+  const TempDir root;
+  const fs::path samples = xp::testing::source_dir() / "tests/fixtures/openmic_npz";
+  Rng random(5, "damaged npz");
+  int errors = 0;
+  for (const char* name : {"objects.npz", "packed.npz"}) {
+    const std::string whole = read_file(samples / name);
+    for (int i = 0; i < 2000; ++i) {
+      std::string text = whole;
+      if (i % 4 == 0) text.resize(random.below(text.size()));
+      for (uint64_t k = random.below(4); k > 0 && !text.empty(); --k)
+        text[random.below(text.size())] = static_cast<char>(random.below(256));
+      put(root / "x.npz", text);
+      try {
+        const auto arrays = read_npz(root / "x.npz", {"sample_key", "Y_true", "Y_mask"});
+        // What was hit then is not in what they hold.
+        EXPECT_EQ(arrays[0].texts, (std::vector<std::string>{"000046_3840", "000100_1"}));
+        EXPECT_EQ(arrays[1].numbers, (std::vector<double>{0.5, 0.9, 0.2, 0.51, 0.5, 0.5}));
+        EXPECT_EQ(arrays[2].numbers, (std::vector<double>{0, 1, 1, 1, 0, 0}));
+      } catch (const Error&) {
+        ++errors;
+      }
+    }
+  }
+  EXPECT_GT(errors, 1000);
 }
 
 TEST(Dataset, PasstContainer) {
