@@ -194,6 +194,14 @@ void StaticCheck::stages(Value& value) {
                               quote(name)));
       return false;
     }
+    const SectionSpec* section = language_.find_section(name);
+    if (section != nullptr && section->find("lr") != nullptr) {
+      faults_.add(item.key_spot,
+                  fmt::format("stage name {0}: its metric {1}.lr would read as the key {1}.lr; "
+                              "choose another name",
+                              quote(name), name));
+      return false;
+    }
     stage(name, *inner);
     return true;
   });
