@@ -36,6 +36,27 @@ int64_t classes_in(const Archive& archive) {
   return 0;
 }
 
+const checkpoint::Entry* ending_in(const Archive& archive, std::string_view end) {
+  for (const checkpoint::Entry& e : archive.entries())
+    if (std::string_view(e.name).ends_with(end)) return &e;
+  return nullptr;
+}
+
+/// The head of a CNN and its classes, by the names of its tensors; the mlp head's stay as they are.
+void find_cnn_head(const Archive& archive, schema::ModelOptions& options, int64_t& classes) {
+  const checkpoint::Entry* conv = ending_in(archive, "classifier.0.weight");
+  const checkpoint::Entry* both = ending_in(archive, "classifier.subspace_proj.weight");
+  const checkpoint::Entry* heads = ending_in(archive, "classifier.head_weight");
+  if (both != nullptr && heads != nullptr && both->shape.size() == 2 && heads->shape.size() == 3 &&
+      heads->shape[1] > 0) {
+    options.cnn_head = schema::CnnHead::kAttention;
+    classes = both->shape[0] / (2 * heads->shape[1]);
+  } else if (conv != nullptr && conv->shape.size() == 4) {
+    options.cnn_head = schema::CnnHead::kConv;
+    classes = conv->shape[0];
+  }
+}
+
 /// The published weights that a file is a copy of: by its stem.
 const schema::PublishedWeights* namesake(const fs::path& file) {
   const schema::PublishedWeights* found = schema::find_weights(file.stem().string());
@@ -155,6 +176,9 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
                       file.string()));
     }
     classes = classes_in(archive);
+    const schema::Family family = out.options.resolved().family;
+    if (family == schema::Family::k_mn || family == schema::Family::k_dymn)
+      find_cnn_head(archive, out.options, classes);
     if (classes == 0) {
       out.options.head = schema::Head::kNone;
       classes = 1;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -181,6 +182,22 @@ TEST_F(ModelCommandsIntegration, ABundleStandsOnItsOwn) {
   const Shell again = exp(fmt::format("export {} --as bundle --out bundle", source_.string()));
   EXPECT_EQ(again.text, "error: bundle is there already\n");
   expect_checked(dir_ / "bundle");
+}
+
+// Every family and head that EfficientAT has; the head is found from the file's own keys.
+TEST_F(ModelCommandsIntegration, BundlesOfEveryCnnCheckThemselves) {
+  const std::map<std::string, std::string> arch_of = {{"mn01_fc", "mn01"},
+                                                      {"mn01_attention", "mn01"},
+                                                      {"dymn02", "dymn02"},
+                                                      {"dymn01_replace_se", "dymn01-se"}};
+  for (const auto& [name, arch] : arch_of) {
+    SCOPED_TRACE(name);
+    const fs::path file = *testing::fixtures_root() / "model/efficientat" / name / (name + ".pt");
+    const Shell made =
+        exp(fmt::format("export {} --as bundle --arch {} --out {}", file.string(), arch, name));
+    ASSERT_EQ(made.code, 0) << made.text;
+    expect_checked(dir_ / name);
+  }
 }
 
 /// The same commands for a transformer: merging, its picture, and every form that can be written.

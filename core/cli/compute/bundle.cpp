@@ -9,10 +9,10 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/checkpoint/archive.h"
+#include "core/cli/compute/bundle_check.h"
 #include "core/graph/manifest.h"
 #include "core/model/archive_tensors.h"
 #include "core/model/init.h"
-#include "core/model/trunk.h"
 #include "core/recipe/options_io.h"
 #include "core/train/weights_file.h"
 
@@ -20,88 +20,6 @@ namespace xp::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kStart =
-    R"("""Computes the logits of golden.safetensors from model.safetensors with torch alone: python check.py"""
-from pathlib import Path
-import torch, torch.nn.functional as F
-from safetensors.torch import load_file
-w, golden = (load_file(Path(__file__).parent / f"{name}.safetensors") for name in ("model", "golden"))
-linear = lambda x, n: F.linear(x, w[n + ".weight"], w[n + ".bias"])
-)";
-
-constexpr std::string_view kTrunk =
-    R"(norm = lambda x, n, eps={eps}: F.layer_norm(x, x.shape[-1:], w[n + ".weight"], w[n + ".bias"], eps)
-x = F.conv2d(golden["mel"][:, None], w["patch_embed.proj.weight"], w["patch_embed.proj.bias"], ({sf}, {st}))
-pos = w["pos.grid"] if "pos.grid" in w else w["pos.freq"][:, None] + w["pos.time"][None, : x.shape[3]]
-x = (x.permute(0, 2, 3, 1)[:, :, : pos.shape[1]] + pos).flatten(1, 2)  # patches, frequency-major
-x = torch.cat([(torch.cat([w["cls_token"], w["dist_token"]], 1) + w.get("pos.special", 0)).expand(len(x), -1, -1), x], 1)
-for n in [f"blocks.{{i}}." for i in range({depth})]:
-    q, k, v = linear(norm(x, n + "norm1"), n + "attn.qkv").unflatten(-1, (3, {heads}, -1)).permute(2, 0, 3, 1, 4)
-    x = x + linear(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2), n + "attn.proj")
-    x = x + linear(F.gelu(linear(norm(x, n + "norm2"), n + "mlp.fc1")), n + "mlp.fc2")
-x = norm(x, "norm"){pool}
-x = linear(norm(x, "head.norm", 1e-5) if "head.norm.weight" in w else x, "head.linear")
-)";
-
-constexpr std::string_view kMn = R"(def conv(x, n, act, stride=1):
-    k, bn = w[n + ".0.weight"], [w[f"{n}.1.{p}"] for p in ("running_mean", "running_var", "weight", "bias")]
-    return act(F.batch_norm(F.conv2d(x, k, None, stride, k.shape[-1] // 2, 1, x.shape[1] // k.shape[1]), *bn, False, 0, 1e-3))
-x = conv(golden["mel"][:, None], "features.0", F.hardswish, 2)
-for i, stride in enumerate(STRIDES, 1):
-    y, act, j = x, F.hardswish if i > 6 else F.relu, 0
-    while f"features.{i}.block.{j + 1}.0.weight" in w or f"features.{i}.block.{j + 1}.conc_se_layers.0.fc1.weight" in w:
-        n = f"features.{i}.block.{j}"
-        if n + ".0.weight" in w:  # expansion or depthwise
-            y = conv(y, n, act, stride if w[n + ".0.weight"].shape[1] == 1 else 1)
-        else:
-            s = n + ".conc_se_layers.0."
-            y = y * torch.sigmoid(linear(F.relu(linear(y.mean((2, 3)), s + "fc1")), s + "fc2"))[:, :, None, None]
-        j += 1
-    y = conv(y, f"features.{i}.block.{j}", lambda t: t)
-    x = x + y if y.shape == x.shape and stride == 1 else y
-x = conv(x, "features.16", F.hardswish).mean((2, 3))
-x = linear(F.hardswish(linear(x, "classifier.2")), "classifier.5")
-)";
-
-constexpr std::string_view kEnd = R"(error = (x - golden["logits"]).abs().max().item()
-print(f"largest difference {error:.1e}")
-raise SystemExit(not error < 1e-3)
-)";
-
-std::string pool_of(schema::Aggregator aggregator) {
-  switch (aggregator) {
-    case schema::Aggregator::kClsDist:
-      return "[:, :2].mean(1)";
-    case schema::Aggregator::kCls:
-      return "[:, 0]";
-    case schema::Aggregator::kDist:
-      return "[:, 1]";
-    default:
-      return "[:, 2:].mean(1)";
-  }
-}
-
-/// "" where no short program computes the model.
-std::string check_program(const train::OpenModel& open) {
-  if (const auto* trunk = dynamic_cast<const model::Trunk*>(open.model.get())) {
-    const model::TrunkOptions& o = trunk->options();
-    return std::string(kStart) +
-           fmt::format(fmt::runtime(kTrunk), fmt::arg("eps", o.norm_eps),
-                       fmt::arg("sf", o.stride_f), fmt::arg("st", o.stride_t),
-                       fmt::arg("depth", o.depth), fmt::arg("heads", o.heads),
-                       fmt::arg("pool", pool_of(o.aggregator))) +
-           std::string(kEnd);
-  }
-  const schema::Arch arch = open.options.resolved();
-  if (arch.family != schema::Family::k_mn || open.options.cnn_head != schema::CnnHead::kMlp)
-    return "";
-  const auto& s = arch.strides;
-  return std::string(kStart) +
-         fmt::format("STRIDES = [1, {}, 1, {}, 1, 1, {}, 1, 1, 1, 1, 1, {}, 1, 1]\n", s[0], s[1],
-                     s[2], s[3]) +
-         std::string(kMn) + std::string(kEnd);
-}
 
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\n") == text.npos) return text;

@@ -10,9 +10,8 @@ namespace xp::cli {
 /// with [model], [frontend] and classes in its metadata), recipe.toml (the resolved recipe of the
 /// training, with these weights as start; of a foreign checkpoint [model] and [frontend] alone),
 /// labels.csv,
-/// golden.safetensors (`mel` [1, F, T] and the `logits` [1, K] of it), check.py (computes the one
-/// from the other with torch and safetensors alone, and exits with 1 when they differ; transformers
-/// and mn). The folder appears whole. Throws Error when it exists already, or when the model has no
+/// golden.safetensors (`mel` [1, F, T] and the `logits` [1, K] of it), check.py (bundle_check.h).
+/// The folder appears whole. Throws Error when it exists already, or when the model has no
 /// classifier.
 void write_bundle(const std::filesystem::path& folder, const train::OpenModel& open);
 
