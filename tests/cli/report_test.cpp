@@ -86,6 +86,17 @@ class ReportCommandIntegration : public ::testing::Test {
   std::vector<std::string> uids_;
 };
 
+/// Takes out what stands between each pair of marks: std::regex would need a stack as deep as it is
+/// long.
+void empty(std::string& page, std::string_view open, std::string_view close) {
+  for (size_t at = page.find(open); at != page.npos; at = page.find(open, at + 1)) {
+    const size_t begin = at + open.size();
+    const size_t end = page.find(close, begin);
+    ASSERT_NE(end, page.npos) << open;
+    page.erase(begin, end - begin);
+  }
+}
+
 TEST_F(ReportCommandIntegration, EveryFormatIsWhole) {
   const Shell table = exp("report");
   EXPECT_EQ(table.code, 0);
@@ -95,8 +106,8 @@ TEST_F(ReportCommandIntegration, EveryFormatIsWhole) {
                   exp(fmt::format("report --format {}", format)).text);
   std::string page = exp("report --format html").text;
   // The page's style and script are looked at by a browser (tests/report/browser_test.cpp).
-  page = std::regex_replace(page, std::regex("<style>[^]*?</style>"), "<style></style>");
-  page = std::regex_replace(page, std::regex("<script>[^]*?</script>"), "<script></script>");
+  empty(page, "<style>", "</style>");
+  empty(page, "<script>", "</script>");
   expect_golden("report.html", page);
   EXPECT_EQ(exp("report --x tome.r --y eval.mAP -o mAP.svg").text, "mAP.svg is written\n");
   expect_golden("report.svg", read_file(folder() / "mAP.svg"));
