@@ -177,7 +177,8 @@ std::vector<Value> points(const std::vector<std::string_view>& parts, bool log,
     if (i > 0 && i + 1 == *n) value = high;
     value = *as_double(fmt::format("{:.15g}", value));
     const bool whole = field.leaf == Leaf::kInt || field.leaf == Leaf::kIntOrList;
-    if (whole && std::floor(value) != value)
+    constexpr double kBeyondInt = 9223372036854775808.0;
+    if (whole && (std::floor(value) != value || std::fabs(value) >= kBeyondInt))
       throw Error(fmt::format("{:g} is no integer, which {} is", value, field.dotted()));
     out.push_back(whole ? checked(Value(static_cast<int64_t>(value)), field)
                         : checked(Value(value), field));
@@ -202,8 +203,8 @@ SweepSpec drawn(SweepSpec::Kind kind, const std::vector<std::string_view>& parts
     throw Error("loguniform: both ends must be above 0");
   if (!(out.low < out.high))
     throw Error(fmt::format("the range from {:g} to {:g} is empty", out.low, out.high));
-  for (const double end : {out.low, out.high}) {
-    checked(whole ? Value(static_cast<int64_t>(end)) : Value(end), field);
+  for (const size_t end : {1, 2}) {
+    checked(whole ? Value(*as_int(parts[end])) : Value(number_of(parts[end])), field);
   }
   return out;
 }

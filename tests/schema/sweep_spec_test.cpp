@@ -79,6 +79,10 @@ TEST(SweepSpecs, Faults) {
       {"tome.r", "0:1:0.5",
        "tome.r: expected an integer in [0, 100000], or an array of them, received a float 0.0"},
       {"tome.r", "lin:0:1:3", "0.5 is no integer, which tome.r is"},
+      {"tome.r", "lin:8e26:0:66", "8e+26 is no integer, which tome.r is"},
+      {"tome.r", "int:0:9223372036854775807",
+       "tome.r: expected an integer in [0, 100000], or an array of them, received an integer "
+       "9223372036854775807"},
       {"tome.r", "uniform:0:8",
        "tome.r is an integer in [0, 100000], or an array of them; draw it with int:lo:hi or "
        "choice:a|b"},
