@@ -92,8 +92,8 @@ class ShardReader {
 /// The rows of one part, ascending. `role` is "train", "val" or "test"; the recipe's `train`,
 /// `val`, `test` keys say which part of each joined set plays it, "none" = nothing. In a set with
 /// folds test is `test_fold`, val is `val_fold` (0 = nothing) and train is the rest. Of each set's
-/// training rows the share `train_p` is kept, by a hash of their ids: the same clips for every seed.
-/// Throws Error (kUsage) for a part that the set does not have, naming those it has.
+/// training rows the share `train_p` is kept, by a hash of their ids: the same clips for every
+/// seed. Throws Error (kUsage) for a part that the set does not have, naming those it has.
 std::vector<uint32_t> rows_of_split(const ShardReader& shards,
                                     const schema::DatasetOptions& options, std::string_view role);
 
