@@ -23,7 +23,7 @@ class RecipeFiles {
   const std::filesystem::path& path() const { return main_; }
   std::filesystem::path folder() const { return folder_.path(); }
 
-  recipe::Recipe load(recipe::LoadOptions options = {}) const {
+  recipe::Recipe load(const recipe::LoadOptions& options = {}) const {
     return load_recipe(main_, options);
   }
   /// With --set arguments "key=value".
