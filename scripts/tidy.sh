@@ -26,7 +26,7 @@ look_at() {  # FILES OPTION...
   shift
   [ -n "$files" ] || return 0
   echo "clang-tidy $*: $(wc -l <<<"$files") files"
-  xargs -P "$(nproc)" -n 4 clang-tidy-14 --quiet -p build/tidy "$@" <<<"$files" \
+  xargs -P "$(env -u OMP_NUM_THREADS nproc)" -n 4 clang-tidy-14 --quiet -p build/tidy "$@" <<<"$files" \
     2> >(grep -vE 'warnings? (generated|treated)|^Suppressed|^Use -header' >&2 || true)
 }
 look_at "$deep"
