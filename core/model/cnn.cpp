@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/conv2d.h>

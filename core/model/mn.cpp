@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/sigmoid.h>
@@ -16,8 +17,8 @@ SqueezeExcite::SqueezeExcite(std::vector<int64_t> axes, const std::vector<int64_
     : merge_(options.squeeze_merge) {
   for (size_t i = 0; i < axes.size(); ++i) {
     const Init scope = init.child("conc_se_layers." + std::to_string(i));
-    const int64_t squeezed =
-        schema::make_divisible(static_cast<double>(sizes[i] / options.squeeze_factor));
+    const int64_t reduced = sizes[i] / options.squeeze_factor;
+    const int64_t squeezed = schema::make_divisible(static_cast<double>(reduced));
     Gate gate;
     gate.axis = axes[i];
     gate.fc1 = classifier_linear(sizes[i], squeezed, scope.child("fc1"));
