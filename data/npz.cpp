@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/checkpoint/mapped_file.h"
+#include "core/checkpoint/pickle.h"
 #include "core/checkpoint/zip.h"
 
 namespace xp::data {
@@ -31,9 +32,7 @@ class Parser {
     const std::string_view type = quoted(value_of(head, "'descr'"));
     const auto count = static_cast<size_t>(out.size());
     if (type.size() >= 2 && type[1] == 'O') {
-      out.texts = pickled_texts();
-      if (out.texts.size() != count)
-        fail(fmt::format("{} objects, of which {} are texts", count, out.texts.size()));
+      out.texts = pickled_texts(count);
     } else if (type.size() > 2 && (type[1] == 'U' || type[1] == 'S')) {
       read_texts(type, count, out.texts);
     } else {
@@ -162,79 +161,21 @@ class Parser {
     put(0x80 | (code & 0x3FU));
   }
 
-  // The texts of a pickled array of objects: those after its list has begun. Instructions are
-  // passed over by their length; one that NumPy does not write for such an array is an error.
-  std::vector<std::string> pickled_texts() {
-    std::vector<std::string> out;
-    bool in_list = false;
-    while (true) {
-      const char code = take(1)[0];
-      switch (code) {
-        case '.':  // the end
-          return out;
-        case ']':
-          if (std::exchange(in_list, true)) fail("lists of lists");
-          break;
-        case 'X':
-          add_text(take(number<uint32_t>()), in_list, out);
-          break;
-        case '\x8c':
-          add_text(take(number<uint8_t>()), in_list, out);
-          break;
-        case 'c':  // the names of a constructor: two lines
-          for (int line = 0; line < 2; ++line) take(std::min(bytes_.find('\n'), bytes_.size()) + 1);
-          break;
-        case 'C':  // bytes
-          take(number<uint8_t>());
-          break;
-        case 'U':  // a text of Python 2
-          add_text(take(number<uint8_t>()), in_list, out);
-          break;
-        case 'h':  // an object again: a name of NumPy's, or a text of the list that would be missed
-        case 'j':
-          if (in_list) fail("objects that are there twice");
-          take(code == 'h' ? 1 : 4);
-          break;
-        case '\x95':  // a frame
-          take(8);
-          break;
-        case 'J':
-        case 'r':
-          take(4);
-          break;
-        case 'M':
-          take(2);
-          break;
-        case 'K':
-        case 'q':
-        case '\x80':
-          take(1);
-          break;
-        case '(':
-        case ')':
-        case 't':
-        case 'b':
-        case 'e':
-        case 'a':
-        case 'N':
-        case 'R':
-        case '\x81':
-        case '\x85':
-        case '\x86':
-        case '\x87':
-        case '\x88':
-        case '\x89':
-        case '\x93':
-        case '\x94':
-          break;
-        default:
-          fail("objects that are not plain texts");
+  // The texts of a pickled array of objects. Its list is the last of texts alone: before it are
+  // names and versions of NumPy.
+  std::vector<std::string> pickled_texts(size_t count) const {
+    const checkpoint::Pickle pickle =
+        checkpoint::read_pickle(name_, std::as_bytes(std::span(bytes_)), {});
+    for (auto list = pickle.values.rbegin(); list != pickle.values.rend(); ++list) {
+      if (list->kind != checkpoint::Kind::kList || list->items.size() != count) continue;
+      std::vector<std::string> out;
+      for (const uint32_t item : list->items) {
+        const checkpoint::Value& value = pickle.values[item];
+        if (value.kind == checkpoint::Kind::kText) out.emplace_back(value.text);
       }
+      if (out.size() == count) return out;
     }
-  }
-
-  static void add_text(std::string_view text, bool in_list, std::vector<std::string>& out) {
-    if (in_list) out.emplace_back(text);
+    fail(fmt::format("it holds no {} plain texts", count));
   }
 
   std::string_view name_;

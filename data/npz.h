@@ -10,8 +10,8 @@
 
 namespace xp::data {
 
-/// One array of NumPy's .npy format, in C order: numbers, or texts. Objects have to be plain texts:
-/// what of their pickle is not a text is passed over, nothing of it is carried out.
+/// One array of NumPy's .npy format, in C order: numbers, or texts. Objects have to be plain texts;
+/// nothing of their pickle is carried out.
 struct NpyArray {
   std::vector<int64_t> shape;
   std::vector<double> numbers;     ///< of floats, integers and booleans
