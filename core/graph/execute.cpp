@@ -11,7 +11,6 @@
 
 #include "core/base/clock.h"
 #include "core/graph/summary_sink.h"
-#include "tracker/run_sink.h"
 
 namespace xp::graph {
 namespace fs = std::filesystem;
@@ -29,6 +28,19 @@ Exit Execution::code() const {
   return stopped == StopReason::kNone ? Exit::kOk : exit_code(stopped);
 }
 
+namespace {
+
+Exit exit_of(const std::exception& error) {
+  if (const auto* known = dynamic_cast<const Error*>(&error)) return known->code();
+  // The world's faults that reach us through the standard library: a full disk, a missing
+  // permission, no memory.
+  const bool of_the_world = dynamic_cast<const std::system_error*>(&error) != nullptr ||
+                            dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+  return of_the_world ? Exit::kFailed : Exit::kInternal;
+}
+
+}  // namespace
+
 Wanted wanted_output(const Graph& graph, const Node& node, const std::string& run) {
   Wanted out;
   out.kind = node.kind;
@@ -42,13 +54,21 @@ Wanted wanted_output(const Graph& graph, const Node& node, const std::string& ru
   return out;
 }
 
-Exit exit_of(const std::exception& error) {
-  if (const auto* known = dynamic_cast<const Error*>(&error)) return known->code();
-  // The world's faults that reach us through the standard library: a full disk, a missing
-  // permission, no memory.
-  const bool of_the_world = dynamic_cast<const std::system_error*>(&error) != nullptr ||
-                            dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
-  return of_the_world ? Exit::kFailed : Exit::kInternal;
+std::string damaged_text(const Cache& cache, const Node& node, std::string_view what) {
+  return fmt::format("the cached output {} is damaged: {}; it is made again",
+                     cache.folder(node.kind, node.key).string(), what);
+}
+
+void set_failed(NodeResult& result, const Node& node, const std::exception& error) {
+  result.result = Result::kFailed;
+  result.error = error.what();
+  result.where = "stage " + node.name;
+  result.code = exit_of(error);
+}
+
+tracker::Outcome outcome_of(StopReason reason) {
+  return reason == StopReason::kPreempted ? tracker::Outcome::kPreempted
+                                          : tracker::Outcome::kInterrupted;
 }
 
 namespace {
@@ -340,9 +360,7 @@ class Work {
     };
     const auto damaged = [&](const std::string& what) {
       const std::lock_guard lock(mutex_);
-      recorder_.say(node(i),
-                    fmt::format("the cached output {} is damaged: {}; it is made again",
-                                cache_of(i).folder(node(i).kind, node(i).key).string(), what));
+      recorder_.say(node(i), damaged_text(cache_of(i), node(i), what));
     };
     auto claim = cache_of(i).claim(wanted_output(plan_.graph, node(i), options_.run),
                                    plan_.steps[i].forced && repairs_[i] == 0, waiting, damaged);
@@ -421,9 +439,7 @@ class Work {
       done(i, manifest, Result::kMade, seconds());
     } catch (const Stopped& stopped) {
       job.claim.abandon(seconds());
-      const bool preempted = stopped.reason() == StopReason::kPreempted;
-      job.sink->finished(preempted ? tracker::Outcome::kPreempted : tracker::Outcome::kInterrupted,
-                         "");
+      job.sink->finished(outcome_of(stopped.reason()), "");
       const std::lock_guard lock(mutex_);
       phase_[i] = Phase::kOver;
       result(i).result = Result::kStopped;
@@ -465,10 +481,7 @@ class Work {
     const std::lock_guard lock(mutex_);
     failed_ = true;
     phase_[i] = Phase::kOver;
-    result(i).result = Result::kFailed;
-    result(i).error = error.what();
-    result(i).where = "stage " + node(i).name;
-    result(i).code = exit_of(error);
+    set_failed(result(i), node(i), error);
   }
 
   const Plan& plan_;

@@ -14,6 +14,7 @@
 #include "core/graph/cache.h"
 #include "core/graph/plan.h"
 #include "core/graph/stage.h"
+#include "tracker/run_sink.h"
 
 namespace xp::graph {
 
@@ -77,8 +78,12 @@ struct Execution {
 
 /// What identifies the output of a node, for a claim by `run` (ULID, or "").
 Wanted wanted_output(const Graph& graph, const Node& node, const std::string& run);
-/// The exit code of a stage that ended so.
-Exit exit_of(const std::exception& error);
+/// What is said of a cached output that turned out damaged.
+std::string damaged_text(const Cache& cache, const Node& node, std::string_view what);
+/// Notes that the stage of `node` ended with `error`: text, place and exit code.
+void set_failed(NodeResult& result, const Node& node, const std::exception& error);
+/// How a stage that was stopped is tracked.
+tracker::Outcome outcome_of(StopReason reason);
 
 /// Makes what the plan wants, inputs first. What is finished stays in the cache whatever happens
 /// after. After a failure (but see keep_going) or a stop nothing new begins; what runs at the same

@@ -9,7 +9,6 @@
 
 #include "core/base/clock.h"
 #include "core/graph/seen_files.h"
-#include "tracker/run_sink.h"
 
 namespace xp::graph {
 namespace {
@@ -57,11 +56,7 @@ class Reading {
         out_.ended->stopped = stopped.reason();
         break;
       } catch (const std::exception& error) {
-        NodeResult& result = end(*at);
-        result.result = Result::kFailed;
-        result.error = error.what();
-        result.where = "stage " + node.name;
-        result.code = exit_of(error);
+        set_failed(end(*at), node, error);
         break;
       }
     }
@@ -126,8 +121,7 @@ class Reading {
       return options_.stop_requested() == StopReason::kNone;
     };
     const auto damaged = [&](const std::string& what) {
-      recorder_.say(node, fmt::format("the cached output {} is damaged: {}; it is made again",
-                                      cache_.folder(node.kind, node.key).string(), what));
+      recorder_.say(node, damaged_text(cache_, node, what));
     };
     auto claim = cache_.claim(wanted_output(graph, node, options_.run), false, waiting, damaged);
     if (!claim) throw Stopped(options_.stop_requested());
@@ -163,9 +157,7 @@ class Reading {
       runner_.run(node, context);
     } catch (const Stopped& stopped) {
       spent();
-      sink->finished(stopped.reason() == StopReason::kPreempted ? tracker::Outcome::kPreempted
-                                                                : tracker::Outcome::kInterrupted,
-                     "");
+      sink->finished(outcome_of(stopped.reason()), "");
       throw;
     } catch (const std::exception& error) {
       spent();
