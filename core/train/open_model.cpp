@@ -25,9 +25,9 @@ using checkpoint::Archive;
 
 /// Classes of the classifier in a file of the originals; 0 = none.
 int64_t classes_in(const Archive& archive) {
-  constexpr auto kEnds = std::to_array<std::string_view>(
-      {"mlp_head.1.bias", "head.1.bias", "head.linear.bias", "classifier.dense.bias",
-       "classifier.5.bias", "classifier.1.bias"});
+  constexpr auto kEnds =
+      std::to_array<std::string_view>({"mlp_head.1.bias", "head.1.bias", "head.linear.bias",
+                                       "classifier.dense.bias", "classifier.5.bias"});
   for (const checkpoint::Entry& e : archive.entries()) {
     for (const std::string_view end : kEnds) {
       if (std::string_view(e.name).ends_with(end) && e.shape.size() == 1) return e.shape[0];

@@ -79,9 +79,9 @@ for i, stride in enumerate(STRIDES):
         y = dynamic(y, n + "depth_conv", n + "depth_norm", stride)
         theta = (2 * linear(context, n + "depth_act.coef_net.0").sigmoid() - 1).unflatten(1, (-1, 4))
         a, b, c, d = (theta * w[n + "depth_act.lambdas"] + w[n + "depth_act.init_v"]).movedim(-1, 0)[..., None, None]
+        y = torch.maximum(a * y + c, b * y + d)
         for part, name in ((rows, "conv_f"), (columns, "conv_t")):
-            y = (torch.maximum(a * y + c, b * y + d) if name == "conv_f" else y) * F.conv2d(
-                part, w[f"{n}context_gen.{name}.weight"], w[f"{n}context_gen.{name}.bias"]).sigmoid()
+            y = y * F.conv2d(part, w[f"{n}context_gen.{name}.weight"], w[f"{n}context_gen.{name}.bias"]).sigmoid()
         y = dynamic(y, n + "proj_conv", n + "proj_norm")
     else:
         last = max(j for j in range(3) if f"{n}block.{j}.0.weight" in w)
