@@ -104,6 +104,12 @@ FoldedWeights::Pair FoldedWeights::get(const at::Tensor& weight, int64_t axis,
   return state_->value;
 }
 
+void FoldedWeights::forget() const {
+  const std::lock_guard lock(state_->mutex);
+  state_->key = {};
+  state_->value = {};
+}
+
 at::Tensor kaiming_conv(const Init& init, std::string_view name, const ConvOptions& o) {
   const double fan_out = static_cast<double>(o.out * o.kernel * o.kernel);
   return init.normal(name, {o.out, o.in / o.groups, o.kernel, o.kernel}, std::sqrt(2.0 / fan_out));
@@ -127,8 +133,10 @@ at::Tensor ConvNorm::operator()(const at::Tensor& x, bool training) const {
     return at::conv2d(x, weight, bias, options_.stride, options_.padding(), options_.dilation,
                       options_.groups);
   };
-  if (training || at::GradMode::is_enabled())
+  if (training || at::GradMode::is_enabled()) {
+    folded_.forget();
     return activate(norm_(convolve(weight_, std::nullopt), training), activation_);
+  }
   const FoldedWeights::Pair folded = folded_.get(weight_, 0, norm_);
   return activate(convolve(folded.weight, folded.bias), activation_);
 }

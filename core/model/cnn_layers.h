@@ -38,8 +38,9 @@ class BatchNorm : public Module {
   void members(Members& list) override;
 };
 
-/// A convolution's weights with a batch norm multiplied in, kept until one of the tensors changes
-/// (told by their version counters). Copies start empty. Threads may share one.
+/// A convolution's weights with a batch norm multiplied in, kept until one of the tensors is
+/// written (told by their version counters) or `forget` is called. Copies start empty. Threads may
+/// share one.
 class FoldedWeights {
  public:
   struct Pair {
@@ -55,6 +56,9 @@ class FoldedWeights {
   /// `weight` times the norm's scale along `axis`, of which each element of the scale covers
   /// weight.size(axis) / C neighbours; and the norm's shift.
   Pair get(const at::Tensor& weight, int64_t axis, const BatchNorm& norm) const;
+  /// To be called by every pass that trains: fused optimiser steps and the running statistics of
+  /// at::batch_norm change tensors without counting it.
+  void forget() const;
 
  private:
   struct State;

@@ -51,6 +51,8 @@ at::Tensor DynamicConv::operator()(const at::Tensor& x, const at::Tensor& contex
     FoldedWeights::Pair folded = folded_.get(weight_, 3, norm);
     weights = folded.weight;
     bias = folded.bias;
+  } else {
+    folded_.forget();
   }
   const at::Tensor mixed = at::matmul(mix, weights.flatten(0, 2));  // [B, out * inner * k * k]
   at::Tensor y;

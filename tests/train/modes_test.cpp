@@ -170,6 +170,35 @@ TEST_F(ModesIntegration, OverfitsAFewClips) {
   EXPECT_LT(sink.points("train.loss").back().value, 0.2);
 }
 
+TEST_F(ModesIntegration, ValidationScoresTheWeightsThatAreSaved) {
+  for (const auto& [family, arch] : {std::pair{schema::Family::k_ast, "ast-nano"},
+                                     {schema::Family::k_mn, "mn01"},
+                                     {schema::Family::k_dymn, "dymn04"}}) {
+    SCOPED_TRACE(arch);
+    schema::TrainStageOptions options = small_training();
+    options.model = schema::ModelOptions::of_kind(family);
+    options.model.arch = arch;
+    options.train.epochs = 10;  // the running statistics take some steps
+    options.optimiser.lr = 1e-2;
+    options.averaging = {};  // its swaps of weights would hide a stale copy
+    tracker::MemorySink curves;
+    trained(arch, options, curves);
+
+    schema::EvaluateStageOptions evaluation;
+    evaluation.dataset = options.dataset;
+    evaluation.frontend = options.frontend;
+    evaluation.model = options.model;
+    evaluation.loss = options.train.loss;
+    evaluation.eval.split = schema::Split::kVal;
+    tracker::MemorySink scores;
+    graph::StageContext context = stage(std::string(arch) + "_val", scores);
+    add(context, "checkpoint", arch, "last");
+    run_evaluate(evaluation, context);
+    EXPECT_NEAR(curves.last("val.loss"), scores.last("loss"), 1e-5);
+    EXPECT_NE(curves.points("val.loss").front().value, curves.last("val.loss"));
+  }
+}
+
 TEST_F(ModesIntegration, AveragesWithBatchNormReestimated) {
   schema::TrainStageOptions options = small_training();
   options.model = schema::ModelOptions::of_kind(schema::Family::k_mn);
