@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include "core/base/files.h"
+#include "core/recipe/options_io.h"
 #include "core/recipe/reference.h"
 #include "core/schema/load.h"
+#include "core/schema/stage_options.h"
 #include "tests/testing/fixtures.h"
 #include "tests/testing/temp_dir.h"
 
@@ -37,12 +39,30 @@ TEST(ShippedRecipes, AreAllThere) {
   std::set<std::string> names;
   for (const fs::path& path : shipped())
     names.insert(path.parent_path().filename().string() + "/" + path.stem().string());
-  for (const char* name :
-       {"esc50/quickstart", "esc50/ast", "esc50/passt", "esc50/kfold", "esc50/tome_sweep",
-        "speechcommands/ast", "speechcommands/kd", "speechcommands/tome_sweep",
-        "speechcommands/ssast_finetune", "audioset/ast_balanced", "audioset/ast_full",
-        "audioset/passt", "audioset/mn", "audioset/ssast_pretrain", "audioset/ssast_finetune",
-        "audioset/kd", "audioset/tome_sweep", "audioset/patchout_sweep", "audioset/ensemble"}) {
+  for (const char* name : {"esc50/quickstart",
+                           "esc50/ast",
+                           "esc50/passt",
+                           "esc50/kfold",
+                           "esc50/tome_sweep",
+                           "speechcommands/ast",
+                           "speechcommands/kd",
+                           "speechcommands/tome_sweep",
+                           "speechcommands/ssast_finetune",
+                           "audioset/ast_balanced",
+                           "audioset/ast_full",
+                           "audioset/passt",
+                           "audioset/mn",
+                           "audioset/ssast_pretrain",
+                           "audioset/ssast_finetune",
+                           "audioset/kd",
+                           "audioset/tome_sweep",
+                           "audioset/patchout_sweep",
+                           "audioset/ensemble",
+                           "speechcommands/core10_cnn",
+                           "speechcommands/core10_kd",
+                           "speechcommands/core10_ssast",
+                           "esc50/esc10_kfold",
+                           "esc50/esc10_sweeps"}) {
     EXPECT_EQ(names.count(name), 1u) << name;
   }
 }
@@ -78,7 +98,9 @@ TEST(ShippedRecipes, TinyNeedsNoPublishedWeights) {
       for (const recipe::Instance& instance : stage.instances) {
         const recipe::Value* weights = instance.view.find("model", "weights");
         const bool none = weights == nullptr || *weights == recipe::Value("none");
-        EXPECT_TRUE(none || instance.view.carried_from != "") << instance.name;
+        const bool of_a_stage =
+            !none && recipe::parse_reference(std::get<std::string>(weights->data)).has_value();
+        EXPECT_TRUE(none || of_a_stage || instance.view.carried_from != "") << instance.name;
         for (const std::string& checkpoint : instance.view.key_inputs("checkpoint").list) {
           EXPECT_TRUE(recipe::parse_reference(checkpoint)) << checkpoint;
         }
@@ -104,6 +126,30 @@ TEST(DefaultRecipe, IsEvaluationOnlyInR) {
   const recipe::View& after = merged.find_stage("train")->instances[0].view;
   EXPECT_EQ(before.sections, after.sections);
   EXPECT_NE(recipe.hash(), merged.hash());
+}
+
+TEST(ShippedRecipes, AnInferenceVariantReadsRInItsEvaluationAlone) {
+  const std::filesystem::path path = testing::source_dir() / "recipes/esc50/esc10_sweeps.toml";
+  recipe::LoadOptions options = no_environment({"inference"});
+  const auto plain = load_recipe(path, options);
+  options.overrides.push_back({"tome.r", "64", "--set"});
+  const auto merged = load_recipe(path, options);
+  const auto sections = [](const recipe::Recipe& recipe, std::string_view stage) {
+    return recipe.find_stage(stage)->instances[0].view.sections;
+  };
+  EXPECT_EQ(sections(plain, "train"), sections(merged, "train"));
+  EXPECT_NE(sections(plain, "eval"), sections(merged, "eval"));
+}
+
+TEST(ShippedRecipes, TheTeacherOfTenWordsIsTheCnnOfItsOwnRecipe) {
+  const std::filesystem::path folder = testing::source_dir() / "recipes/speechcommands";
+  const auto options = [&](const char* recipe, std::string_view stage) {
+    const auto loaded = load_recipe(folder / recipe, no_environment());
+    return recipe::canonical_text(
+        TrainStageOptions::configure(loaded.find_stage(stage)->instances[0].view));
+  };
+  EXPECT_EQ(options("core10_kd.toml", "teacher"), options("core10_cnn.toml", "train"))
+      << "it is trained once for both";
 }
 
 }  // namespace
