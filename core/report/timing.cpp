@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,6 +12,7 @@
 namespace xp::report {
 namespace {
 
+constexpr std::string_view kEachEpoch = ".train.clips_per_s";
 constexpr size_t kTimedRuns = 256;
 constexpr double kBusy = 0.05;
 constexpr size_t kNamed = 8;  // runs that a note names
@@ -34,13 +36,12 @@ double epoch_seconds(const tracker::Curve& curve) {
 void add_epoch_seconds(tracker::Query& query, std::vector<tracker::RunInfo>& runs) {
   if (runs.size() > kTimedRuns) return;
   for (tracker::RunInfo& run : runs) {
-    std::map<std::string, std::string> validations;  // stage -> one metric of it
+    std::map<std::string, std::string> epochs;  // stage -> what is logged at each epoch's end
     for (const auto& [name, summary] : run.metrics) {
-      const size_t dot = name.find(".val.");
-      if (dot != std::string::npos && summary.grain == tracker::Grain::kEpoch && summary.n > 1)
-        validations.try_emplace(name.substr(0, dot), name);
+      if (name.ends_with(kEachEpoch) && summary.n > 1)
+        epochs.try_emplace(name.substr(0, name.size() - kEachEpoch.size()), name);
     }
-    for (const auto& [stage, name] : validations) {
+    for (const auto& [stage, name] : epochs) {
       tracker::MetricSummary summary;
       summary.unit = tracker::Unit::kSeconds;
       summary.grain = tracker::Grain::kFinal;

@@ -56,8 +56,12 @@ class Workspace {
       for (size_t i = 0; i < made.loss.size(); ++i)
         stage->log(id, static_cast<int64_t>(i) + 1, made.loss[i]);
       const auto epoch = stage->metric("val.loss", Unit::kNone, tracker::Grain::kEpoch);
-      for (size_t i = 0; i < made.validation_loss.size(); ++i)
+      const auto speed =
+          stage->metric("train.clips_per_s", Unit::kPerSecond, tracker::Grain::kEpoch);
+      for (size_t i = 0; i < made.validation_loss.size(); ++i) {
+        stage->log(speed, static_cast<int64_t>(i) + 1, 100);
         stage->log(epoch, static_cast<int64_t>(i) + 1, made.validation_loss[i]);
+      }
       stage->finished(tracker::Outcome::kDone, "");
     }
     if (!made.finals.empty()) {
