@@ -58,6 +58,7 @@ TEST(ShippedRecipes, AreAllThere) {
                            "audioset/tome_sweep",
                            "audioset/patchout_sweep",
                            "audioset/ensemble",
+                           "audioset/mini_cnn",
                            "speechcommands/core10_cnn",
                            "speechcommands/core10_kd",
                            "speechcommands/core10_ssast",
