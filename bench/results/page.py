@@ -38,13 +38,15 @@ class Page:
     def table(self, name, *metrics):
         groups = self.ask(name, metrics)["groups"]
         keys = swept(groups)
-        head = keys + [cell for metric in metrics for cell in (metric, "against the first")]
+        beside = ["against the first"] if len(groups) > 1 else []
+        head = keys + [cell for metric in metrics for cell in [metric, *beside]]
         lines = [head, ["---"] * len(keys) + ["---:"] * (len(head) - len(keys))]
         for number, group in enumerate(groups):
             row = [str(group["values"][k]) for k in keys]
             for metric in metrics:
                 row.append(spread(group["metrics"].get(metric)))
-                row.append(effect(group["against_first"].get(metric)) if number else "")
+                if beside:
+                    row.append(effect(group["against_first"].get(metric)) if number else "")
             lines.append(row)
         return rows(lines)
 

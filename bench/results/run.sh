@@ -6,11 +6,12 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 exp=${EXP_PROGRAM:-./exp}
 jobs=${EXP_JOBS:-2}
+seeds=3
 
 sweep() { # NAME RECIPE ARGS...: three seeds, a trial a core
   local name=$1
   shift
-  "$exp" sweep "$@" --set experiment.name="$name" --seeds 3 --jobs "$jobs"
+  "$exp" sweep "$@" --set experiment.name="$name" --seeds "$seeds" --jobs "$jobs"
 }
 
 teachers() { sweep core10-cnn recipes/speechcommands/core10_cnn.toml; }
@@ -25,10 +26,15 @@ pretraining() {
   sweep core10-ssast recipes/speechcommands/core10_ssast.toml
   sweep core10-scratch recipes/speechcommands/core10_ssast.toml --variant scratch
 }
-speed() { # timed, so one trial at a time
-  jobs=1
-  sweep esc10-tome-inference recipes/esc50/esc10_sweeps.toml --variant inference
+speed() { # timed, so one trial at a time and nothing beside
+  local jobs=1 sweeps=recipes/esc50/esc10_sweeps.toml
+  sweep esc10-tome-inference $sweeps --variant inference
   sweep quickstart recipes/esc50/quickstart.toml
+  local seeds=1
+  sweep core10-cnn-time recipes/speechcommands/core10_cnn.toml --variant timing
+  sweep esc10-tome-time $sweeps --variant timing
+  sweep esc10-patchout-t-time $sweeps --variant timing --param patchout.t=0:24:8
+  sweep esc10-patchout-f-time $sweeps --variant timing --param patchout.f=0:4:2
 }
 page() { python3 bench/results/page.py "$exp"; }
 
