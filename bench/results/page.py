@@ -8,7 +8,7 @@ page.md holds the text, and no figure of a run: each is taken from `exp report -
 {{ratios NAME SPEED COST}}           how many times as fast as the first, beside how many times cheaper by COST
 {{paired NAME STAGE OTHER METRIC}}  mean and 95 % interval of STAGE - OTHER over the instances of a stage (folds), each the
                                     mean over the seeds
-{{runs NAME}}                       the runs behind it
+{{runs NAME [METRIC]..}}            the runs behind it (that have the metrics)
 {{chart FILE NAME X Y}}             a picture drawn by `exp report`
 """
 import functools
@@ -86,8 +86,10 @@ class Page:
         mean = statistics.mean(means)
         return effect({"difference": mean, "lo": mean - half, "hi": mean + half})
 
-    def runs(self, name):
-        return ", ".join(run["uid"][-8:] for run in self.ask(name, ())["runs"])
+    def runs(self, name, *metrics):
+        report = self.ask(name, metrics)
+        counted = {uid for group in report["groups"] for uid in group["runs"]}
+        return ", ".join(run["uid"][-8:] for run in report["runs"] if run["uid"] in counted)
 
     def chart(self, file, name, x, y):
         self.draw(file, name, x, y)
@@ -123,7 +125,9 @@ def effect(change):
     low, high = change.get("lo"), change.get("hi")
     if low is None:
         return f"{change['difference']:+.4g}"
-    places = places_of(max((high - low) / 4, 1e-9))
+    if high == low == 0:
+        return "0 in every seed, no measurable effect"
+    places = places_of((high - low) / 4)
     text = f"{change['difference']:+.{places}f} [{low:+.{places}f}, {high:+.{places}f}]"
     return text + (", no measurable effect" if low <= 0 <= high else "")
 

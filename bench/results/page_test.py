@@ -9,7 +9,7 @@ import page  # noqa: E402
 
 
 def group(r, mean, std, change=None):
-    return {"values": {"tome.r": r, "model.arch": "ast-nano"},
+    return {"values": {"tome.r": r, "model.arch": "ast-nano"}, "runs": ["01M7ZAPDQ3DJ79ZE9Y3R08NW7J"],
             "metrics": {"eval.acc": {"mean": mean, "std": std}, "eval.gflop": {"mean": 4 - r / 8, "std": None},
                         "eval.clips_per_s": {"mean": 50.0 + r, "std": 1.0}},
             "against_first": {"eval.acc": change} if change else {}}
@@ -19,6 +19,7 @@ REPORT = {"groups": [group(0, 0.8612, 0.0123), group(8, 0.85, 0.02, {"difference
                      group(16, 0.7, 0.02, {"difference": -0.161, "lo": -0.2, "hi": -0.12})],
           "runs": [{"uid": "01M7ZAPDQ3DJ79ZE9Y3R08NW7J",
                     "metrics": {"eval@1.acc": 0.9, "base@1.acc": 0.7, "eval@2.acc": 0.7, "base@2.acc": 0.6}}]}
+UNCOUNTED = {"uid": "01M7ZAPDQ3DJ79ZE9Y3R0PREEM", "metrics": {}}
 
 
 class PageOfResults(unittest.TestCase):
@@ -45,6 +46,9 @@ class PageOfResults(unittest.TestCase):
         with self.assertRaisesRegex(SystemExit, "s eval.acc model.arch=ast-nano: 3 configurations, one is wanted"):
             self.page.fill("{{value s eval.acc model.arch=ast-nano}}")
 
+    def test_no_change_at_all_has_no_digits(self):
+        self.assertEqual(page.effect({"difference": 0.0, "lo": 0.0, "hi": 0.0}), "0 in every seed, no measurable effect")
+
     def test_ratios_are_of_the_first(self):
         self.assertEqual(self.page.fill("{{ratios s eval.clips_per_s eval.gflop}}").split("\n"), [
             "| tome.r | times as fast | eval.gflop of the first / of this |", "| --- | ---: | ---: |",
@@ -55,6 +59,7 @@ class PageOfResults(unittest.TestCase):
         self.assertEqual(self.page.fill("{{paired s eval\nbase acc}}"), "+0.15 [-0.49, +0.79], no measurable effect")
 
     def test_runs_and_pictures(self):
+        self.page.ask = lambda name, metrics: {**REPORT, "runs": [*REPORT["runs"], UNCOUNTED]}
         self.assertEqual(self.page.fill("{{runs s}}"), "3R08NW7J")
         self.assertEqual(self.page.fill("{{chart a.svg s tome.r eval.acc}}"), "![eval.acc over tome.r](figures/a.svg)")
         self.assertEqual(self.drawn, [("a.svg", "s", "tome.r", "eval.acc")])

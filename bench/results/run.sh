@@ -30,8 +30,8 @@ speed() { # timed, so one trial at a time and nothing beside
   local jobs=1 sweeps=recipes/esc50/esc10_sweeps.toml
   sweep esc10-tome-inference $sweeps --variant inference
   sweep quickstart recipes/esc50/quickstart.toml
-  local seeds=1
-  sweep core10-cnn-time recipes/speechcommands/core10_cnn.toml --variant timing
+  local seeds=1  # one run each
+  "$exp" run recipes/speechcommands/core10_cnn.toml --variant timing --set experiment.name=core10-cnn-time
   sweep esc10-tome-time $sweeps --variant timing
   sweep esc10-patchout-t-time $sweeps --variant timing --param patchout.t=0:24:8
   sweep esc10-patchout-f-time $sweeps --variant timing --param patchout.f=0:4:2
