@@ -4,10 +4,7 @@ page.md holds the text, and no figure of a run: each is taken from `exp report -
 {{table NAME METRIC...}}            a row for each configuration: mean and sample deviation over the seeds, and the 95 %
                                     interval of the difference from the first row
 {{value NAME METRIC [KEY=VALUE]..}} the mean and deviation of one configuration
-{{change NAME METRIC KEY=VALUE..}}  its difference from the first
-{{ratios NAME SPEED COST}}           how many times as fast as the first, beside how many times cheaper by COST
-{{paired NAME STAGE OTHER METRIC}}  mean and 95 % interval of STAGE - OTHER over the instances of a stage (folds), each the
-                                    mean over the seeds
+{{ratios NAME SPEED COST}}          how many times as fast as the first, beside how many times cheaper by COST
 {{runs NAME [METRIC]..}}            the runs behind it (that have the metrics)
 {{chart FILE NAME X Y}}             a picture drawn by `exp report`
 """
@@ -15,15 +12,11 @@ import functools
 import json
 import pathlib
 import re
-import statistics
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "figures"
-
-# Student's t, 0.975 quantile by degrees of freedom: folds are at most ten.
-T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 
 class Page:
@@ -36,8 +29,8 @@ class Page:
         return re.sub(r"\{\{(\w+)\s([^}]+)\}\}", lambda m: getattr(self, m[1])(*m[2].split()), text)
 
     def table(self, name, *metrics):
-        groups = self.ask(name, metrics)["groups"]
-        keys = swept(groups)
+        report = self.ask(name, metrics)
+        groups, keys = report["groups"], report["keys"]
         beside = ["against the first"] if len(groups) > 1 else []
         head = keys + [cell for metric in metrics for cell in [metric, *beside]]
         lines = [head, ["---"] * len(keys) + ["---:"] * (len(head) - len(keys))]
@@ -50,23 +43,17 @@ class Page:
             lines.append(row)
         return rows(lines)
 
-    def group(self, name, metric, where):
+    def value(self, name, metric, *where):
         wanted = dict(w.split("=", 1) for w in where)
         found = [g for g in self.ask(name, (metric,))["groups"]
                  if all(str(g["values"].get(k)) == v for k, v in wanted.items())]
         if len(found) != 1:
             raise SystemExit(f"{name} {metric} {' '.join(where)}: {len(found)} configurations, one is wanted")
-        return found[0]
-
-    def value(self, name, metric, *where):
-        return spread(self.group(name, metric, where)["metrics"].get(metric))
-
-    def change(self, name, metric, *where):
-        return effect(self.group(name, metric, where)["against_first"].get(metric))
+        return spread(found[0]["metrics"].get(metric))
 
     def ratios(self, name, speed, cost):
-        groups = self.ask(name, (speed, cost))["groups"]
-        keys = swept(groups)
+        report = self.ask(name, (speed, cost))
+        groups, keys = report["groups"], report["keys"]
         lines = [keys + ["times as fast", f"{cost} of the first / of this"]]
         lines.append(["---"] * len(keys) + ["---:"] * 2)
         first = groups[0]["metrics"]
@@ -76,16 +63,6 @@ class Page:
                          [f"{of[speed]['mean'] / first[speed]['mean']:.2f}", f"{first[cost]['mean'] / of[cost]['mean']:.2f}"])
         return rows(lines)
 
-    def paired(self, name, stage, other, metric):
-        runs = self.ask(name, ())["runs"]
-        ours = re.compile(rf"{stage}@(\S+)\.{metric}$")
-        instances = sorted({found[1] for run in runs for key in run["metrics"] if (found := ours.match(key))})
-        means = [statistics.mean(run["metrics"][f"{stage}@{i}.{metric}"] - run["metrics"][f"{other}@{i}.{metric}"]
-                                 for run in runs) for i in instances]
-        half = T_975[len(means) - 1] * statistics.stdev(means) / len(means) ** 0.5
-        mean = statistics.mean(means)
-        return effect({"difference": mean, "lo": mean - half, "hi": mean + half})
-
     def runs(self, name, *metrics):
         report = self.ask(name, metrics)
         counted = {uid for group in report["groups"] for uid in group["runs"]}
@@ -94,11 +71,6 @@ class Page:
     def chart(self, file, name, x, y):
         self.draw(file, name, x, y)
         return f"![{y} over {x}](figures/{file})"
-
-
-def swept(groups):
-    """The keys that differ."""
-    return [k for k in groups[0]["values"] if len({str(g["values"][k]) for g in groups}) > 1]
 
 
 def rows(lines):
