@@ -22,6 +22,10 @@ patchout() {
   sweep esc10-patchout-f recipes/esc50/esc10_sweeps.toml --param patchout.f=0:4:2
 }
 kfold() { sweep esc10-kfold recipes/esc50/esc10_kfold.toml; }
+audioset() {
+  sweep mini-cnn recipes/audioset/mini_cnn.toml
+  sweep mini-kd recipes/audioset/mini_kd.toml
+}
 pretraining() {
   sweep core10-ssast recipes/speechcommands/core10_ssast.toml
   sweep core10-scratch recipes/speechcommands/core10_ssast.toml --variant scratch
@@ -29,6 +33,7 @@ pretraining() {
 speed() { # timed, so one trial at a time and nothing beside
   local jobs=1 sweeps=recipes/esc50/esc10_sweeps.toml
   sweep esc10-tome-inference $sweeps --variant inference
+  sweep mini-kd-inference recipes/audioset/mini_kd.toml --variant inference --param tome.r=0:64:8
   sweep quickstart recipes/esc50/quickstart.toml
   local seeds=1  # one run each
   "$exp" run recipes/speechcommands/core10_cnn.toml --variant timing --set experiment.name=core10-cnn-time
@@ -38,6 +43,6 @@ speed() { # timed, so one trial at a time and nothing beside
 }
 page() { python3 bench/results/page.py "$exp"; }
 
-for part in "${@:-teachers kd tome patchout kfold pretraining speed page}"; do
+for part in "${@:-teachers kd tome patchout kfold audioset pretraining speed page}"; do
   for name in $part; do "$name"; done
 done

@@ -59,6 +59,7 @@ TEST(ShippedRecipes, AreAllThere) {
                            "audioset/patchout_sweep",
                            "audioset/ensemble",
                            "audioset/mini_cnn",
+                           "audioset/mini_kd",
                            "speechcommands/core10_cnn",
                            "speechcommands/core10_kd",
                            "speechcommands/core10_ssast",
