@@ -3,7 +3,7 @@ PRESET := $(shell scripts/preset.sh)
 BUILD := build/$(PRESET)
 CTEST := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j 2
 
-.PHONY: build test stress check format setup install clean
+.PHONY: build test stress check docs format setup install clean
 
 build: setup
 	@cmake --preset $(PRESET) -DCMAKE_MESSAGE_LOG_LEVEL=WARNING $(CMAKE_FLAGS) >/dev/null
@@ -20,6 +20,9 @@ setup:
 
 check:
 	scripts/check.sh
+
+docs: build
+	$(BUILD)/bin/exp recipe schema --markdown > docs/recipe_reference.md
 
 format:
 	git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format-14 -i

@@ -137,7 +137,8 @@ void drop_empty(Comparison& comparison) {
         fmt::format("runs left out, for they have no such metric: {}", count_text(dropped)));
 }
 
-// The evaluation's own interval over clips, where seeds give none.
+// The run's own interval where seeds give none: over the clips of an evaluation, the inputs of an
+// aggregate.
 void add_clip_interval(Estimate& estimate, const RunInfo& run, const std::string& metric) {
   const auto low = value_of_metric(run, metric + "_lo"),
              high = value_of_metric(run, metric + "_hi");

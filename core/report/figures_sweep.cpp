@@ -84,7 +84,7 @@ std::string bars_text(const Comparison& comparison, size_t metric) {
     clips = clips || group.estimates[metric].of_clips;
   }
   if (seeds) return "Error bars: 95 % t interval of the mean over seeds.";
-  if (clips) return "Error bars: 95 % interval over the clips of the evaluation; one seed.";
+  if (clips) return "Error bars: 95 % interval over the clips or folds of the run; one seed.";
   return "One seed, no error bars.";
 }
 

@@ -116,7 +116,7 @@ Preface preface(const Comparison& comparison) {
         "a ± b: mean and sample deviation over seeds; differences with 95 % t intervals, paired by "
         "seed where seeds match");
   if (any([](const Estimate& e) { return e.of_clips; }))
-    out.notes.emplace_back("a [b, c]: one seed, 95 % interval of the evaluation over its clips");
+    out.notes.emplace_back("a [b, c]: one seed, 95 % interval of the run over its clips or folds");
   return out;
 }
 

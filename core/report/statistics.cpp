@@ -4,48 +4,19 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/metric/student.h"
 
 namespace xp::report {
 namespace {
 
 constexpr double kLevel = 0.95;
 
-// The continued fraction of the incomplete beta function (A&S 26.5.8), evaluated by Lentz's method.
-double beta_fraction(double x, double a, double b) {
-  constexpr double kTiny = 1e-300;
-  const auto nonzero = [](double value) { return std::abs(value) < kTiny ? kTiny : value; };
-  double c = 1, d = 1 / nonzero(1 - (a + b) * x / (a + 1)), out = d;
-  for (int m = 1; m <= 500; ++m) {
-    const double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-    d = 1 / nonzero(1 + even * d);
-    c = nonzero(1 + even / c);
-    out *= d * c;
-    const double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-    d = 1 / nonzero(1 + odd * d);
-    c = nonzero(1 + odd / c);
-    const double step = d * c;
-    out *= step;
-    if (std::abs(step - 1) < 1e-15) break;
-  }
-  return out;
-}
-
-// I_x(a, b). The fraction converges fast below the mean of the distribution; above, use symmetry.
-double incomplete_beta(double x, double a, double b) {
-  if (x <= 0) return 0;
-  if (x >= 1) return 1;
-  const double front = std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) +
-                                a * std::log(x) + b * std::log1p(-x));
-  if (x < (a + 1) / (a + b + 2)) return front * beta_fraction(x, a, b) / a;
-  return 1 - front * beta_fraction(1 - x, b, a) / b;
-}
-
 // Fills interval and p of a difference with standard error `error` at `degrees`.
 void bound(Contrast& out, double error, double degrees) {
   if (error > 0) {
-    const double half = student_quantile(0.5 + kLevel / 2, degrees) * error;
+    const double half = metric::student_quantile(0.5 + kLevel / 2, degrees) * error;
     out.interval = {out.difference - half, out.difference + half};
-    out.p = 2 * (1 - student_cdf(std::abs(out.difference / error), degrees));
+    out.p = 2 * (1 - metric::student_cdf(std::abs(out.difference / error), degrees));
   } else {  // no spread at all: the difference is what it is
     out.interval = {out.difference, out.difference};
     out.p = out.difference == 0 ? 1 : 0;
@@ -53,26 +24,6 @@ void bound(Contrast& out, double error, double degrees) {
 }
 
 }  // namespace
-
-double student_cdf(double t, double degrees) {
-  XP_CHECK(degrees > 0, "degrees of freedom must be positive");
-  if (std::isinf(t)) return t > 0 ? 1 : 0;
-  const double tail = incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5) / 2;
-  return t > 0 ? 1 - tail : tail;
-}
-
-double student_quantile(double p, double degrees) {
-  XP_CHECK(p > 0 && p < 1, "a probability between 0 and 1");
-  if (p < 0.5) return -student_quantile(1 - p, degrees);
-  double low = 0, high = 1;
-  while (student_cdf(high, degrees) < p) high *= 2;
-  for (int i = 0; i < 200 && low < high; ++i) {
-    const double middle = low + (high - low) / 2;
-    if (middle <= low || middle >= high) break;
-    (student_cdf(middle, degrees) < p ? low : high) = middle;
-  }
-  return high;
-}
 
 Estimate estimate(std::span<const double> values) {
   Estimate out;
@@ -82,9 +33,7 @@ Estimate estimate(std::span<const double> values) {
   out.mean = spread.mean;
   if (out.n < 2) return out;
   out.deviation = spread.deviation;
-  const double half =
-      student_quantile(0.5 + kLevel / 2, out.n - 1) * spread.deviation / std::sqrt(out.n);
-  out.interval = {out.mean - half, out.mean + half};
+  out.interval = metric::mean_interval(values, kLevel);
   return out;
 }
 

@@ -10,13 +10,6 @@ namespace xp::report {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// Student's t distribution: P(T <= t) at `degrees` > 0 degrees of freedom (need not be whole), by
-/// the regularised incomplete beta function (Abramowitz & Stegun 26.7.1, 26.5.8).
-double student_cdf(double t, double degrees);
-
-/// The t that P(T <= t) = `p` has, 0 < p < 1. 12.706 for p = 0.975 at 1 degree.
-double student_quantile(double p, double degrees);
-
 /// A value over seeds. `interval` is the 95 % t interval of the mean; NaN bounds for n < 2, where
 /// seeds say nothing.
 struct Estimate {
@@ -24,7 +17,7 @@ struct Estimate {
   double mean = kNaN;
   double deviation = kNaN;  ///< sample deviation (n - 1); NaN for n < 2
   metric::Interval interval{kNaN, kNaN};
-  bool of_clips = false;  ///< one seed: the interval is the evaluation's own, over its clips
+  bool of_clips = false;  ///< one seed: the interval is the run's own, over its clips or folds
 
   bool known() const { return n > 0 && !std::isnan(mean); }
   bool bounded() const { return !std::isnan(interval.low) && !std::isnan(interval.high); }

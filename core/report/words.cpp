@@ -48,7 +48,8 @@ std::string interval_note(const Comparison& comparison, size_t metric) {
     bare = bare || contrast.kind == Contrast::Kind::kPlain;
   }
   if (bare) return " One seed each and no interval: these differences may be chance.";
-  if (clips) return " One seed each: intervals are over clips and say nothing of other seeds.";
+  if (clips)
+    return " One seed each: intervals are over clips or folds and say nothing of other seeds.";
   return "";
 }
 

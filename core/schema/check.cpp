@@ -25,6 +25,8 @@ void Rules::fault(std::initializer_list<std::string_view> keys, const std::strin
 
 namespace {
 
+using Each = std::vector<std::pair<std::string, recipe::Value>>;
+
 bool many_labels(DatasetName name) {
   return name == DatasetName::kAudioset || name == DatasetName::kFsd50k ||
          name == DatasetName::kOpenmic || name == DatasetName::kPasstHdf5;
@@ -249,6 +251,33 @@ void check_split(const Rules& rules, const DatasetOptions& dataset, Split split)
               fmt::format("there are no {} clips: dataset.{}", name, name));
 }
 
+/// The `each` of all stages that `key` of an aggregate names, in the order that it reads them.
+std::vector<Each> check_aggregated(const Rules& rules, std::string_view key) {
+  std::vector<Each> found;
+  for (const std::string& text : rules.view().key_inputs(key).list) {
+    const auto reference = recipe::parse_reference(text);
+    if (!reference) {
+      rules.fault({key},
+                  fmt::format("{} takes outputs of stages: \"${{stages.NAME.output}}\"", key));
+      continue;
+    }
+    check_reference_kind(rules, key, text, {"evaluate", "baseline"});
+    for (const recipe::Instance* instance : rules.recipe().resolve(*reference, rules.instance()))
+      found.push_back(instance->each);
+  }
+  return found;
+}
+
+void check_aggregate(const Rules& rules) {
+  const std::vector<Each> inputs = check_aggregated(rules, "inputs"),
+                          against = check_aggregated(rules, "against");
+  if (!against.empty() && against != inputs) {
+    rules.fault(
+        {"against"},
+        "against pairs with inputs: as many stages, with the same `each` in the same order");
+  }
+}
+
 void check_instance(const Rules& rules) {
   const std::string& kind = rules.view().kind;
   if (kind == "train") check_train(rules);
@@ -268,13 +297,7 @@ void check_instance(const Rules& rules) {
     check_split(rules, o.dataset, o.eval.split);
   }
   if (kind == "embed") check_scoring<EmbedStageOptions>(rules, false);
-  if (kind == "aggregate") {
-    for (const std::string& text : rules.view().key_inputs("inputs").list) {
-      if (!recipe::parse_reference(text))
-        rules.fault({"inputs"}, "inputs takes outputs of stages: \"${stages.NAME.output}\"");
-      check_reference_kind(rules, "inputs", text, {"evaluate", "baseline"});
-    }
-  }
+  if (kind == "aggregate") check_aggregate(rules);
 }
 
 const recipe::Value* base_value(const recipe::Recipe& recipe, std::string_view section,

@@ -33,6 +33,7 @@ struct StageKeys {
   recipe::Inputs checkpoint;
   std::string split;
   recipe::Inputs inputs;
+  recipe::Inputs against;
   std::string also;
 
   template <class Visitor>
@@ -47,6 +48,10 @@ struct StageKeys {
             "teach (train unless set), evaluate and embed (eval.split unless set): which clips");
     v.field("inputs", &O::inputs, {.sweepable = false, .input = true},
             "aggregate: outputs of other stages");
+    v.field(
+        "against", &O::against, {.sweepable = false, .input = true},
+        "aggregate: stages with the same `each` as inputs; adds METRIC_difference, the mean and "
+        "interval of inputs - against, paired");
     v.field("also", &O::also, {.sweepable = false, .choices = "best_mean_epoch"},
             "aggregate: best_mean_epoch adds the epoch with the best mean, printed beside and "
             "never the headline");
@@ -169,7 +174,7 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
   out.push_back({"aggregate",
                  "mean, deviation and interval over the outputs of other stages",
                  {},
-                 {"inputs", "also"},
+                 {"inputs", "against", "also"},
                  {"inputs"},
                  {"output"},
                  true,

@@ -131,7 +131,7 @@ BaselineStageOptions BaselineStageOptions::configure(const recipe::View& view) {
 }
 
 AggregateOptions AggregateOptions::configure(const recipe::View& view) {
-  return {view.key_inputs("inputs"), view.key_text("also")};
+  return {view.key_inputs("inputs"), view.key_inputs("against"), view.key_text("also")};
 }
 
 }  // namespace xp::schema

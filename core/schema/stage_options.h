@@ -208,16 +208,19 @@ struct BaselineStageOptions {
   }
 };
 
-/// aggregate: mean and deviation over its inputs.
+/// aggregate: mean, interval and deviation over its inputs.
 struct AggregateOptions {
   recipe::Inputs inputs;
-  std::string also;  ///< "" or "best_mean_epoch"
+  recipe::Inputs against;  ///< as many as inputs, in their order; or none
+  std::string also;        ///< "" or "best_mean_epoch"
 
   static AggregateOptions configure(const recipe::View& view);
   template <class Visitor>
   static void describe(Visitor& v) {
     using O = AggregateOptions;
     v.field("inputs", &O::inputs, {.input = true}, "outputs of evaluate stages");
+    v.field("against", &O::against, {.input = true},
+            "what each input is compared with: the same `each`, differences are paired");
     v.field(
         "also", &O::also, {.choices = "best_mean_epoch"},
         "best_mean_epoch: also the epoch with the best mean over the inputs, never the headline");

@@ -8,6 +8,7 @@
 #include "core/base/files.h"
 #include "core/graph/stage.h"
 #include "core/metric/interval.h"
+#include "core/metric/student.h"
 #include "core/schema/stage_options.h"
 #include "core/train/evaluation.h"
 #include "core/train/run.h"
@@ -17,23 +18,68 @@
 namespace xp::train {
 namespace {
 
-bool ends_with(const std::string& text, const char* end) { return text.ends_with(end); }
+using Metrics = std::map<std::string, double>;
 
-/// Mean and deviation of each metric that every input has.
-std::map<std::string, double> means(const std::vector<std::map<std::string, double>>& all) {
-  std::map<std::string, double> result;
+/// Bounds and deviations are of their own clips: a mean of them says nothing.
+bool averages(const std::string& leaf) {
+  return !leaf.ends_with("_lo") && !leaf.ends_with("_hi") && !leaf.ends_with("_std");
+}
+
+/// `leaf` of every input; empty where one has none.
+std::vector<double> values_of(const std::vector<Metrics>& all, const std::string& leaf) {
+  std::vector<double> values;
+  for (const Metrics& metrics : all)
+    if (const auto found = metrics.find(leaf); found != metrics.end())
+      values.push_back(found->second);
+  if (values.size() != all.size()) values.clear();
+  return values;
+}
+
+/// Mean and 95 % interval of it (Student's t); one value has no interval.
+void add_mean(Metrics& result, const std::string& leaf, const std::vector<double>& values) {
+  result[leaf] = metric::mean_deviation(values).mean;
+  if (values.size() < 2) return;
+  const metric::Interval interval = metric::mean_interval(values);
+  result[leaf + "_lo"] = interval.low;
+  result[leaf + "_hi"] = interval.high;
+}
+
+/// Mean, its interval and deviation of each metric that every input has.
+Metrics means(const std::vector<Metrics>& all) {
+  Metrics result;
   for (const auto& [leaf, first] : all.front()) {
-    if (ends_with(leaf, "_lo") || ends_with(leaf, "_hi") || ends_with(leaf, "_std")) continue;
-    std::vector<double> values;
-    for (const auto& metrics : all)
-      if (const auto found = metrics.find(leaf); found != metrics.end())
-        values.push_back(found->second);
-    if (values.size() != all.size()) continue;
-    const metric::MeanDeviation summary = metric::mean_deviation(values);
-    result[leaf] = summary.mean;
-    result[leaf + "_std"] = summary.deviation;
+    const std::vector<double> values = values_of(all, leaf);
+    if (values.empty() || !averages(leaf)) continue;
+    add_mean(result, leaf, values);
+    result[leaf + "_std"] = metric::mean_deviation(values).deviation;
   }
   return result;
+}
+
+/// What each input has more than its counterpart, as METRIC_difference: mean and interval of the
+/// paired differences.
+void add_differences(Metrics& result, const std::vector<Metrics>& all,
+                     const std::vector<Metrics>& against) {
+  for (const auto& [leaf, first] : all.front()) {
+    std::vector<double> values = values_of(all, leaf);
+    const std::vector<double> others = values_of(against, leaf);
+    if (values.empty() || others.empty() || !averages(leaf)) continue;
+    for (size_t i = 0; i < values.size(); ++i) values[i] -= others[i];
+    add_mean(result, leaf + "_difference", values);
+  }
+}
+
+/// The metrics of each stage, and a line of `table` for each.
+std::vector<Metrics> read_all(const std::vector<const graph::StageInput*>& inputs,
+                              const graph::StageContext& context, std::string& table) {
+  std::vector<Metrics> all;
+  for (const graph::StageInput* input : inputs) {
+    throw_if_stopped(context);
+    all.push_back(read_metrics(input->path));
+    for (const auto& [leaf, value] : all.back())
+      table += fmt::format("{},{},{}\n", input->stage, leaf, value);
+  }
+  return all;
 }
 
 /// AST's choice: the epoch whose mean over the folds is best. The validation curves are those that
@@ -66,16 +112,15 @@ std::string best_mean_epoch(const std::vector<const graph::StageInput*>& inputs,
 void run_aggregate(const schema::AggregateOptions& options, graph::StageContext& context) {
   const std::vector<const graph::StageInput*> inputs = context.inputs_of("inputs");
   if (inputs.empty()) throw Error("aggregate without inputs");
-  std::vector<std::map<std::string, double>> all;
   std::string table = "stage,metric,value\n";
-  for (const graph::StageInput* input : inputs) {
-    throw_if_stopped(context);
-    all.push_back(read_metrics(input->path));
-    for (const auto& [leaf, value] : all.back())
-      table += fmt::format("{},{},{}\n", input->stage, leaf, value);
-  }
+  const std::vector<Metrics> all = read_all(inputs, context, table);
   Evaluation evaluation;
   evaluation.metrics = means(all);
+  const std::vector<const graph::StageInput*> counterparts = context.inputs_of("against");
+  if (!counterparts.empty()) {
+    XP_CHECK(counterparts.size() == inputs.size(), "the recipe's check pairs inputs with against");
+    add_differences(evaluation.metrics, all, read_all(counterparts, context, table));
+  }
   // One step of a training, which is what --check makes, has no epoch to choose.
   if (options.also == "best_mean_epoch" && context.depth != graph::Depth::kCheck)
     context.say("chosen on the test folds, as AST reports it, never the result: best mean epoch " +

@@ -151,7 +151,7 @@ TEST(Comparison, OneSeedIsBoundedByTheEvaluationsClips) {
   EXPECT_NEAR(contrast.interval.low, -0.02 - 0.1131371, 1e-6);
   EXPECT_EQ(plain_words(out),
             "tome.r = 8 against tome.r = 0: -0.020 acc (no measurable effect). One seed each: "
-            "intervals are over clips and say nothing of other seeds.");
+            "intervals are over clips or folds and say nothing of other seeds.");
 }
 
 TEST(Comparison, MetricsByNameOrLastPartAndAGuessForOthers) {

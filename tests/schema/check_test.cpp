@@ -282,6 +282,7 @@ stages.levels = { do = "stats" }
 stages.train = { do = "train" }
 stages.eval = { do = "evaluate", checkpoint = "${stages.train.last}" }
 stages.mean = { do = "aggregate", inputs = "${stages.eval.output}" }
+stages.three = { do = "baseline", each = { "experiment.seed" = "1:3:1" } }
 [variants.one]
 dataset.subset = "esc10"
 stages.train.with.dataset.subset = "esc50"
@@ -341,6 +342,13 @@ TEST(CrossFieldRules, StagesAndSweeps) {
       {"mean of a file",
        {"stages.mean.inputs=a/b.json"},
        "stage mean: inputs takes outputs of stages: \"${stages.NAME.output}\""},
+      {"compared with a file",
+       {"stages.mean.against=a/b.json"},
+       "stage mean: against takes outputs of stages: \"${stages.NAME.output}\""},
+      {"three stages compared with one",
+       {"stages.mean.inputs=${stages.three.output}", "stages.mean.against=${stages.eval.output}"},
+       "stage mean: against pairs with inputs: as many stages, with the same `each` in the same "
+       "order"},
       {"trained on other classes",
        {},
        "stage eval: stage train trains on 50 classes, esc50 has 10",

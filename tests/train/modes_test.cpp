@@ -347,5 +347,32 @@ TEST_F(ModesIntegration, FoldsHaveAMeanAndAstsOwnChoiceBeside) {
             "0.7000 at epoch 2; ");
 }
 
+TEST_F(ModesIntegration, FoldsAreComparedInPairs) {
+  tracker::MemorySink sink;
+  graph::StageContext all = stage("compared", sink);
+  const double ours[] = {0.80, 0.90, 0.85}, theirs[] = {0.75, 0.80, 0.85};
+  for (size_t fold = 0; fold < 3; ++fold) {
+    for (const auto& [role, values] : {std::pair{"inputs", ours}, std::pair{"against", theirs}}) {
+      const std::string name = role + std::to_string(fold);
+      fs::create_directories(*folder_ / name);
+      Evaluation evaluation;
+      evaluation.metrics["acc"] = values[fold];
+      write_metrics(*folder_ / name, evaluation);
+      add(all, role, name, "output");
+    }
+  }
+  run_aggregate({}, all);
+  const auto metrics = read_metrics(all.output);
+  EXPECT_NEAR(metrics.at("acc_difference"), 0.05, 1e-12);
+  // 0.05 -+ 4.3026527 * 0.05 / sqrt(3)
+  EXPECT_NEAR(metrics.at("acc_difference_lo"), -0.0742069, 1e-6);
+  EXPECT_NEAR(metrics.at("acc_difference_hi"), 0.1742069, 1e-6);
+  // 0.85 -+ 4.3026527 * 0.05 / sqrt(3), and no difference of a deviation or a bound
+  EXPECT_NEAR(metrics.at("acc_lo"), 0.7257931, 1e-6);
+  EXPECT_EQ(metrics.size(), 7U);
+  const std::string table = read_file(all.output / "inputs.csv");
+  EXPECT_NE(table.find("against2,acc,0.85\n"), std::string::npos) << table;
+}
+
 }  // namespace
 }  // namespace xp::train
