@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -73,6 +74,37 @@ std::set<size_t> repeats(const Comparison& comparison) {
   return out;
 }
 
+std::string_view section_of(std::string_view key) { return key.substr(0, key.find('.')); }
+
+// `key` is there only for some values of `other`, and then always with the same value:
+// sampler.count_offset belongs to sampler.kind = "ast_balanced" and says nothing beside it.
+bool follows(const std::string& key, const std::string& other, const std::vector<RunInfo>& runs) {
+  std::map<std::string, std::string> values;
+  bool absent = false;
+  for (const RunInfo& run : runs) {
+    const auto value = value_of_key(run, key), kind = value_of_key(run, other);
+    if (!kind) return false;
+    absent = absent || !value;
+    const auto [at, fresh] = values.try_emplace(text_of(kind), text_of(value));
+    if (!fresh && at->second != text_of(value)) return false;
+  }
+  return absent;
+}
+
+// `keys` without those that follow from another one of their section. What a stage pins stays.
+std::vector<std::string> telling_keys(const std::vector<std::string>& keys,
+                                      const std::vector<RunInfo>& runs) {
+  std::vector<std::string> out;
+  std::copy_if(keys.begin(), keys.end(), std::back_inserter(out), [&](const std::string& key) {
+    return key.starts_with("stages.") ||
+           std::none_of(keys.begin(), keys.end(), [&](const std::string& other) {
+             return other != key && section_of(other) == section_of(key) &&
+                    follows(key, other, runs);
+           });
+  });
+  return out;
+}
+
 template <class T>
 void erase_at(std::vector<T>& from, const std::set<size_t>& places) {
   size_t next = 0;
@@ -122,7 +154,7 @@ std::vector<std::string> differing_keys(const std::vector<RunInfo>& runs) {
 }
 
 void make_groups(Comparison& comparison, bool named) {
-  comparison.keys = differing_keys(comparison.runs);
+  comparison.keys = telling_keys(differing_keys(comparison.runs), comparison.runs);
   const std::set<size_t> older = repeats(comparison);
   // Two named runs of one configuration and seed are to be held against each other.
   const bool apart = named && comparison.keys.empty() && !older.empty();

@@ -20,9 +20,10 @@ std::optional<tracker::Value> value_of_key(const tracker::RunInfo& run, const st
 /// The last value of a metric; nullopt where the run has none.
 std::optional<double> value_of_metric(const tracker::RunInfo& run, std::string_view metric);
 
-/// Fills keys, groups (values, runs, label) of `comparison` from its runs and seeds. `named`: the
-/// order of the runs counts. Older runs of one configuration and seed are taken out of `runs` and
-/// noted.
+/// Fills keys, groups (values, runs, label) of `comparison` from its runs and seeds. Keys that only
+/// some values of another key of their section bring along (sampler.count_offset) are left out.
+/// `named`: the order of the runs counts. Older runs of one configuration and seed are taken out of
+/// `runs` and noted.
 void make_groups(Comparison& comparison, bool named);
 
 }  // namespace xp::report

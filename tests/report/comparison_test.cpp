@@ -119,6 +119,24 @@ TEST(Comparison, APinnedKeyCountsAsItsPlainOneWhereItIsNotPinned) {
   EXPECT_THAT(compare(query, {}).keys, ElementsAre("tome.r"));
 }
 
+TEST(Comparison, AKeyThatItsKindBringsAlongIsNotADifference) {
+  Workspace workspace;
+  Made made;
+  made.finals = {{"mAP", 0.1}};
+  made.params = {param("sampler.kind", "shuffle")};
+  workspace.add(made);
+  made.params = {param("sampler.kind", "ast_balanced"), param("sampler.count_offset", 0.01)};
+  workspace.add(made);
+  {
+    auto query = workspace.query();
+    EXPECT_THAT(compare(query, {}).keys, ElementsAre("sampler.kind"));
+  }
+  made.params = {param("sampler.kind", "ast_balanced"), param("sampler.count_offset", 100.0)};
+  workspace.add(made);
+  auto query = workspace.query();
+  EXPECT_THAT(compare(query, {}).keys, ElementsAre("sampler.count_offset", "sampler.kind"));
+}
+
 TEST(Comparison, RunsWithoutAMetricAreLeftOutAndSaidSo) {
   Workspace workspace;
   workspace.run(0, 0, 0.5);
