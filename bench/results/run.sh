@@ -21,7 +21,7 @@ patchout() {
   sweep esc10-patchout-t recipes/esc50/esc10_sweeps.toml --param patchout.t=0:24:8
   sweep esc10-patchout-f recipes/esc50/esc10_sweeps.toml --param patchout.f=0:4:2
 }
-kfold() { sweep esc10-kfold recipes/esc50/esc10_kfold.toml; }
+kfold() { sweep esc10-folds recipes/esc50/esc10_kfold.toml; }
 audioset() {
   sweep mini-cnn recipes/audioset/mini_cnn.toml
   sweep mini-kd recipes/audioset/mini_kd.toml
