@@ -1,5 +1,7 @@
 #include "core/schema/stage_options.h"
 
+#include <utility>
+
 namespace xp::schema {
 namespace {
 
@@ -63,6 +65,15 @@ T checkpoint_part(const recipe::View& view) {
   return out;
 }
 
+/// [eval] of a stage that times nothing: a timed evaluation shares its logits with an untimed one.
+EvalOptions untimed(EvalOptions eval) {
+  const EvalOptions defaults;
+  eval.bench = defaults.bench;
+  eval.bench_batch = defaults.bench_batch;
+  eval.bench_reps = defaults.bench_reps;
+  return eval;
+}
+
 }  // namespace
 
 PrepareOptions PrepareOptions::for_reader(const DatasetOptions& dataset,
@@ -101,6 +112,7 @@ TrainStageOptions TrainStageOptions::configure(const recipe::View& view) {
 
 TeachStageOptions TeachStageOptions::configure(const recipe::View& view) {
   auto out = checkpoint_part<TeachStageOptions>(view);
+  out.eval = untimed(std::move(out.eval));
   if (const std::string split = view.key_text("split"); !split.empty()) out.split = split;
   return out;
 }
@@ -115,6 +127,7 @@ EvaluateStageOptions EvaluateStageOptions::configure(const recipe::View& view) {
 
 EmbedStageOptions EmbedStageOptions::configure(const recipe::View& view) {
   auto out = checkpoint_part<EmbedStageOptions>(view);
+  out.eval = untimed(std::move(out.eval));
   out.split = recipe::enum_name(out.eval.split);
   if (const std::string split = view.key_text("split"); !split.empty()) out.split = split;
   return out;
@@ -125,7 +138,7 @@ BaselineStageOptions BaselineStageOptions::configure(const recipe::View& view) {
   out.seed = view.build<ExperimentOptions>().seed;
   out.dataset = view.build<DatasetOptions>();
   out.frontend = view.build<FrontendOptions>();
-  out.eval = view.build<EvalOptions>();
+  out.eval = untimed(view.build<EvalOptions>());
   out.loss = view.build<TrainOptions>().loss;
   return out;
 }

@@ -52,6 +52,21 @@ TEST(Options, CanonicalTextLeavesOutSpeedAndPlaces) {
   EXPECT_NE(before.find("optimiser.lr = 1e-4\n"), std::string::npos);
 }
 
+TEST(Options, OnlyAnEvaluationIsTimed) {
+  const auto plain = view_of({{"model", {{"arch", "ast-nano"}}}});
+  auto timed = plain;
+  timed.sections["eval"] = {
+      {"bench", true}, {"bench_batch", int64_t{8}}, {"bench_reps", int64_t{10}}};
+  const auto same = [&]<class T>(const T&) {
+    return recipe::canonical_text(T::configure(plain)) ==
+           recipe::canonical_text(T::configure(timed));
+  };
+  EXPECT_TRUE(same(TeachStageOptions{}));
+  EXPECT_TRUE(same(EmbedStageOptions{}));
+  EXPECT_TRUE(same(BaselineStageOptions{}));
+  EXPECT_FALSE(same(EvaluateStageOptions{}));
+}
+
 TEST(Options, FoldsShareShards) {
   auto view = view_of({{"dataset", {{"name", "esc50"}, {"test_fold", int64_t{1}}}}});
   const std::string one = recipe::canonical_text(PrepareOptions::configure(view));
