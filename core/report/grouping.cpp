@@ -76,31 +76,33 @@ std::set<size_t> repeats(const Comparison& comparison) {
 
 std::string_view section_of(std::string_view key) { return key.substr(0, key.find('.')); }
 
-// `key` is there only for some values of `other`, and then always with the same value:
-// sampler.count_offset belongs to sampler.kind = "ast_balanced" and says nothing beside it.
-bool follows(const std::string& key, const std::string& other, const std::vector<RunInfo>& runs) {
-  std::map<std::string, std::string> values;
-  bool absent = false;
-  for (const RunInfo& run : runs) {
-    const auto value = value_of_key(run, key), kind = value_of_key(run, other);
-    if (!kind) return false;
-    absent = absent || !value;
-    const auto [at, fresh] = values.try_emplace(text_of(kind), text_of(value));
-    if (!fresh && at->second != text_of(value)) return false;
-  }
-  return absent;
+bool everywhere(const std::string& key, const std::vector<RunInfo>& runs) {
+  return std::all_of(runs.begin(), runs.end(),
+                     [&](const RunInfo& run) { return value_of_key(run, key).has_value(); });
 }
 
-// `keys` without those that follow from another one of their section. What a stage pins stays.
+// One value of `key`, or its absence, for each value of `other`.
+bool follows(const std::string& key, const std::string& other, const std::vector<RunInfo>& runs) {
+  std::map<std::string, std::string> values;
+  return std::all_of(runs.begin(), runs.end(), [&](const RunInfo& run) {
+    const std::string value = text_of(value_of_key(run, key));
+    return values.try_emplace(text_of(value_of_key(run, other)), value).first->second == value;
+  });
+}
+
+// `keys` without those that only some values of another one of their section bring along:
+// sampler.count_offset says nothing beside sampler.kind. What a stage pins stays.
 std::vector<std::string> telling_keys(const std::vector<std::string>& keys,
                                       const std::vector<RunInfo>& runs) {
+  std::set<std::string> common;
+  std::copy_if(keys.begin(), keys.end(), std::inserter(common, common.end()),
+               [&](const std::string& key) { return everywhere(key, runs); });
   std::vector<std::string> out;
   std::copy_if(keys.begin(), keys.end(), std::back_inserter(out), [&](const std::string& key) {
-    return key.starts_with("stages.") ||
-           std::none_of(keys.begin(), keys.end(), [&](const std::string& other) {
-             return other != key && section_of(other) == section_of(key) &&
-                    follows(key, other, runs);
-           });
+    if (common.contains(key) || key.starts_with("stages.")) return true;
+    return std::none_of(common.begin(), common.end(), [&](const std::string& other) {
+      return section_of(other) == section_of(key) && follows(key, other, runs);
+    });
   });
   return out;
 }

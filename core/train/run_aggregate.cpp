@@ -48,8 +48,9 @@ void add_mean(Metrics& result, const std::string& leaf, const std::vector<double
 Metrics means(const std::vector<Metrics>& all) {
   Metrics result;
   for (const auto& [leaf, first] : all.front()) {
+    if (!averages(leaf)) continue;
     const std::vector<double> values = values_of(all, leaf);
-    if (values.empty() || !averages(leaf)) continue;
+    if (values.empty()) continue;
     add_mean(result, leaf, values);
     result[leaf + "_std"] = metric::mean_deviation(values).deviation;
   }
@@ -61,9 +62,10 @@ Metrics means(const std::vector<Metrics>& all) {
 void add_differences(Metrics& result, const std::vector<Metrics>& all,
                      const std::vector<Metrics>& against) {
   for (const auto& [leaf, first] : all.front()) {
+    if (!averages(leaf)) continue;
     std::vector<double> values = values_of(all, leaf);
     const std::vector<double> others = values_of(against, leaf);
-    if (values.empty() || others.empty() || !averages(leaf)) continue;
+    if (values.empty() || others.empty()) continue;
     for (size_t i = 0; i < values.size(); ++i) values[i] -= others[i];
     add_mean(result, leaf + "_difference", values);
   }
