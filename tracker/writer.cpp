@@ -330,7 +330,9 @@ void Writer::failed(const std::exception& error, std::vector<Pending>& commands)
   const auto* ours = dynamic_cast<const Error*>(&error);
   const std::string text = ours ? ours->message() : error.what();
   if (error_ != text)
-    log::warn("tracking: {}; training goes on, its points are kept in memory for now", text);
+    log::warn(
+        "tracking: {}; training goes on, its points are kept in memory until they can be written",
+        text);
   error_ = text;
   std::vector<Pending> again;
   for (Pending& command : commands) {

@@ -33,7 +33,7 @@ struct Session {
   int world() const;
 };
 
-/// The session of a stage that runs on one device: the first of `context.resources.devices`.
+/// Where a stage that runs on one device computes: the first of `context.resources.devices`.
 Session single_session(const graph::StageContext& context, int64_t workers);
 
 /// Throws Stopped after a request to stop.
