@@ -13,6 +13,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "core/base/error.h"
+#include "core/dist/endable_backend.h"
 #include "core/dist/group_impl.h"
 
 namespace xp::dist {
@@ -99,14 +100,6 @@ std::optional<std::string> Rendezvous::look(const std::string& key) {
   });
 }
 
-std::string Rendezvous::get(const std::string& key, seconds timeout) {
-  return guarded("rendezvous", [&] {
-    impl_->store->wait({key}, timeout);
-    const std::vector<uint8_t> bytes = impl_->store->get(key);
-    return std::string(bytes.begin(), bytes.end());
-  });
-}
-
 Group::Group(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Group::~Group() = default;
 
@@ -117,13 +110,12 @@ std::unique_ptr<Group> Group::make(std::shared_ptr<Rendezvous> rendezvous, const
   impl->device = device;
   impl->rank = rank;
   impl->size = size;
-  impl->name = name;
   const c10::intrusive_ptr<c10d::Store> store =
       c10::make_intrusive<c10d::PrefixStore>(name, rendezvous->impl().store);
   guarded("joining the group", [&] {
     const bool cpu = device.is_cpu();
-    const auto backend =
-        cpu ? make_gloo(store, rank, size, timeout) : make_nccl(store, rank, size, timeout);
+    const auto backend = cpu ? make_endable(make_gloo(store, rank, size, timeout))
+                             : make_nccl(store, rank, size, timeout);
     const auto type =
         cpu ? c10d::ProcessGroup::BackendType::GLOO : c10d::ProcessGroup::BackendType::NCCL;
     impl->group = c10::make_intrusive<c10d::ProcessGroup>(store, rank, size);
@@ -183,17 +175,6 @@ at::Tensor Group::gather_rows(const at::Tensor& rows) {
   });
 }
 
-std::vector<std::string> Group::gather_text(std::string_view text) {
-  const int64_t number = impl_->texts++;
-  const auto key = [&](int rank) {
-    return fmt::format("{}/text/{}/{}", impl_->name, number, rank);
-  };
-  impl_->rendezvous->set(key(rank()), text);
-  std::vector<std::string> texts;
-  for (int r = 0; r < size(); ++r) texts.push_back(impl_->rendezvous->get(key(r), seconds(600)));
-  return texts;
-}
-
 bool Group::any(bool mine) {
   at::Tensor flag = at::full({1}, mine ? 1.0 : 0.0, at::TensorOptions().device(impl_->device));
   sum(flag);
@@ -203,8 +184,7 @@ bool Group::any(bool mine) {
 }
 
 void Group::abort() {
-  if (impl_->aborted.exchange(true)) return;
-  if (!impl_->device.is_cpu()) impl_->group->abort();
+  if (!impl_->aborted.exchange(true)) impl_->group->abort();
 }
 
 void Group::check() const {

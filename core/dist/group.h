@@ -29,8 +29,6 @@ class Rendezvous {
   void set(const std::string& key, std::string_view text);
   /// Nullopt while nobody has set it. Throws Error (kFailed) when the server is gone.
   std::optional<std::string> look(const std::string& key);
-  /// Waits until it is set. Throws Error (kFailed) after `timeout` or when the server is gone.
-  std::string get(const std::string& key, std::chrono::seconds timeout);
 
   struct Impl;
   Impl& impl() { return *impl_; }
@@ -63,14 +61,12 @@ class Group {
   /// Rows of all ranks, in order of rank: [sum of n_r, ...]. Ranks may bring different numbers of
   /// rows.
   at::Tensor gather_rows(const at::Tensor& rows);
-  /// Texts of all ranks, in order.
-  std::vector<std::string> gather_text(std::string_view text);
   /// True on every rank as soon as one rank says true.
   bool any(bool mine);
   void barrier();
 
-  /// From any thread: a rank is gone. NCCL's kernels, which would wait for it until the timeout,
-  /// end without a result; gloo's calls end by themselves. This and later calls throw at `check`.
+  /// From any thread: a rank is gone. Calls that wait for it, which could do so until the timeout,
+  /// end: gloo's throw, NCCL's kernels end without a result. Later calls throw, as does `check`.
   void abort();
   /// Throws Error (kFailed) after `abort`. To be called where a result of a collective call has
   /// reached the CPU, before it is used.

@@ -19,12 +19,10 @@ struct Rendezvous::Impl {
 
 struct Group::Impl {
   std::shared_ptr<Rendezvous> rendezvous;
-  std::string name;
   c10::intrusive_ptr<c10d::ProcessGroup> group;
   at::Device device = at::kCPU;
   int rank = 0;
   int size = 1;
-  int64_t texts = 0;  // number of the next exchange of texts
   std::atomic<bool> aborted = false;
 };
 

@@ -70,7 +70,7 @@ void body(const schema::PretrainStageOptions& options, graph::StageContext& cont
 }
 
 /// Joins the group. `check` is called meanwhile and may throw: a rank that dies before it has
-/// joined would else keep the others waiting for the half hour after which gloo gives up. The
+/// joined would else keep the others waiting for the ten minutes after which gloo gives up. The
 /// thread that is then left waiting ends with the process.
 std::unique_ptr<dist::Group> join(const std::shared_ptr<dist::Rendezvous>& rendezvous,
                                   const std::string& name, int rank, int world, at::Device device,

@@ -166,7 +166,7 @@ TEST_F(TeamDist, ADeadRankEndsTheJobSoon) {
               message == "rank 2 failed: ended by signal 9")
       << message;
   // Ten seconds are promised; a machine that is shared with others gets more here. Without the
-  // watch over the ranks it would be the half hour after which gloo gives up.
+  // watch over the ranks it may be the ten minutes after which gloo gives up.
   const double seconds = std::chrono::duration<double>(ended - killed).count();
   RecordProperty("seconds", std::to_string(seconds));
   std::cout << "ended " << seconds << " s after the rank died\n";
