@@ -101,20 +101,20 @@ function(xp_programs folder)
   target_include_directories(xp_cli PUBLIC ${CMAKE_BINARY_DIR}/generated)
 
   add_executable(exp ${folder}/main.cpp)
-  target_link_libraries(exp PRIVATE exp::cli CLI11::CLI11 xp_warnings)
+  target_link_libraries(exp PRIVATE exp::cli xp_warnings)
 
   if(XP_TORCH)
     file(GLOB compute CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/compute/*.cpp)
     add_executable(exp-compute ${compute})
     target_link_libraries(exp-compute PRIVATE exp::cli exp::data exp::frontend exp::model exp::dist exp::train
-      exp::checkpoint exp::metric exp::ops CLI11::CLI11 nlohmann_json::nlohmann_json exp_png xp_warnings)
+      exp::checkpoint exp::metric exp::ops nlohmann_json::nlohmann_json exp_png xp_warnings)
     xp_use_torch(exp-compute PRIVATE)
   endif()
 
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*_test.cpp)
   if(tests)
     add_executable(cli_test ${tests})
-    target_link_libraries(cli_test PRIVATE exp::cli exp::testing exp::report exp::sweeps CLI11::CLI11
+    target_link_libraries(cli_test PRIVATE exp::cli exp::testing exp::report exp::sweeps
       nlohmann_json::nlohmann_json SQLite::SQLite3 xp_warnings)
     add_dependencies(cli_test exp)
     if(XP_TORCH)

@@ -9,7 +9,6 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
@@ -17,6 +16,7 @@
 #include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
+#include "core/cli/arguments.h"
 #include "core/cli/version.h"
 
 namespace xp::cli {
@@ -92,8 +92,8 @@ int dispatch(const CommandEntry& entry, Command& command, Session& session, Comp
   return exec_compute(session);
 }
 
-/// CLI11 calls words that nobody declared "extras"; for a first word that is a mistyped command we
-/// can do better.
+/// The parser calls words that nobody declared "extras"; for a first word that is a mistyped
+/// command we can do better.
 std::string unknown_command_text(const std::string& word) {
   std::vector<std::string> names;
   for (const auto& entry : commands()) names.emplace_back(entry.name);
@@ -107,22 +107,20 @@ int run_parsed(int argc, char** argv, ComputeTable compute) {
   session.program = fs::read_symlink("/proc/self/exe");
   for (int i = 1; i < argc; ++i) session.arguments.emplace_back(argv[i]);
 
-  CLI::App app("exp: experiments that make audio transformers fast", "exp");
-  app.footer(kExamples);
-  app.set_version_flag("--version", version_text());
-  app.add_flag("--json", session.json, "tables as JSON on stdout");
-  app.add_flag("-v,--verbose", session.verbosity, "say more (-vv: everything)");
-  app.add_flag("-q,--quiet", session.quiet, "no progress displays");
-  app.add_option("--log-file", session.log_file, "every message also goes to this file");
-  app.fallthrough();
-  app.require_subcommand(0, 1);
+  CommandLine line("exp", "exp: experiments that make audio transformers fast", version_text());
+  Arguments declared = line.arguments();
+  declared.footer(kExamples);
+  declared.flag("--json", session.json, "tables as JSON on stdout");
+  declared.flag("-v,--verbose", session.verbosity, "say more (-vv: everything)");
+  declared.flag("-q,--quiet", session.quiet, "no progress displays");
+  declared.option("--log-file", session.log_file, "every message also goes to this file");
 
+  std::string chosen;
   std::vector<std::unique_ptr<Command>> all;
-  std::vector<CLI::App*> apps;
   for (const auto& entry : commands()) {
     all.push_back(entry.make());
-    apps.push_back(app.add_subcommand(entry.name, entry.help));
-    all.back()->declare(*apps.back());
+    Arguments of_command = declared.subcommand(entry.name, entry.help, chosen);
+    all.back()->declare(of_command);
   }
 
   for (const auto& word : session.arguments) {
@@ -132,22 +130,14 @@ int run_parsed(int argc, char** argv, ComputeTable compute) {
     if (!known) throw Error(unknown_command_text(word));
     break;
   }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& success) {
-    return app.exit(success);  // --help, --version
-  } catch (const CLI::ParseError& error) {
-    throw Error(fmt::format(
-        "{}; see `exp {}--help`", error.what(),
-        app.get_subcommands().empty() ? "" : app.get_subcommands().front()->get_name() + " "));
-  }
+  if (!line.parse(session.arguments)) return 0;
   if (session.verbosity > 0) log::set_level(log::Level::kDebug);
   if (session.quiet) set_progress_enabled(false);
   if (!session.log_file.empty()) log::set_file(session.log_file);
-  for (size_t i = 0; i < apps.size(); ++i) {
-    if (apps[i]->parsed()) return dispatch(commands()[i], *all[i], session, compute);
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (chosen == commands()[i].name) return dispatch(commands()[i], *all[i], session, compute);
   }
-  fmt::print("{}", app.help());
+  fmt::print("{}", line.help());
   return 0;
 }
 

@@ -5,11 +5,9 @@
 #include <string>
 #include <vector>
 
-namespace CLI {
-class App;
-}
-
 namespace xp::cli {
+
+class Arguments;
 
 /// What every command sees of the process: global options, the arguments as given, the workspace.
 struct Session {
@@ -24,7 +22,7 @@ struct Session {
   std::filesystem::path workspace() const;
 };
 
-/// One command. `declare` adds its options to a CLI11 app and binds them to members; `run` does the
+/// One command. `declare` says which arguments it takes and binds them to members; `run` does the
 /// work in `exp`. For a kCompute command `run` validates and plans; when it returns kContinue,
 /// `exp` replaces itself by `exp-compute` with the same arguments, which declares, parses and calls
 /// compute_NAME.
@@ -33,7 +31,7 @@ class Command {
   static constexpr int kContinue = -1;
 
   virtual ~Command() = default;
-  virtual void declare(CLI::App& app) = 0;
+  virtual void declare(Arguments& declared) = 0;
   /// Returns the exit code. Throws Error for the user's mistakes.
   virtual int run(Session& session) = 0;
 };

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "core/cli/command.h"
 #include "core/cli/plan_run.h"
@@ -11,7 +10,7 @@ namespace xp::cli {
 
 /// What `exp data ...` was asked for.
 struct DataArguments {
-  std::string part;     ///< "stats", "verify", ...
+  std::string part;     ///< the chosen sub-command: "stats", "verify", ...
   RunArguments recipe;  ///< RECIPE, --set, --variant
   std::string stage;  ///< whose data set, front end and augmentation; empty = the first that trains
   std::string split = "train";
@@ -30,15 +29,13 @@ struct DataArguments {
 /// exp-compute.
 class DataCommand final : public Command {
  public:
-  void declare(CLI::App& app) override;
+  void declare(Arguments& declared) override;
   int run(Session& session) override;
 
-  /// What was parsed; `part` is the sub-command that the user chose.
-  DataArguments arguments() const;
+  const DataArguments& arguments() const { return arguments_; }
 
  private:
   DataArguments arguments_;
-  std::vector<CLI::App*> parts_;
 };
 
 }  // namespace xp::cli

@@ -1,11 +1,11 @@
 #include <cmath>
 #include <set>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/digest.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/query.h"
@@ -63,10 +63,10 @@ Side read_side(const Session& session, tracker::Query& query, const std::string&
 
 class Diff : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("a", a_, "a run")->required();
-    app.add_option("b", b_, "another run")->required();
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("a", a_, "a run").required();
+    declared.option("b", b_, "another run").required();
+    declared.footer(
         "Prints what differs, nothing else.\n\nExamples:\n  exp diff last-1 last\n  exp diff "
         "3F9KQ2ZT 7HMX01AB --json\n");
   }

@@ -4,13 +4,13 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/cpu.h"
 #include "core/base/files.h"
 #include "core/base/gpu.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/version.h"
 
@@ -82,7 +82,7 @@ std::vector<Finding> look(const Session& session) {
 
 class Doctor : public Command {
  public:
-  void declare(CLI::App& app) override { app.footer("Example:\n  exp doctor\n"); }
+  void declare(Arguments& declared) override { declared.footer("Example:\n  exp doctor\n"); }
 
   int run(Session& session) override {
     const auto findings = look(session);

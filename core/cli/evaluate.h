@@ -29,7 +29,7 @@ struct EvaluateArguments {
 
 class EvaluateCommand final : public Command {
  public:
-  void declare(CLI::App& app) override;
+  void declare(Arguments& declared) override;
   int run(Session& session) override;
   const EvaluateArguments& arguments() const { return arguments_; }
 
@@ -39,7 +39,7 @@ class EvaluateCommand final : public Command {
 
 class BenchCommand final : public Command {
  public:
-  void declare(CLI::App& app) override;
+  void declare(Arguments& declared) override;
   int run(Session& session) override;
   const EvaluateArguments& arguments() const { return arguments_; }
 

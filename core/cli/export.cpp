@@ -1,18 +1,17 @@
-#include <CLI/CLI.hpp>
-
+#include "core/cli/arguments.h"
 #include "core/cli/model_commands.h"
 
 namespace xp::cli {
 
-void ExportCommand::declare(CLI::App& app) {
-  source.declare(app);
-  app.add_option(
-         "--as", as,
-         "names of: ast, passt, torchonly, timm, mn, dymn (a .pth file), or bundle (a folder)")
-      ->check(CLI::IsMember({"ast", "passt", "torchonly", "timm", "mn", "dymn", "bundle"}))
-      ->capture_default_str();
-  app.add_option("--out", out, "file or folder to write (default: the checkpoint's name)");
-  app.footer(
+void ExportCommand::declare(Arguments& declared) {
+  source.declare(declared);
+  declared
+      .option("--as", as,
+              "names of: ast, passt, torchonly, timm, mn, dymn (a .pth file), or bundle (a folder)")
+      .one_of({"ast", "passt", "torchonly", "timm", "mn", "dymn", "bundle"})
+      .show_default();
+  declared.option("--out", out, "file or folder to write (default: the checkpoint's name)");
+  declared.footer(
       "A bundle holds model.safetensors, recipe.toml ([model], [frontend]), labels.csv, "
       "golden.safetensors (an input\n"
       "spectrogram and its logits) and check.py, which computes the one from the other with torch "

@@ -7,7 +7,6 @@
 
 #include <sys/stat.h>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -17,6 +16,7 @@
 #include "core/base/process.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/schema/weights.h"
 #include "core/schema/weights_sources.h"
@@ -167,10 +167,10 @@ class Download {
 
 class Fetch : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("names", names_, "weights, as `exp models --weights` lists them")->required();
-    app.add_flag("--check", check_, "read files that are there again and compare their digests");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("names", names_, "weights, as `exp models --weights` lists them").required();
+    declared.flag("--check", check_, "read files that are there again and compare their digests");
+    declared.footer(
         "Downloads with curl, and goes on where an earlier attempt ended. Files are kept in "
         "$EXP_WEIGHTS (default\n"
         "~/.local/share/exp/weights) with their SHA-256 beside them.\n\n"

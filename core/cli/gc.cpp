@@ -1,7 +1,7 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/workspace.h"
 #include "core/graph/uses.h"
@@ -23,9 +23,9 @@ std::string size_text(uint64_t bytes) {
 
 class Gc final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_flag("--dry-run", dry_run_, "say what would be removed");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.flag("--dry-run", dry_run_, "say what would be removed");
+    declared.footer(
         "Removes cached stages and artifacts that no run, sweep or queued run refers "
         "to.\n\nExamples:\n  exp gc "
         "--dry-run\n  exp gc\n");

@@ -1,15 +1,14 @@
-#include <CLI/CLI.hpp>
-
+#include "core/cli/arguments.h"
 #include "core/cli/model_commands.h"
 
 namespace xp::cli {
 
-void ImportCommand::declare(CLI::App& app) {
-  source.declare(app);
-  app.add_option("--out", out,
-                 "checkpoint of exp to write (.safetensors); without it nothing is written");
-  app.add_flag("--all", all, "say what became of every tensor");
-  app.footer(
+void ImportCommand::declare(Arguments& declared) {
+  source.declare(declared);
+  declared.option("--out", out,
+                  "checkpoint of exp to write (.safetensors); without it nothing is written");
+  declared.flag("--all", all, "say what became of every tensor");
+  declared.footer(
       "Examples:\n  exp import audioset_10_10_0.4593.pth --all\n"
       "  exp import passt-s.pt --arch passt-s --fstride 16 --tstride 16 --out passt.safetensors\n");
 }

@@ -1,10 +1,10 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/query.h"
@@ -14,8 +14,8 @@ namespace {
 
 class IndexCommand : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.footer(
         "The index (.exp/index.db) is brought up to date by every command that reads runs; this "
         "one throws it away and\n"
         "makes it anew from the runs themselves, and names those that cannot be "

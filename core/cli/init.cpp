@@ -1,10 +1,10 @@
 #include <filesystem>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 
 namespace xp::cli {
@@ -18,9 +18,9 @@ constexpr const char* kWorkspaceFile =
 
 class Init : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("folder", folder_, "where (default: here)");
-    app.footer("Example:\n  exp init my_experiments\n");
+  void declare(Arguments& declared) override {
+    declared.option("folder", folder_, "where (default: here)");
+    declared.footer("Example:\n  exp init my_experiments\n");
   }
 
   int run(Session& /*session*/) override {

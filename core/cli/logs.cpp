@@ -3,7 +3,6 @@
 #include <fstream>
 #include <thread>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/stop.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/query.h"
@@ -22,13 +22,13 @@ namespace fs = std::filesystem;
 
 class Logs : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("run", run_, "a uid or its end, a name, last, last-1")->required();
-    app.add_flag("-f,--follow", follow_, "go on as lines come, until the run ends");
-    app.add_option("--rank", rank_, "of this process of a run on several devices (default 0)");
-    app.add_flag("--events", events_,
-                 "what the tracker noted, with its time, instead of the output");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("run", run_, "a uid or its end, a name, last, last-1").required();
+    declared.flag("-f,--follow", follow_, "go on as lines come, until the run ends");
+    declared.option("--rank", rank_, "of this process of a run on several devices (default 0)");
+    declared.flag("--events", events_,
+                  "what the tracker noted, with its time, instead of the output");
+    declared.footer(
         "Examples:\n  exp logs last -f\n  exp logs 3F9KQ2ZT --rank 3\n  exp logs last --events\n");
   }
 

@@ -20,7 +20,7 @@ struct CheckpointArguments {
   int64_t tstride = 0;
   bool loose = false;
 
-  void declare(CLI::App& app, bool required = true);
+  void declare(Arguments& declared, bool required = true);
 };
 
 /// Common to what listens to files.
@@ -30,7 +30,7 @@ struct ListenArguments {
   int64_t tome_r = 0;
   int64_t batch = 16;
 
-  void declare(CLI::App& app);
+  void declare(Arguments& declared);
 };
 
 struct PredictCommand final : Command {
@@ -42,7 +42,7 @@ struct PredictCommand final : Command {
   bool softmax = false;
   std::string trace_merges;
 
-  void declare(CLI::App& app) override;
+  void declare(Arguments& declared) override;
   int run(Session& session) override;
 };
 
@@ -54,7 +54,7 @@ struct EmbedCommand final : Command {
   std::string out = "embeddings.h5";
   bool timestamps = false;
 
-  void declare(CLI::App& app) override;
+  void declare(Arguments& declared) override;
   int run(Session& session) override;
 };
 
@@ -63,7 +63,7 @@ struct ImportCommand final : Command {
   std::string out;
   bool all = false;
 
-  void declare(CLI::App& app) override;
+  void declare(Arguments& declared) override;
   int run(Session& session) override;
 };
 
@@ -72,7 +72,7 @@ struct ExportCommand final : Command {
   std::string as = "bundle";
   std::string out;
 
-  void declare(CLI::App& app) override;
+  void declare(Arguments& declared) override;
   int run(Session& session) override;
 };
 

@@ -3,11 +3,11 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "core/schema/cnn.h"
@@ -56,15 +56,14 @@ std::string number(double value, const char* format) {
 
 class Models : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_flag("--weights", weights_, "list published weights instead of architectures");
-    app.add_option("--frames", frames_,
-                   "frames of the input that costs are of (default: ten seconds)")
-        ->check(CLI::Range(16, 100000));
-    app.add_option("--classes", classes_, "classes of the classifier")
-        ->check(CLI::Range(1, 1000000));
-    app.add_option("filter", filter_, "only names that contain this");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.flag("--weights", weights_, "list published weights instead of architectures");
+    declared
+        .option("--frames", frames_, "frames of the input that costs are of (default: ten seconds)")
+        .range(16, 100000);
+    declared.option("--classes", classes_, "classes of the classifier").range(1, 1000000);
+    declared.option("filter", filter_, "only names that contain this");
+    declared.footer(
         "Parameters, tokens that enter the first block, and GFLOP of a forward pass of one clip (a "
         "multiply-add counts\n"
         "two), for 128 mel bins.\n\nExamples:\n  exp models\n  exp models --frames 512 ast\n  exp "

@@ -1,8 +1,8 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/query.h"
@@ -13,10 +13,10 @@ namespace {
 
 class Note : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("run", run_, "a uid or its end, a name, last")->required();
-    app.add_option("text", words_, "what to remember; it is added to what is there")->required();
-    app.footer("Examples:\n  exp note last \"the learning rate was too high\"\n");
+  void declare(Arguments& declared) override {
+    declared.option("run", run_, "a uid or its end, a name, last").required();
+    declared.option("text", words_, "what to remember; it is added to what is there").required();
+    declared.footer("Examples:\n  exp note last \"the learning rate was too high\"\n");
   }
 
   int run(Session& session) override {

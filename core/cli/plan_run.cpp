@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "core/base/cpu.h"
@@ -13,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/graph/build.h"
 #include "core/schema/check.h"
@@ -53,19 +53,19 @@ fs::path recipe_file(const RunArguments& arguments, const Workspace& workspace) 
   throw Error("which recipe? `exp run RECIPE.toml`, or set default_recipe in exp.toml");
 }
 
-void declare_plan_options(CLI::App& app, RunArguments& arguments) {
-  app.add_option("recipe", arguments.recipe, "recipe file (default: default_recipe of exp.toml)");
-  app.add_option("--set", arguments.set, "KEY=VALUE on top of the recipe; may be repeated")
-      ->take_all();
-  app.add_option("--variant", arguments.variants,
-                 "a [variants.NAME] of the recipe; may be repeated")
-      ->take_all();
-  app.add_option("--from", arguments.request.from,
-                 "start at this stage: what comes before must be cached");
-  app.add_option("--until", arguments.request.until, "end with this stage");
-  app.add_option("--force", arguments.request.force, "make this stage anew, and all that need it")
-      ->take_all();
-  app.add_option("--devices", arguments.devices, "N, gpu:0,2, cpu or cpu:4");
+void declare_plan_options(Arguments& declared, RunArguments& arguments) {
+  declared.option("recipe", arguments.recipe, "recipe file (default: default_recipe of exp.toml)");
+  declared.option("--set", arguments.set, "KEY=VALUE on top of the recipe; may be repeated")
+      .take_all();
+  declared
+      .option("--variant", arguments.variants, "a [variants.NAME] of the recipe; may be repeated")
+      .take_all();
+  declared.option("--from", arguments.request.from,
+                  "start at this stage: what comes before must be cached");
+  declared.option("--until", arguments.request.until, "end with this stage");
+  declared.option("--force", arguments.request.force, "make this stage anew, and all that need it")
+      .take_all();
+  declared.option("--devices", arguments.devices, "N, gpu:0,2, cpu or cpu:4");
 }
 
 graph::Graph graph_of(const RunArguments& arguments, const Workspace& workspace,

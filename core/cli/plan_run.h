@@ -9,12 +9,9 @@
 #include "core/graph/plan.h"
 #include "core/recipe/recipe.h"
 
-namespace CLI {
-class App;
-}
-
 namespace xp::cli {
 
+class Arguments;
 struct Session;
 
 /// What `exp run` and `exp recipe plan` take.
@@ -39,7 +36,7 @@ struct RunArguments {
 };
 
 /// Adds RECIPE, --set, --variant, --from, --until, --force and --devices.
-void declare_plan_options(CLI::App& app, RunArguments& arguments);
+void declare_plan_options(Arguments& declared, RunArguments& arguments);
 
 /// A recipe, planned against the workspace's cache.
 struct PlannedRun {

@@ -1,51 +1,49 @@
-#include <CLI/CLI.hpp>
-
 #include "core/base/error.h"
+#include "core/cli/arguments.h"
 #include "core/cli/model_commands.h"
 
 namespace xp::cli {
 
-void CheckpointArguments::declare(CLI::App& app, bool required) {
-  CLI::Option* what = app.add_option(
+void CheckpointArguments::declare(Arguments& declared, bool required) {
+  Option what = declared.option(
       "checkpoint", checkpoint,
       "checkpoint of exp, published weights (`exp models --weights`), or a file of the originals");
-  if (required) what->required();
-  app.add_option("--arch", arch, "architecture of a file that does not say it (`exp models`)");
-  app.add_option("--labels", labels, "CSV with the class names: index, mid, display_name")
-      ->check(CLI::ExistingFile);
-  app.add_option("--frames", frames,
-                 "frames of the input instead of the checkpoint's; positions are fitted")
-      ->check(CLI::Range(16, 100000));
-  app.add_option("--fstride", fstride, "with --arch: mel bins between patches")
-      ->check(CLI::Range(1, 128));
-  app.add_option("--tstride", tstride, "with --arch: frames between patches")
-      ->check(CLI::Range(1, 16));
-  app.add_flag("--loose", loose, "take what fits of a checkpoint that lacks tensors or has others");
+  if (required) what.required();
+  declared.option("--arch", arch, "architecture of a file that does not say it (`exp models`)");
+  declared.option("--labels", labels, "CSV with the class names: index, mid, display_name")
+      .existing_file();
+  declared
+      .option("--frames", frames,
+              "frames of the input instead of the checkpoint's; positions are fitted")
+      .range(16, 100000);
+  declared.option("--fstride", fstride, "with --arch: mel bins between patches").range(1, 128);
+  declared.option("--tstride", tstride, "with --arch: frames between patches").range(1, 16);
+  declared.flag("--loose", loose,
+                "take what fits of a checkpoint that lacks tensors or has others");
 }
 
-void ListenArguments::declare(CLI::App& app) {
-  app.add_option("sounds", inputs, "sound files, or folders of them");
-  app.add_option("--device", device, "cpu or gpu:N (default: the best there is)");
-  app.add_option("--tome-r", tome_r, "tokens merged in every block (transformers)")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--batch", batch, "windows in one forward pass")->check(CLI::Range(1, 4096));
+void ListenArguments::declare(Arguments& declared) {
+  declared.option("sounds", inputs, "sound files, or folders of them");
+  declared.option("--device", device, "cpu or gpu:N (default: the best there is)");
+  declared.option("--tome-r", tome_r, "tokens merged in every block (transformers)").not_negative();
+  declared.option("--batch", batch, "windows in one forward pass").range(1, 4096);
 }
 
-void PredictCommand::declare(CLI::App& app) {
-  source.declare(app);
-  listen.declare(app);
-  app.add_option("--top", top, "classes to show")->check(CLI::Range(1, 1000));
-  app.add_option("--window-s", window_s,
-                 "score windows of this many seconds instead of the whole clip")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--hop-s", hop_s, "seconds between windows (default: half a window)")
-      ->check(CLI::PositiveNumber);
-  app.add_flag(
+void PredictCommand::declare(Arguments& declared) {
+  source.declare(declared);
+  listen.declare(declared);
+  declared.option("--top", top, "classes to show").range(1, 1000);
+  declared
+      .option("--window-s", window_s,
+              "score windows of this many seconds instead of the whole clip")
+      .positive();
+  declared.option("--hop-s", hop_s, "seconds between windows (default: half a window)").positive();
+  declared.flag(
       "--softmax", softmax,
       "probabilities over classes that exclude each other (default: each class by itself)");
-  app.add_option("--trace-merges", trace_merges,
-                 "with --tome-r: PNG of the first sound's patches, merged ones in one colour");
-  app.footer(
+  declared.option("--trace-merges", trace_merges,
+                  "with --tome-r: PNG of the first sound's patches, merged ones in one colour");
+  declared.footer(
       "Examples:\n  exp predict passt_s_swa_p16_128_ap476 dog.wav --labels "
       "class_labels_indices.csv\n"
       "  exp predict last.safetensors recordings/ --window-s 10 --hop-s 5\n"

@@ -7,7 +7,6 @@
 #include <optional>
 #include <thread>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -17,6 +16,7 @@
 #include "core/base/log.h"
 #include "core/base/process.h"
 #include "core/base/stop.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/workspace.h"
 #include "tracker/query.h"
@@ -66,10 +66,11 @@ std::vector<std::string> command_of(const Item& item, const Session& session,
 
 class Queue final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("--jobs", jobs_, "runs at a time (default 1); GPUs and cores are shared out")
-        ->check(CLI::Range(1, 1024));
-    app.footer("Examples:\n  exp run recipes/esc50/kfold.toml --queue\n  exp queue --jobs 2\n");
+  void declare(Arguments& declared) override {
+    declared.option("--jobs", jobs_, "runs at a time (default 1); GPUs and cores are shared out")
+        .range(1, 1024);
+    declared.footer(
+        "Examples:\n  exp run recipes/esc50/kfold.toml --queue\n  exp queue --jobs 2\n");
   }
 
   int run(Session& session) override {

@@ -1,7 +1,7 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/cli/arguments.h"
 #include "core/cli/recipe_command.h"
 #include "core/cli/workspace.h"
 #include "core/schema/load.h"
@@ -30,9 +30,9 @@ constexpr Part kParts[] = {
 
 class RecipeCommand : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.require_subcommand(1);
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.require_subcommand();
+    declared.footer(
         "Examples:\n"
         "  exp recipe check recipes/audioset/kd.toml\n"
         "  exp recipe explain tome.r recipes/audioset/kd.toml --variant tiny\n"
@@ -40,34 +40,34 @@ class RecipeCommand : public Command {
         "  exp recipe init --data my_sounds -o my_recipe.toml\n");
     for (const Part& part : kParts) {
       parts_.push_back(part.make());
-      apps_.push_back(app.add_subcommand(part.name, part.help));
-      parts_.back()->declare(*apps_.back());
+      Arguments of_part = declared.subcommand(part.name, part.help, chosen_);
+      parts_.back()->declare(of_part);
     }
   }
 
   int run(Session& session) override { return chosen().run(session); }
 
   RecipePart& chosen() {
-    for (std::size_t i = 0; i < apps_.size(); ++i) {
-      if (apps_[i]->parsed()) return *parts_[i];
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      if (chosen_ == kParts[i].name) return *parts_[i];
     }
     throw Error("exp recipe: which part? see `exp recipe --help`");
   }
 
  private:
   std::vector<std::unique_ptr<RecipePart>> parts_;
-  std::vector<CLI::App*> apps_;
+  std::string chosen_;
 };
 
 }  // namespace
 
-void RecipeArguments::declare(CLI::App& app, bool required) {
-  CLI::Option* option =
-      app.add_option("recipe", file, "recipe file (default: default_recipe of exp.toml)");
-  if (required) option->required();
-  app.add_option("--variant", variants, "a [variants.NAME] of the recipe; may be repeated")
-      ->take_all();
-  app.add_option("--set", sets, "KEY=VALUE on top of the recipe; may be repeated")->take_all();
+void RecipeArguments::declare(Arguments& declared, bool required) {
+  Option recipe_file =
+      declared.option("recipe", file, "recipe file (default: default_recipe of exp.toml)");
+  if (required) recipe_file.required();
+  declared.option("--variant", variants, "a [variants.NAME] of the recipe; may be repeated")
+      .take_all();
+  declared.option("--set", sets, "KEY=VALUE on top of the recipe; may be repeated").take_all();
 }
 
 recipe::LoadOptions RecipeArguments::options() const {

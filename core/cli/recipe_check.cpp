@@ -1,8 +1,8 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/cli/arguments.h"
 #include "core/cli/recipe_command.h"
 #include "core/schema/load.h"
 
@@ -13,13 +13,13 @@ using nlohmann::ordered_json;
 
 class Check : public RecipePart {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("recipes", files_, "recipe files (default: default_recipe of exp.toml)");
-    app.add_option("--variant", arguments_.variants, "only with this variant; may be repeated")
-        ->take_all();
-    app.add_option("--set", arguments_.sets, "KEY=VALUE on top of the recipe; may be repeated")
-        ->take_all();
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("recipes", files_, "recipe files (default: default_recipe of exp.toml)");
+    declared.option("--variant", arguments_.variants, "only with this variant; may be repeated")
+        .take_all();
+    declared.option("--set", arguments_.sets, "KEY=VALUE on top of the recipe; may be repeated")
+        .take_all();
+    declared.footer(
         "Without --variant every variant is checked as well.\nExample:\n  exp recipe check "
         "recipes/*/*.toml\n");
   }

@@ -13,7 +13,7 @@ namespace xp::cli {
 class RecipePart {
  public:
   virtual ~RecipePart() = default;
-  virtual void declare(CLI::App& app) = 0;
+  virtual void declare(Arguments& declared) = 0;
   virtual int run(Session& session) = 0;
 };
 
@@ -26,8 +26,8 @@ struct RecipeArguments {
   std::vector<std::string> variants;
   std::vector<std::string> sets;
 
-  /// Adds RECIPE, --variant and --set to an app. `required`: RECIPE has to be there.
-  void declare(CLI::App& app, bool required);
+  /// Declares RECIPE, --variant and --set. `required`: RECIPE has to be there.
+  void declare(Arguments& declared, bool required);
   /// Throws Error for a --set without '='.
   recipe::LoadOptions options() const;
   /// The file, or the workspace's default recipe. Throws Error when there is neither.

@@ -1,10 +1,10 @@
 #include <map>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/cli/arguments.h"
 #include "core/cli/recipe_command.h"
 #include "core/schema/load.h"
 
@@ -27,10 +27,10 @@ std::map<std::string, std::string> leaves_of(const std::string& canonical) {
 
 class Diff : public RecipePart {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("one", one_, "recipe file; FILE@VARIANT for a variant")->required();
-    app.add_option("two", two_, "the other")->required();
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("one", one_, "recipe file; FILE@VARIANT for a variant").required();
+    declared.option("two", two_, "the other").required();
+    declared.footer(
         "Compares what gives results: defaults count, formatting, labels and paths do not.\n"
         "Examples:\n  exp recipe diff a.toml b.toml\n"
         "  exp recipe diff recipes/audioset/kd.toml recipes/audioset/kd.toml@nokd\n");

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/cli/arguments.h"
 #include "core/recipe/value.h"
 
 namespace fs = std::filesystem;
@@ -52,18 +52,19 @@ std::string dataset_text(const InitArguments& arguments, const InitFacts& facts)
 
 class Init : public RecipePart {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option(
-           "--data", arguments_.data,
-           "a folder with a folder per class (in train/ val/ test/ or not), or an AST data JSON")
-        ->required();
-    app.add_option("--test", arguments_.test, "with a JSON: the data JSON of the test clips");
-    app.add_option("--val", arguments_.val, "with a JSON: the data JSON of the validation clips");
-    app.add_option("--labels", arguments_.labels,
-                   "label CSV (index,mid,display_name); needed with a JSON");
-    app.add_option("-o,--output", arguments_.output, "recipe to write (default: recipe.toml)");
-    app.add_flag("--force", arguments_.force, "overwrite");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared
+        .option(
+            "--data", arguments_.data,
+            "a folder with a folder per class (in train/ val/ test/ or not), or an AST data JSON")
+        .required();
+    declared.option("--test", arguments_.test, "with a JSON: the data JSON of the test clips");
+    declared.option("--val", arguments_.val, "with a JSON: the data JSON of the validation clips");
+    declared.option("--labels", arguments_.labels,
+                    "label CSV (index,mid,display_name); needed with a JSON");
+    declared.option("-o,--output", arguments_.output, "recipe to write (default: recipe.toml)");
+    declared.flag("--force", arguments_.force, "overwrite");
+    declared.footer(
         "Example:\n  exp recipe init --data my_sounds -o my_recipe.toml\n  exp run "
         "my_recipe.toml\n");
   }

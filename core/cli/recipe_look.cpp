@@ -1,9 +1,9 @@
 // The parts of `exp recipe` that only look: show, explain, variants, schema, plan.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/cli/arguments.h"
 #include "core/cli/plan_run.h"
 #include "core/cli/recipe_command.h"
 #include "core/recipe/reference.h"
@@ -16,10 +16,11 @@ using nlohmann::ordered_json;
 
 class Show : public RecipePart {
  public:
-  void declare(CLI::App& app) override {
-    arguments_.declare(app, false);
-    app.add_flag("--canonical", canonical_, "what is hashed, in place of the recipe");
-    app.footer("Example:\n  exp recipe show recipes/audioset/kd.toml --variant tiny > mine.toml\n");
+  void declare(Arguments& declared) override {
+    arguments_.declare(declared, false);
+    declared.flag("--canonical", canonical_, "what is hashed, in place of the recipe");
+    declared.footer(
+        "Example:\n  exp recipe show recipes/audioset/kd.toml --variant tiny > mine.toml\n");
   }
   int run(Session& session) override {
     const recipe::Recipe recipe = arguments_.load(session);
@@ -42,10 +43,10 @@ class Show : public RecipePart {
 
 class Explain : public RecipePart {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("key", key_, "section.key, or stages.NAME.with.section.key")->required();
-    arguments_.declare(app, false);
-    app.footer("Example:\n  exp recipe explain tome.r recipes/audioset/kd.toml\n");
+  void declare(Arguments& declared) override {
+    declared.option("key", key_, "section.key, or stages.NAME.with.section.key").required();
+    arguments_.declare(declared, false);
+    declared.footer("Example:\n  exp recipe explain tome.r recipes/audioset/kd.toml\n");
   }
   int run(Session& session) override {
     const recipe::Recipe recipe = arguments_.load(session);
@@ -88,9 +89,9 @@ class Explain : public RecipePart {
 
 class Variants : public RecipePart {
  public:
-  void declare(CLI::App& app) override {
-    arguments_.declare(app, false);
-    app.footer("Example:\n  exp recipe variants recipes/audioset/kd.toml\n");
+  void declare(Arguments& declared) override {
+    arguments_.declare(declared, false);
+    declared.footer("Example:\n  exp recipe variants recipes/audioset/kd.toml\n");
   }
   int run(Session& session) override {
     const recipe::Recipe recipe = arguments_.load(session);
@@ -119,9 +120,9 @@ class Variants : public RecipePart {
 
 class Schema : public RecipePart {
  public:
-  void declare(CLI::App& app) override {
-    app.add_flag("--markdown", markdown_, "docs/recipe_reference.md in place of the schema");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.flag("--markdown", markdown_, "docs/recipe_reference.md in place of the schema");
+    declared.footer(
         "Example:\n  exp recipe schema > recipe.schema.json   # for the Taplo language server, see "
         "docs/recipes.md\n");
   }
@@ -137,10 +138,10 @@ class Schema : public RecipePart {
 
 class Plan : public RecipePart {
  public:
-  void declare(CLI::App& app) override {
+  void declare(Arguments& declared) override {
     arguments_.put_off = true;
-    declare_plan_options(app, arguments_);
-    app.footer("Example:\n  exp recipe plan recipes/audioset/kd.toml --variant tiny\n");
+    declare_plan_options(declared, arguments_);
+    declared.footer("Example:\n  exp recipe plan recipes/audioset/kd.toml --variant tiny\n");
   }
   int run(Session& session) override {
     print_plan(plan_run(arguments_, session), session);

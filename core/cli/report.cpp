@@ -1,12 +1,12 @@
 #include <filesystem>
 #include <map>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "core/report/comparison.h"
@@ -40,17 +40,19 @@ std::string rendered(tracker::Query& query, const Comparison& comparison, Format
 
 class Report : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("targets", request_.targets,
-                   "runs, sweeps, names of experiments or filters (default: the newest sweep, else "
-                   "the newest experiment)");
-    app.add_option("--metric", request_.metrics, "a metric, or its last part: mAP")->delimiter(',');
-    app.add_option("--x", request_.x, "draw --y over this key or metric");
-    app.add_option("--y", request_.y, "the metric of that chart");
-    app.add_option("--format", format_, "table, md, html, csv, json, latex or svg");
-    app.add_option("-o,--output", output_, "write to this file; its ending names the format");
-    app.add_option("--remake", remake_, "make an earlier report again, from the query in it");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option(
+        "targets", request_.targets,
+        "runs, sweeps, names of experiments or filters (default: the newest sweep, else "
+        "the newest experiment)");
+    declared.option("--metric", request_.metrics, "a metric, or its last part: mAP")
+        .comma_separated();
+    declared.option("--x", request_.x, "draw --y over this key or metric");
+    declared.option("--y", request_.y, "the metric of that chart");
+    declared.option("--format", format_, "table, md, html, csv, json, latex or svg");
+    declared.option("-o,--output", output_, "write to this file; its ending names the format");
+    declared.option("--remake", remake_, "make an earlier report again, from the query in it");
+    declared.footer(
         "Compares runs: what differs, metrics with their spread over seeds, and what it means.\n"
         "docs/report.md says how the numbers are made.\n\nExamples:\n"
         "  exp report\n"

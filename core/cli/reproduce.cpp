@@ -5,7 +5,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/compare.h"
@@ -30,13 +30,13 @@ constexpr const char* kRecipe = "reproduced.toml";
 
 class Reproduce : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("run", run_, "a uid or its end, a name, last")->required();
-    app.add_option("--into", into_, "the folder to build it in (default: reproduce-UID)");
-    app.add_flag("--run", start_, "run it there and compare the numbers");
-    app.add_option("--check", check_,
-                   "build nothing: compare the numbers with those of this other run");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("run", run_, "a uid or its end, a name, last").required();
+    declared.option("--into", into_, "the folder to build it in (default: reproduce-UID)");
+    declared.flag("--run", start_, "run it there and compare the numbers");
+    declared.option("--check", check_,
+                    "build nothing: compare the numbers with those of this other run");
+    declared.footer(
         "Builds the run's source tree (commit, uncommitted changes, untracked recipes) and its "
         "resolved recipe in a new\n"
         "folder with a workspace of its own, and says the command. Numbers are compared by bits; "

@@ -2,11 +2,11 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/query.h"
@@ -17,11 +17,11 @@ namespace {
 
 class Rm : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("runs", runs_, "a uid or its end, a name, last");
-    app.add_option("--filter", filter_, "every run that matches, as in `exp runs`");
-    app.add_flag("-y,--yes", yes_, "do not ask");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("runs", runs_, "a uid or its end, a name, last");
+    declared.option("--filter", filter_, "every run that matches, as in `exp runs`");
+    declared.flag("-y,--yes", yes_, "do not ask");
+    declared.footer(
         "Removes runs with their metrics, logs and notes. What their stages made stays in the "
         "cache until `exp gc`.\n\n"
         "Examples:\n  exp rm 3F9KQ2ZT\n  exp rm --filter 'status=failed and age>30d'\n");

@@ -1,12 +1,12 @@
 #include "core/cli/run.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/launch.h"
+#include "core/cli/arguments.h"
 #include "core/cli/run_record.h"
 #include "core/cli/run_srun.h"
 #include "core/graph/build.h"
@@ -46,35 +46,38 @@ int queue_run(const RunArguments& arguments, const PlannedRun& planned, const Se
 
 }  // namespace
 
-void RunCommand::declare(CLI::App& app) {
+void RunCommand::declare(Arguments& declared) {
   arguments_.put_off = true;
-  declare_plan_options(app, arguments_);
-  app.add_flag("--new", arguments_.fresh,
-               "a run of its own, also where an unfinished one could go on");
-  auto* check =
-      app.add_flag("--check", arguments_.check, "one step of each stage: shapes, tokens per layer");
-  app.add_option("--overfit", arguments_.overfit,
-                 "train on this many clips only, to see that it can learn them")
-      ->check(CLI::PositiveNumber)
-      ->excludes(check);
-  app.add_flag("--queue", arguments_.queue, "store it for `exp queue`");
-  app.add_flag("--dry-run", arguments_.dry_run, "print what would run, and why");
-  app.add_option("--threads", arguments_.threads,
-                 "CPU threads of the run (default: all that it may use)")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--profile", arguments_.profile,
-                 "folder for a Chrome trace of a few steps of each training, STAGE.json");
-  app.add_option("--run", arguments_.run, "go on with this run")->group("");
-  app.add_option("--parent", arguments_.parent,
-                 "a run that this one comes from: `exp show` names it, `exp runs parent=UID` finds "
-                 "what came of it");
-  app.add_option(
-         "--nodes", arguments_.nodes,
-         "run as one Slurm job (srun) on so many nodes, a rank for each of the --devices of "
-         "a node; srun takes its own options from SLURM_PARTITION, SLURM_TIMELIMIT, ..")
-      ->check(CLI::PositiveNumber)
-      ->excludes(check);
-  app.footer(
+  declare_plan_options(declared, arguments_);
+  declared.flag("--new", arguments_.fresh,
+                "a run of its own, also where an unfinished one could go on");
+  const Option check = declared.flag("--check", arguments_.check,
+                                     "one step of each stage: shapes, tokens per layer");
+  declared
+      .option("--overfit", arguments_.overfit,
+              "train on this many clips only, to see that it can learn them")
+      .positive()
+      .excludes(check);
+  declared.flag("--queue", arguments_.queue, "store it for `exp queue`");
+  declared.flag("--dry-run", arguments_.dry_run, "print what would run, and why");
+  declared
+      .option("--threads", arguments_.threads,
+              "CPU threads of the run (default: all that it may use)")
+      .positive();
+  declared.option("--profile", arguments_.profile,
+                  "folder for a Chrome trace of a few steps of each training, STAGE.json");
+  declared.option("--run", arguments_.run, "go on with this run").hidden();
+  declared.option(
+      "--parent", arguments_.parent,
+      "a run that this one comes from: `exp show` names it, `exp runs parent=UID` finds "
+      "what came of it");
+  declared
+      .option("--nodes", arguments_.nodes,
+              "run as one Slurm job (srun) on so many nodes, a rank for each of the --devices of "
+              "a node; srun takes its own options from SLURM_PARTITION, SLURM_TIMELIMIT, ..")
+      .positive()
+      .excludes(check);
+  declared.footer(
       "Examples:\n"
       "  exp run recipes/esc50/quickstart.toml\n"
       "  exp run recipes/audioset/kd.toml --variant tiny --set kd.lambda=0.25\n"

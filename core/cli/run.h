@@ -8,7 +8,7 @@ namespace xp::cli {
 /// `exp run`: validates, plans and prints in `exp`; exp-compute plans again and carries it out.
 class RunCommand final : public Command {
  public:
-  void declare(CLI::App& app) override;
+  void declare(Arguments& declared) override;
   int run(Session& session) override;
 
   const RunArguments& arguments() const { return arguments_; }

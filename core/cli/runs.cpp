@@ -1,10 +1,10 @@
 #include <algorithm>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/export.h"
@@ -17,18 +17,21 @@ constexpr size_t kShownParams = 4, kShownMetrics = 4;
 
 class Runs : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("filter", filter_, "which runs: status=done and tome.r>=16 and eval.mAP>0.4");
-    app.add_option("--sort", sort_,
-                   "keys, the first counts most; -KEY = largest first (default: newest first)")
-        ->delimiter(',');
-    app.add_option("--columns", columns_, "fields, parameters and metrics to show")->delimiter(',');
-    app.add_option("--limit", limit_, "at most so many runs (0 = all)");
-    app.add_flag("--keys", keys_, "list what filters, --sort and --columns may name");
-    app.add_option("--export", export_,
-                   "write the runs to a folder: csv, jsonl, tb or mlflow, then DIR")
-        ->expected(2);
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("filter", filter_, "which runs: status=done and tome.r>=16 and eval.mAP>0.4");
+    declared
+        .option("--sort", sort_,
+                "keys, the first counts most; -KEY = largest first (default: newest first)")
+        .comma_separated();
+    declared.option("--columns", columns_, "fields, parameters and metrics to show")
+        .comma_separated();
+    declared.option("--limit", limit_, "at most so many runs (0 = all)");
+    declared.flag("--keys", keys_, "list what filters, --sort and --columns may name");
+    declared
+        .option("--export", export_,
+                "write the runs to a folder: csv, jsonl, tb or mlflow, then DIR")
+        .expected(2);
+    declared.footer(
         "A filter compares fields (status, name, tag, age, duration, host, ...), parameters and "
         "metrics with\n"
         "= != < <= > >= ~ (contains) and in (...), joined by and, or, not; docs/filters.md.\n\n"

@@ -5,7 +5,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -14,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/stop.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/plot.h"
@@ -173,14 +173,15 @@ ordered_json detail_json(const tracker::RunInfo& run, const tracker::RunDetail& 
 
 class Show : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("run", run_, "a uid or its end, a name, last, last-1")->required();
-    app.add_option("--plot", plot_, "draw this metric in the terminal");
-    app.add_option("--worst", worst_, "the clips that its evaluations got most wrong, so many each")
-        ->check(CLI::PositiveNumber);
-    app.add_flag("-f,--follow", follow_,
-                 "with --plot: draw again as points come, until the run ends");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("run", run_, "a uid or its end, a name, last, last-1").required();
+    declared.option("--plot", plot_, "draw this metric in the terminal");
+    declared
+        .option("--worst", worst_, "the clips that its evaluations got most wrong, so many each")
+        .positive();
+    declared.flag("-f,--follow", follow_,
+                  "with --plot: draw again as points come, until the run ends");
+    declared.footer(
         "Examples:\n"
         "  exp show last\n"
         "  exp show 3F9KQ2ZT --plot train.train.loss -f\n"

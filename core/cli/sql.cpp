@@ -1,7 +1,7 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/sql_query.h"
@@ -11,10 +11,10 @@ namespace {
 
 class Sql : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("statement", statement_, "one SELECT")->required();
-    app.add_option("--run", run_, "also attach this run's run.db as schema `run`");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("statement", statement_, "one SELECT").required();
+    declared.option("--run", run_, "also attach this run's run.db as schema `run`");
+    declared.footer(
         "Tables and views: docs/formats/tracker.md. points(RUN, METRIC) gives decoded points.\n\n"
         "Examples:\n"
         "  exp sql \"SELECT name, status, COUNT(*) FROM run GROUP BY name, status\"\n"

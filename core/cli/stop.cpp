@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <thread>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/query.h"
@@ -18,10 +18,10 @@ namespace {
 
 class Stop : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("runs", runs_, "live runs: a uid or its end, a name, last")->required();
-    app.add_flag("--wait", wait_, "return when they have stopped");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("runs", runs_, "live runs: a uid or its end, a name, last").required();
+    declared.flag("--wait", wait_, "return when they have stopped");
+    declared.footer(
         "The run writes a checkpoint and stops with status interrupted; the same `exp run` goes on "
         "from there.\n\n"
         "Examples:\n  exp stop last\n  exp stop 3F9KQ2ZT 7HMX01AB --wait\n");

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/executor_settings.h"
 #include "core/cli/run_text.h"
@@ -39,42 +39,45 @@ std::string plan_state(const graph::Plan& plan) {
 
 class Sweep : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("recipe", arguments_.run.recipe,
-                   "recipe file (default: default_recipe of exp.toml)");
-    app.add_option("--param", arguments_.params,
-                   "KEY=SPEC: 0:64:8, a,b,c, lin:0:1:5, log:1e-5:1e-3:3, choice:a|b, "
-                   "uniform:lo:hi, loguniform:lo:hi, int:lo:hi; may be repeated; "
-                   "replaces [sweep] params")
-        ->take_all();
-    app.add_option("--zip", arguments_.zip,
-                   "\"KEY=SPEC KEY=SPEC\": values that go forward together")
-        ->take_all();
-    app.add_option("--exclude", arguments_.exclude,
-                   "a filter: trials that it holds for are left out")
-        ->take_all();
-    app.add_option("--seeds", arguments_.seeds, "seeds for each trial")->check(CLI::Range(1, 1000));
-    app.add_option("--strategy", arguments_.strategy, "grid, random, sobol, tpe or asha")
-        ->check(CLI::IsMember({"grid", "random", "sobol", "tpe", "asha"}));
-    app.add_option("--trials", arguments_.trials, "points to try; a grid is whole without it")
-        ->check(CLI::PositiveNumber);
-    app.add_option("--metric", arguments_.metric,
-                   "max:STAGE.METRIC: what the best trial is best at");
-    app.add_option("--objective", arguments_.objectives,
-                   "one of several goals; the result is their Pareto front")
-        ->take_all();
-    app.add_option("--set", arguments_.run.set, "KEY=VALUE on top of the recipe; may be repeated")
-        ->take_all();
-    app.add_option("--variant", arguments_.run.variants,
-                   "a [variants.NAME] of the recipe; may be repeated")
-        ->take_all();
-    declare_place(app, arguments_.place);
-    app.add_flag("--dry-run", arguments_.dry_run, "print every trial and what of it is cached");
-    app.add_flag("--yes", arguments_.yes,
-                 fmt::format("make more than {} trials without asking", kAskAbove));
-    app.add_flag("--new", arguments_.fresh,
-                 "a sweep of its own, also where one of the same kind could be widened");
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("recipe", arguments_.run.recipe,
+                    "recipe file (default: default_recipe of exp.toml)");
+    declared
+        .option("--param", arguments_.params,
+                "KEY=SPEC: 0:64:8, a,b,c, lin:0:1:5, log:1e-5:1e-3:3, choice:a|b, "
+                "uniform:lo:hi, loguniform:lo:hi, int:lo:hi; may be repeated; "
+                "replaces [sweep] params")
+        .take_all();
+    declared
+        .option("--zip", arguments_.zip, "\"KEY=SPEC KEY=SPEC\": values that go forward together")
+        .take_all();
+    declared
+        .option("--exclude", arguments_.exclude, "a filter: trials that it holds for are left out")
+        .take_all();
+    declared.option("--seeds", arguments_.seeds, "seeds for each trial").range(1, 1000);
+    declared.option("--strategy", arguments_.strategy, "grid, random, sobol, tpe or asha")
+        .one_of({"grid", "random", "sobol", "tpe", "asha"});
+    declared.option("--trials", arguments_.trials, "points to try; a grid is whole without it")
+        .positive();
+    declared.option("--metric", arguments_.metric,
+                    "max:STAGE.METRIC: what the best trial is best at");
+    declared
+        .option("--objective", arguments_.objectives,
+                "one of several goals; the result is their Pareto front")
+        .take_all();
+    declared.option("--set", arguments_.run.set, "KEY=VALUE on top of the recipe; may be repeated")
+        .take_all();
+    declared
+        .option("--variant", arguments_.run.variants,
+                "a [variants.NAME] of the recipe; may be repeated")
+        .take_all();
+    declare_place(declared, arguments_.place);
+    declared.flag("--dry-run", arguments_.dry_run, "print every trial and what of it is cached");
+    declared.flag("--yes", arguments_.yes,
+                  fmt::format("make more than {} trials without asking", kAskAbove));
+    declared.flag("--new", arguments_.fresh,
+                  "a sweep of its own, also where one of the same kind could be widened");
+    declared.footer(
         "The same command again runs what is missing; a wider one adds to the same sweep. "
         "docs/sweeps.md tells more.\n\n"
         "Examples:\n"

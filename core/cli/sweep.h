@@ -12,6 +12,7 @@
 
 namespace xp::cli {
 
+class Arguments;
 struct Session;
 
 /// Where trials are carried out, and how many at a time; `exp sweep` and `exp sweeps resume` take
@@ -28,7 +29,7 @@ struct SweepPlace {
   bool detach = false;             ///< slurm: submit and leave
   std::vector<std::string> slurm;  ///< further lines for #SBATCH
 };
-void declare_place(CLI::App& app, SweepPlace& place);
+void declare_place(Arguments& declared, SweepPlace& place);
 
 /// Works a sweep off, with `place`: starts workers or jobs, watches, prints the summary. Returns
 /// the exit code.

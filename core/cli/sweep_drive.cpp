@@ -6,7 +6,6 @@
 #include <thread>
 #include <utility>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "core/base/clock.h"
@@ -14,6 +13,7 @@
 #include "core/base/log.h"
 #include "core/base/process.h"
 #include "core/base/stop.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/executor_settings.h"
 #include "core/cli/run_text.h"
@@ -116,26 +116,28 @@ SweepPlace settled(SweepPlace place, const ExecutorSettings& settings) {
 
 }  // namespace
 
-void declare_place(CLI::App& app, SweepPlace& place) {
-  app.add_option("--jobs", place.jobs,
-                 "trials at a time: GPUs and cores are shared out (default: one a GPU, else 1)")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--devices", place.devices, "as for `exp run`, for each trial");
-  app.add_option("--memory", place.memory_mb,
-                 "MB that a trial needs: fewer at a time where they do not fit")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--executor", place.executor, "local or slurm")
-      ->check(CLI::IsMember({"local", "slurm"}));
-  app.add_option("--slurm", place.slurm, "an option of sbatch, as --partition=gpu; may be repeated")
-      ->take_all();
-  app.add_flag("--print", place.print, "slurm: print the job script and start nothing");
-  app.add_flag("--detach", place.detach, "slurm: submit and leave");
-  app.add_option("--retry", place.retry, "try trials again that are: failed, lost, stopped or all")
-      ->check(CLI::IsMember({"failed", "lost", "stopped", "all"}))
-      ->take_all();
-  app.add_flag("--fail-fast", place.fail_fast, "the first failure ends the sweep");
-  app.add_option("--max-failures", place.max_failures, "no trial begins after so many failures")
-      ->check(CLI::NonNegativeNumber);
+void declare_place(Arguments& declared, SweepPlace& place) {
+  declared
+      .option("--jobs", place.jobs,
+              "trials at a time: GPUs and cores are shared out (default: one a GPU, else 1)")
+      .range(1, 1024);
+  declared.option("--devices", place.devices, "as for `exp run`, for each trial");
+  declared
+      .option("--memory", place.memory_mb,
+              "MB that a trial needs: fewer at a time where they do not fit")
+      .positive();
+  declared.option("--executor", place.executor, "local or slurm").one_of({"local", "slurm"});
+  declared
+      .option("--slurm", place.slurm, "an option of sbatch, as --partition=gpu; may be repeated")
+      .take_all();
+  declared.flag("--print", place.print, "slurm: print the job script and start nothing");
+  declared.flag("--detach", place.detach, "slurm: submit and leave");
+  declared.option("--retry", place.retry, "try trials again that are: failed, lost, stopped or all")
+      .one_of({"failed", "lost", "stopped", "all"})
+      .take_all();
+  declared.flag("--fail-fast", place.fail_fast, "the first failure ends the sweep");
+  declared.option("--max-failures", place.max_failures, "no trial begins after so many failures")
+      .not_negative();
 }
 
 int read_first(const SweepArguments& arguments, const DescribedSweep& described,

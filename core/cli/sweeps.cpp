@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/cli/arguments.h"
 #include "core/cli/run_text.h"
 #include "core/cli/sweep_text.h"
 #include "core/cli/sweep_work.h"
@@ -40,17 +40,17 @@ bool on_test(const sweeps::SweepSpec& spec, const Workspace& workspace) {
 
 }  // namespace
 
-void SweepsCommand::declare(CLI::App& app) {
-  app.add_option("action", action_, "status (default), cancel or resume");
-  app.add_option(
+void SweepsCommand::declare(Arguments& declared) {
+  declared.option("action", action_, "status (default), cancel or resume");
+  declared.option(
       "id", id_,
       "of the sweep, its last letters, or last; without: all (status), the newest (others)");
-  declare_place(app, place_);
-  app.add_option("--threads", run_.threads)->group("");
-  app.add_flag("--shared", shared_)->group("");
-  app.add_option("--trial", trial_)->group("");
-  app.add_option("--job", job_)->group("");
-  app.footer(
+  declare_place(declared, place_);
+  declared.option("--threads", run_.threads, "work: CPU threads of the run").hidden();
+  declared.flag("--shared", shared_, "work: the stages that trials share, nothing else").hidden();
+  declared.option("--trial", trial_, "work: this trial, nothing else").hidden();
+  declared.option("--job", job_, "work: the job of a cluster that does it").hidden();
+  declared.footer(
       "status shows a sweep's trials, cancel ends it (what runs saves a checkpoint first), resume "
       "goes on with what is\n"
       "left, from any terminal or machine that sees the workspace; --retry failed tries failed "

@@ -14,7 +14,7 @@ namespace xp::cli {
 /// `exp sweeps`: status, cancel and resume in `exp`; `work`, which executors start, in exp-compute.
 class SweepsCommand final : public Command {
  public:
-  void declare(CLI::App& app) override;
+  void declare(Arguments& declared) override;
   int run(Session& session) override;
 
   const std::string& id() const { return id_; }

@@ -1,9 +1,9 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
 #include "tracker/query.h"
@@ -14,11 +14,11 @@ namespace {
 
 class Tag : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("run", run_, "a uid or its end, a name, last")->required();
-    app.add_option("tags", add_, "tags to add");
-    app.add_option("--remove", remove_, "tags to take away")->delimiter(',');
-    app.footer(
+  void declare(Arguments& declared) override {
+    declared.option("run", run_, "a uid or its end, a name, last").required();
+    declared.option("tags", add_, "tags to add");
+    declared.option("--remove", remove_, "tags to take away").comma_separated();
+    declared.footer(
         "Examples:\n  exp tag last baseline paper\n  exp tag 3F9KQ2ZT --remove paper\n  exp runs "
         "tag=baseline\n");
   }

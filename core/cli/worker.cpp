@@ -2,17 +2,17 @@
 
 #include <memory>
 
-#include <CLI/CLI.hpp>
+#include "core/cli/arguments.h"
 
 namespace xp::cli {
 namespace {
 
 class WorkerCommand final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("address", arguments_.address, "HOST:PORT of rank 0")->required();
-    app.add_option("rank", arguments_.rank, "number of this rank")->required();
-    app.add_option("world", arguments_.world, "number of ranks")->required();
+  void declare(Arguments& declared) override {
+    declared.option("address", arguments_.address, "HOST:PORT of rank 0").required();
+    declared.option("rank", arguments_.rank, "number of this rank").required();
+    declared.option("world", arguments_.world, "number of ranks").required();
   }
   int run(Session&) override { return kContinue; }
   const WorkerArguments& arguments() const { return arguments_; }

@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/cli/arguments.h"
 #include "core/cli/run_execute.h"
 #include "core/cli/workspace.h"
 #include "tests/cli/pretend.h"
@@ -309,9 +309,10 @@ TEST_F(RunCommandTest, RanksOfALauncherDoNotPlan) {
       std::find_if(commands().begin(), commands().end(), [](const CommandEntry& entry) {
         return entry.name == std::string("run");
       })->make();
-  CLI::App app;
-  command->declare(app);
-  app.parse("no_such_recipe.toml");  // nobody looks for it
+  CommandLine line("exp run", "", "");
+  Arguments declared = line.arguments();
+  command->declare(declared);
+  ASSERT_TRUE(line.parse({"no_such_recipe.toml"}));  // nobody looks for it
   EXPECT_EQ(command->run(session_), Command::kContinue);
   EXPECT_FALSE(fs::exists(".exp"));
 }
