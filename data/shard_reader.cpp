@@ -10,9 +10,7 @@
 
 #include <fmt/format.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "core/base/digest.h"
 #include "core/base/error.h"
 #include "data/decode.h"
 #include "data/hdf5.h"
@@ -23,9 +21,6 @@
 namespace xp::data {
 namespace fs = std::filesystem;
 namespace {
-
-// A piece that stays in the second-level cache between the read, the checksum and the conversion.
-constexpr size_t kPieceBytes = 128 << 10U;
 
 /// One shard after its metadata was read: a descriptor and where its clips lie.
 struct Shard {
@@ -80,9 +75,9 @@ struct ShardReader::Impl {
   std::string name(const Shard& shard, int64_t row) const;
   void pread_exactly(const Shard& shard, int64_t row, std::byte* out, size_t bytes,
                      uint64_t offset) const;
-  [[noreturn]] void fail_checksum(const Shard& shard, int64_t row) const;
-  template <class Place, class Take>
-  void read_pcm(const Shard& shard, int64_t row, Place place, Take take) const;
+  void read_stored(const Shard& shard, int64_t row, std::span<std::byte> out,
+                   uint64_t offset) const;
+  void read_pcm(const Shard& shard, int64_t row, std::span<int16_t> out) const;
   void read_flac(const Shard& shard, int64_t row, std::span<int16_t> out) const;
 };
 
@@ -237,40 +232,27 @@ void ShardReader::Impl::pread_exactly(const Shard& shard, int64_t row, std::byte
   }
 }
 
-void ShardReader::Impl::fail_checksum(const Shard& shard, int64_t row) const {
-  throw Error(fmt::format("{} is damaged: its checksum differs; run `exp data verify`, then "
-                          "prepare the data set again",
-                          name(shard, row)),
-              Exit::kData);
+/// All bytes of a clip, as they were when the shard was written.
+void ShardReader::Impl::read_stored(const Shard& shard, int64_t row, std::span<std::byte> out,
+                                    uint64_t offset) const {
+  pread_exactly(shard, row, out.data(), out.size(), offset);
+  if (checksum64(out) != checksum[static_cast<size_t>(row)])
+    throw Error(fmt::format("{} is damaged: its checksum differs; run `exp data verify`, then "
+                            "prepare the data set again",
+                            name(shard, row)),
+                Exit::kData);
 }
 
-/// Piece by piece, each into what `place` gives for it; `take` is told when it is there.
-template <class Place, class Take>
-void ShardReader::Impl::read_pcm(const Shard& shard, int64_t row, Place place, Take take) const {
+void ShardReader::Impl::read_pcm(const Shard& shard, int64_t row, std::span<int16_t> out) const {
   const auto at = static_cast<size_t>(row - shard.first_row);
-  const size_t total = shard.start[at + 1] - shard.start[at];
-  uint64_t offset = shard.data_offset + 2 * shard.start[at];
-  XXH3_state_t state;
-  XXH3_64bits_reset(&state);
-  for (size_t done = 0; done < total;) {
-    const size_t count = std::min(kPieceBytes / 2, total - done);
-    int16_t* piece = place(done);
-    pread_exactly(shard, row, reinterpret_cast<std::byte*>(piece), 2 * count, offset);
-    XXH3_64bits_update(&state, piece, 2 * count);
-    take(std::span<const int16_t>(piece, count), done);
-    done += count;
-    offset += 2 * count;
-  }
-  if (XXH3_64bits_digest(&state) != checksum[static_cast<size_t>(row)]) fail_checksum(shard, row);
+  read_stored(shard, row, std::as_writable_bytes(out), shard.data_offset + 2 * shard.start[at]);
 }
 
 void ShardReader::Impl::read_flac(const Shard& shard, int64_t row, std::span<int16_t> out) const {
   thread_local std::vector<std::byte> bytes;
   const auto at = static_cast<size_t>(row - shard.first_row);
   bytes.resize(shard.start[at + 1] - shard.start[at]);
-  pread_exactly(shard, row, bytes.data(), bytes.size(), shard.data_offset + shard.start[at]);
-  if (XXH3_64bits(bytes.data(), bytes.size()) != checksum[static_cast<size_t>(row)])
-    fail_checksum(shard, row);
+  read_stored(shard, row, bytes, shard.data_offset + shard.start[at]);
   if (!decode_flac(bytes, out))
     throw Error(fmt::format("{} holds no FLAC of {} samples", name(shard, row), out.size()),
                 Exit::kData);
@@ -287,20 +269,9 @@ ShardReader::ShardReader(const fs::path& folder) : impl_(std::make_unique<Impl>(
 ShardReader::~ShardReader() = default;
 
 void ShardReader::read(int64_t row, std::span<float> out) const {
-  const Shard& shard = impl_->shard_of(row);
-  XP_CHECK(static_cast<int64_t>(out.size()) == samples(row), "the buffer does not fit the clip");
-  if (impl_->index.store == ShardStore::kPcm16) {
-    thread_local std::vector<int16_t> buffer(kPieceBytes / 2);
-    impl_->read_pcm(
-        shard, row, [](size_t) { return buffer.data(); },
-        [&](std::span<const int16_t> piece, size_t at) {
-          from_pcm16(piece, out.subspan(at, piece.size()));
-        });
-    return;
-  }
   thread_local std::vector<int16_t> pcm;
   pcm.resize(out.size());
-  impl_->read_flac(shard, row, pcm);
+  read(row, std::span(pcm));
   from_pcm16(pcm, out);
 }
 
@@ -308,12 +279,10 @@ void ShardReader::read(int64_t row, std::span<int16_t> out) const {
   const Shard& shard = impl_->shard_of(row);
   XP_CHECK(static_cast<int64_t>(out.size()) == samples(row), "the buffer does not fit the clip");
   if (impl_->index.store == ShardStore::kPcm16) {
-    impl_->read_pcm(
-        shard, row, [&](size_t at) { return out.data() + at; },
-        [](std::span<const int16_t>, size_t) {});
-    return;
+    impl_->read_pcm(shard, row, out);
+  } else {
+    impl_->read_flac(shard, row, out);
   }
-  impl_->read_flac(shard, row, out);
 }
 
 const fs::path& ShardReader::folder() const { return impl_->folder; }
