@@ -22,6 +22,9 @@ namespace xp::data {
 namespace fs = std::filesystem;
 namespace {
 
+// A piece that stays in the second-level cache between the read, the checksum and the conversion.
+constexpr size_t kPieceBytes = 128 << 10U;
+
 /// One shard after its metadata was read: a descriptor and where its clips lie.
 struct Shard {
   fs::path file;
@@ -77,7 +80,9 @@ struct ShardReader::Impl {
                      uint64_t offset) const;
   void read_stored(const Shard& shard, int64_t row, std::span<std::byte> out,
                    uint64_t offset) const;
+  void check(const Shard& shard, int64_t row, uint64_t sum) const;
   void read_pcm(const Shard& shard, int64_t row, std::span<int16_t> out) const;
+  void read_pcm(const Shard& shard, int64_t row, std::span<float> out) const;
   void read_flac(const Shard& shard, int64_t row, std::span<int16_t> out) const;
 };
 
@@ -232,20 +237,41 @@ void ShardReader::Impl::pread_exactly(const Shard& shard, int64_t row, std::byte
   }
 }
 
+void ShardReader::Impl::check(const Shard& shard, int64_t row, uint64_t sum) const {
+  if (sum == checksum[static_cast<size_t>(row)]) return;
+  throw Error(fmt::format("{} is damaged: its checksum differs; run `exp data verify`, then "
+                          "prepare the data set again",
+                          name(shard, row)),
+              Exit::kData);
+}
+
 /// All bytes of a clip, as they were when the shard was written.
 void ShardReader::Impl::read_stored(const Shard& shard, int64_t row, std::span<std::byte> out,
                                     uint64_t offset) const {
   pread_exactly(shard, row, out.data(), out.size(), offset);
-  if (checksum64(out) != checksum[static_cast<size_t>(row)])
-    throw Error(fmt::format("{} is damaged: its checksum differs; run `exp data verify`, then "
-                            "prepare the data set again",
-                            name(shard, row)),
-                Exit::kData);
+  check(shard, row, checksum64(out));
 }
 
 void ShardReader::Impl::read_pcm(const Shard& shard, int64_t row, std::span<int16_t> out) const {
   const auto at = static_cast<size_t>(row - shard.first_row);
   read_stored(shard, row, std::as_writable_bytes(out), shard.data_offset + 2 * shard.start[at]);
+}
+
+void ShardReader::Impl::read_pcm(const Shard& shard, int64_t row, std::span<float> out) const {
+  thread_local std::vector<int16_t> buffer(kPieceBytes / sizeof(int16_t));
+  const auto at = static_cast<size_t>(row - shard.first_row);
+  uint64_t offset = shard.data_offset + 2 * shard.start[at];
+  Checksum64 sum;
+  while (!out.empty()) {
+    const auto piece = std::span(buffer).first(std::min(buffer.size(), out.size()));
+    const auto bytes = std::as_writable_bytes(piece);
+    pread_exactly(shard, row, bytes.data(), bytes.size(), offset);
+    sum.add(bytes);
+    from_pcm16(piece, out.first(piece.size()));
+    out = out.subspan(piece.size());
+    offset += bytes.size();
+  }
+  check(shard, row, sum.value());
 }
 
 void ShardReader::Impl::read_flac(const Shard& shard, int64_t row, std::span<int16_t> out) const {
@@ -269,9 +295,15 @@ ShardReader::ShardReader(const fs::path& folder) : impl_(std::make_unique<Impl>(
 ShardReader::~ShardReader() = default;
 
 void ShardReader::read(int64_t row, std::span<float> out) const {
+  const Shard& shard = impl_->shard_of(row);
+  XP_CHECK(static_cast<int64_t>(out.size()) == samples(row), "the buffer does not fit the clip");
+  if (impl_->index.store == ShardStore::kPcm16) {
+    impl_->read_pcm(shard, row, out);
+    return;
+  }
   thread_local std::vector<int16_t> pcm;
   pcm.resize(out.size());
-  read(row, std::span(pcm));
+  impl_->read_flac(shard, row, pcm);
   from_pcm16(pcm, out);
 }
 

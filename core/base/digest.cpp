@@ -83,4 +83,26 @@ uint64_t checksum64(std::span<const std::byte> bytes) {
 #endif
 }
 
+struct Checksum64::State {
+  XXH3_state_t* xxh = XXH3_createState();
+  State() { XXH3_64bits_reset(xxh); }
+  ~State() { XXH3_freeState(xxh); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+};
+
+Checksum64::Checksum64() : state_(std::make_unique<State>()) {}
+Checksum64::~Checksum64() = default;
+
+Checksum64& Checksum64::add(std::span<const std::byte> bytes) {
+#ifdef XP_XXHASH_DISPATCHES
+  XXH3_64bits_update_dispatch(state_->xxh, bytes.data(), bytes.size());
+#else
+  XXH3_64bits_update(state_->xxh, bytes.data(), bytes.size());
+#endif
+  return *this;
+}
+
+uint64_t Checksum64::value() const { return XXH3_64bits_digest(state_->xxh); }
+
 }  // namespace xp

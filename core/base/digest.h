@@ -38,4 +38,19 @@ std::string sha256_file(const std::filesystem::path& file);
 /// XXH3-64 of a block: the per-clip checksum of shards; fast, not cryptographic.
 uint64_t checksum64(std::span<const std::byte> bytes);
 
+/// The same of bytes that come piece by piece.
+class Checksum64 {
+ public:
+  Checksum64();
+  ~Checksum64();
+  Checksum64(const Checksum64&) = delete;
+  Checksum64& operator=(const Checksum64&) = delete;
+  Checksum64& add(std::span<const std::byte> bytes);
+  uint64_t value() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 }  // namespace xp
