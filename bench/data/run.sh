@@ -28,6 +28,9 @@ for threads in 1 2; do
     compare "loader against $mode, $threads threads, CPU" 0.8 cpu_clip_s "$loader" "$loader --mode $mode"
   done
 done
+$bin/loader_bench --folder "$work/large" --make 4000
+loader="$bin/loader_bench --folder $work/large --threads 2 --cold 1"
+compare "loader against pread, 2 threads, from the disk, wall" 0.8 clip_s "$loader" "$loader --mode pread"
 for workers in 0 1 2; do
   compare "loader with 2 threads against DataLoader over h5py, $workers workers" 3 clip_s "$bin/loader_bench --folder $work/long --threads 2" \
     "$python bench/data/loader.py --folder $work/long --workers $workers"
