@@ -19,7 +19,6 @@
 namespace xp::dist {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 /// c10's errors carry a stack; people get the first line.
@@ -103,15 +102,15 @@ std::optional<std::string> Rendezvous::look(const std::string& key) {
 Group::Group(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Group::~Group() = default;
 
-std::unique_ptr<Group> Group::make(std::shared_ptr<Rendezvous> rendezvous, const std::string& name,
-                                   int rank, int size, at::Device device, seconds timeout) {
+std::unique_ptr<Group> Group::make(Rendezvous& rendezvous, const std::string& name, int rank,
+                                   int size, at::Device device, seconds timeout) {
   XP_CHECK(rank >= 0 && rank < size, "dist: rank out of range");
   auto impl = std::make_unique<Impl>();
   impl->device = device;
   impl->rank = rank;
   impl->size = size;
   const c10::intrusive_ptr<c10d::Store> store =
-      c10::make_intrusive<c10d::PrefixStore>(name, rendezvous->impl().store);
+      c10::make_intrusive<c10d::PrefixStore>(name, rendezvous.impl().store);
   guarded("joining the group", [&] {
     const bool cpu = device.is_cpu();
     const auto backend = cpu ? make_endable(make_gloo(store, rank, size, timeout))
@@ -123,7 +122,6 @@ std::unique_ptr<Group> Group::make(std::shared_ptr<Rendezvous> rendezvous, const
     impl->group->setDefaultBackend(type);
     return 0;
   });
-  impl->rendezvous = std::move(rendezvous);
   return std::unique_ptr<Group>(new Group(std::move(impl)));
 }
 

@@ -45,8 +45,8 @@ class Group {
  public:
   /// gloo for tensors on the CPU, NCCL for those on a GPU. Several groups of one rendezvous have
   /// different names.
-  static std::unique_ptr<Group> make(std::shared_ptr<Rendezvous> rendezvous,
-                                     const std::string& name, int rank, int size, at::Device device,
+  static std::unique_ptr<Group> make(Rendezvous& rendezvous, const std::string& name, int rank,
+                                     int size, at::Device device,
                                      std::chrono::seconds timeout = std::chrono::seconds(600));
   ~Group();
 

@@ -18,7 +18,6 @@ struct Rendezvous::Impl {
 };
 
 struct Group::Impl {
-  std::shared_ptr<Rendezvous> rendezvous;
   c10::intrusive_ptr<c10d::ProcessGroup> group;
   at::Device device = at::kCPU;
   int rank = 0;

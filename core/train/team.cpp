@@ -79,7 +79,7 @@ std::unique_ptr<dist::Group> join(const std::shared_ptr<dist::Rendezvous>& rende
   auto joined = promise->get_future();
   std::thread([=] {
     try {
-      promise->set_value(dist::Group::make(rendezvous, name, rank, world, device));
+      promise->set_value(dist::Group::make(*rendezvous, name, rank, world, device));
     } catch (...) {
       promise->set_exception(std::current_exception());
     }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -25,7 +26,7 @@ std::vector<std::string> on_threads(int size, const std::function<void(Group&)>&
   for (int rank = 0; rank < size; ++rank)
     threads.emplace_back([&, rank] {
       try {
-        const auto group = Group::make(rendezvous, "test", rank, size, at::kCPU);
+        const auto group = Group::make(*rendezvous, "test", rank, size, at::kCPU);
         body(*group);
         group->barrier();
       } catch (const std::exception& error) {
@@ -78,33 +79,38 @@ TEST(GroupDist, NothingIsTakenFromAGroupThatWasEnded) {
   EXPECT_NE(errors[1].find("another rank is gone"), std::string::npos) << errors[1];
 }
 
-// Gloo may never hear that a rank is gone: its calls then waited for ten minutes. Here rank 1 is
-// silent, which is the same to rank 0.
+/// Gloo may never hear that a rank is gone: its calls then waited for ten minutes. Here rank 1 is
+/// silent after `together`, which is the same to rank 0, whose call the group's end has to end.
+/// `together` is made by both and gives the call.
+void ends_with_the_group(const std::function<std::function<void()>(Group&)>& together) {
+  std::promise<void> done;
+  const auto errors = on_threads(2, [&](Group& group) {
+    const std::function<void()> call = together(group);
+    if (group.rank() == 1) {
+      done.get_future().wait();
+      throw Error("silent");
+    }
+    std::thread watch([&group] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      group.abort();
+    });
+    try {
+      call();
+      ADD_FAILURE() << "did not wait";
+    } catch (const Error& error) {
+      EXPECT_NE(error.message().find("another rank is gone"), std::string::npos) << error.message();
+    }
+    watch.join();
+    EXPECT_THROW(group.barrier(), Error);
+    done.set_value();
+  });
+  EXPECT_EQ(errors[1], "silent");
+}
+
 TEST(GroupDist, ACallThatWaitsEndsWithTheGroup) {
   const auto never_joined = [](const char* what, const std::function<void(Group&)>& call) {
     SCOPED_TRACE(what);
-    std::promise<void> done;
-    const auto errors = on_threads(2, [&](Group& group) {
-      if (group.rank() == 1) {
-        done.get_future().wait();
-        throw Error("silent");
-      }
-      std::thread watch([&group] {
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        group.abort();
-      });
-      try {
-        call(group);
-        ADD_FAILURE() << "did not wait";
-      } catch (const Error& error) {
-        EXPECT_NE(error.message().find("another rank is gone"), std::string::npos)
-            << error.message();
-      }
-      watch.join();
-      EXPECT_THROW(group.barrier(), Error);
-      done.set_value();
-    });
-    EXPECT_EQ(errors[1], "silent");
+    ends_with_the_group([&](Group& group) { return [&] { call(group); }; });
   };
   never_joined("sum", [](Group& group) {
     at::Tensor sum = at::ones({2});
@@ -137,28 +143,13 @@ struct Net {
 void backward(const at::Tensor& loss) { torch::autograd::backward({loss}, {}); }
 
 TEST(GroupDist, ABackwardPassThatWaitsEndsWithTheGroup) {
-  std::promise<void> done;
-  on_threads(2, [&](Group& group) {
-    Net net(1);
-    GradientReducer reducer(group, net.parameters);
-    if (group.rank() == 1) {
-      done.get_future().wait();
-      throw Error("silent");
-    }
-    std::thread watch([&group] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      group.abort();
-    });
-    reducer.begin();
-    const at::Tensor loss = net.loss(at::ones({2, 8}), at::ones({2, 4}));
-    try {
-      reducer.backward(loss);
-      ADD_FAILURE() << "did not wait";
-    } catch (const Error& error) {
-      EXPECT_NE(error.message().find("another rank is gone"), std::string::npos) << error.message();
-    }
-    watch.join();
-    done.set_value();
+  ends_with_the_group([](Group& group) {
+    const auto net = std::make_shared<Net>(1);
+    const auto reducer = std::make_shared<GradientReducer>(group, net->parameters);
+    return [net, reducer] {
+      reducer->begin();
+      reducer->backward(net->loss(at::ones({2, 8}), at::ones({2, 4})));
+    };
   });
 }
 

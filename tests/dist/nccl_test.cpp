@@ -25,7 +25,7 @@ TEST(NcclGpu, SumsAndGathersOnEveryGpu) {
     threads.emplace_back([&, rank] {
       try {
         const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(rank));
-        const auto group = Group::make(rendezvous, "gpu", rank, count, device);
+        const auto group = Group::make(*rendezvous, "gpu", rank, count, device);
         at::Tensor sum = at::full({1000}, rank + 1.0, at::TensorOptions().device(device));
         group->sum(sum);
         const at::Tensor rows =
@@ -53,7 +53,7 @@ TEST(NcclGpu, AWaitForARankThatIsGoneEnds) {
   const auto rank = [&](int number) {
     try {
       const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(number));
-      auto group = Group::make(rendezvous, "gone", number, 2, device);
+      auto group = Group::make(*rendezvous, "gone", number, 2, device);
       at::Tensor sum = at::full({1000}, 1.0, at::TensorOptions().device(device));
       group->sum(sum);
       sum.cpu();
@@ -89,7 +89,7 @@ TEST(Nccl, ABuildWithoutCudaSaysSo) {
   GTEST_SKIP() << "built with CUDA";
 #else
   try {
-    Group::make(Rendezvous::in_process(), "none", 0, 1, at::Device(at::kCUDA, 0));
+    Group::make(*Rendezvous::in_process(), "none", 0, 1, at::Device(at::kCUDA, 0));
     FAIL() << "joined";
   } catch (const Error& error) {
     EXPECT_EQ(error.message(),

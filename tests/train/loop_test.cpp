@@ -274,7 +274,7 @@ TEST_P(LoopDist, RanksEndWhereOneRankDoes) {
   for (int rank = 0; rank < size; ++rank)
     threads.emplace_back([&, rank] {
       try {
-        const auto group = dist::Group::make(rendezvous, "test", rank, size, at::kCPU);
+        const auto group = dist::Group::make(*rendezvous, "test", rank, size, at::kCPU);
         train(problems[static_cast<size_t>(rank)], rank, size, group.get(),
               temporary / ("rank" + std::to_string(rank)));
         group->barrier();
