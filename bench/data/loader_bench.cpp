@@ -1,16 +1,16 @@
 // Seconds per clip of reading shuffled clips out of shards: the counterpart of loader.py.
 //   loader_bench --folder DIR --make CLIPS [--samples 160000]   computes noisy clips at 16 kHz
 //   loader_bench --folder DIR --mode loader|mixing|pread|rows|floats [--threads 1] [--batch 32]
-//   [--epochs 3] [--cold 1]      loader_bench --folder DIR --mode memory: resident size over a list
-//   of 2 million clips
+//     [--epochs 3] [--cold 1]
+//   loader_bench --folder DIR --mode memory    resident size over a list of 2 million clips
 // loader: data::Loader as training uses it, batches of samples as they are stored. mixing: the same
 // with a gain for each clip, batches of floats. pread: the stored bytes alone, into one buffer a
 // thread. rows: pread into the rows of as many batches as a loader keeps. floats: pread, then int16
 // to float into a batch's row. No checksums in these three. The last line is JSON, {"clip_s": ...,
-// "cpu_clip_s": ...} of wall and CPU time, the fastest epoch after one that is not counted. --cold
-// 1: every epoch reads the disk, as where a set is larger than memory. memory: the clips of DIR
-// again and again until they are 2 million, each sampler that draws; JSON
-// {"NAME_mb": ...} is how much larger the process is after 100,000 draws than after 20,000.
+// "cpu_clip_s": ...} of wall and CPU time, the fastest epoch after one that is not counted. With
+// --cold 1 every epoch reads the disk, as where a set is larger than memory. memory: the clips of
+// DIR again and again until they are 2 million, each sampler that draws; JSON {"NAME_mb": ...} is
+// how much larger the process is after 100,000 draws than after 20,000.
 #include <atomic>
 #include <cstdio>
 #include <cstring>
