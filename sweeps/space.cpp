@@ -13,7 +13,6 @@
 
 namespace xp::sweeps {
 
-using recipe::SweepSpec;
 using recipe::Value;
 
 bool Space::has_ranges() const {
@@ -55,8 +54,7 @@ std::vector<size_t> zipped_axes(const Space& space, const std::vector<std::strin
       std::vector<std::string> names;
       for (const Axis& axis : space.axes) names.push_back(axis.key);
       const std::string near = nearest(key, names);
-      throw Error(fmt::format("zip: '{}' is not swept{}", key,
-                              near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
+      throw Error(fmt::format("zip: '{}' is not swept{}", key, did_you_mean(near)));
     }
     if (at->spec.is_range())
       throw Error(fmt::format(
@@ -82,11 +80,11 @@ Value rounded(double value) {
   return Value(std::strtod(fmt::format("{:.6g}", value).c_str(), nullptr));
 }
 
-Value from_range(const SweepSpec& spec, double u) {
+Value from_range(const recipe::SweepSpec& spec, double u) {
   switch (spec.kind) {
-    case SweepSpec::Kind::kLogUniform:
+    case recipe::SweepSpec::Kind::kLogUniform:
       return rounded(std::exp(std::log(spec.low) + u * (std::log(spec.high) - std::log(spec.low))));
-    case SweepSpec::Kind::kInt: {
+    case recipe::SweepSpec::Kind::kInt: {
       const double n = spec.high - spec.low + 1;
       const double step = std::min(std::floor(u * n), n - 1);
       return Value(static_cast<int64_t>(spec.low) + static_cast<int64_t>(step));
@@ -165,7 +163,7 @@ Point point_at(const Space& space, std::span<const double> place) {
   for (size_t d = 0; d < place.size(); ++d) {
     const Dimension& dimension = space.dimensions[d];
     for (const size_t axis : dimension.axes) {
-      const SweepSpec& spec = space.axes[axis].spec;
+      const recipe::SweepSpec& spec = space.axes[axis].spec;
       out[axis] = dimension.choices == 0 ? from_range(spec, place[d])
                                          : spec.values[choice(dimension.choices, place[d])];
     }

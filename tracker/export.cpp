@@ -45,8 +45,6 @@ std::string csv(const std::string& text) {
   return out + "\"";
 }
 
-std::string number(double value) { return to_text(Value(value)); }
-
 template <class Each>
 size_t each_curve(Query& query, const RunInfo& run, const Each& each) {
   size_t points = 0;
@@ -86,13 +84,13 @@ Exported export_csv(Query& query, const std::vector<RunInfo>& runs, const fs::pa
     }
     for (const auto& [name, yes] : metrics) {
       const auto at = run.metrics.find(name);
-      line += "," + (at == run.metrics.end() ? "" : number(at->second.last));
+      line += "," + (at == run.metrics.end() ? "" : to_text(Value(at->second.last)));
     }
     table.line(line);
     out.points += each_curve(query, run, [&](const Curve& curve, int rank) {
       for (const Point& p : curve.points) {
         points.line(fmt::format("{},{},{},{},{},{},{}", run.uid, csv(curve.metric), rank, p.step,
-                                p.time_ns, p.attempt, number(p.value)));
+                                p.time_ns, p.attempt, to_text(Value(p.value))));
       }
     });
     ++out.runs;

@@ -156,7 +156,7 @@ class Keys {
     for (const Field& field : kFields) all.emplace_back(field.name);
     const std::string guess = nearest(name, all);
     lexer.fail(at, fmt::format("no run has '{}'{}; `exp runs --keys` lists what there is", name,
-                               guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess)));
+                               did_you_mean(guess)));
   }
 
   /// The value of a summary function over a metric, as an SQL column; empty when there is no such

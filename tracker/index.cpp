@@ -20,7 +20,7 @@ namespace xp::tracker {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kBatch = 500;  // runs of one transaction
+constexpr size_t kRunsAtOnce = 500;  // runs of one transaction
 constexpr size_t kUidLetters = 26;
 
 /// Names in a folder; empty when it is not there.
@@ -184,10 +184,10 @@ void Index::look() {
 }
 
 void Index::refresh_runs(const std::vector<std::string>& uids) {
-  for (size_t from = 0; from < uids.size(); from += kBatch) {
+  for (size_t from = 0; from < uids.size(); from += kRunsAtOnce) {
     sql::Transaction transaction(db_);
-    for (size_t i = from; i < std::min(uids.size(), from + kBatch); ++i) refresh_run(uids[i]);
-    if (from + kBatch >= uids.size()) derive_statuses();
+    for (size_t i = from; i < std::min(uids.size(), from + kRunsAtOnce); ++i) refresh_run(uids[i]);
+    if (from + kRunsAtOnce >= uids.size()) derive_statuses();
     transaction.commit();
   }
 }

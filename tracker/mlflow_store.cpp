@@ -43,9 +43,6 @@ int status_number(Status status) {
   }
 }
 
-/// MLflow's metrics are float(): "nan", "inf", "-inf" or digits that read back.
-std::string number(double value) { return to_text(Value(value)); }
-
 }  // namespace
 
 std::string mlflow_name(const std::string& name) {
@@ -112,7 +109,8 @@ void MlflowStore::begin(const RunInfo& run) {
 void MlflowStore::metric(const Curve& curve, int rank) {
   std::string lines;
   for (const Point& point : curve.points) {
-    lines += fmt::format("{} {} {}\n", point.time_ns / kNsPerMs, number(point.value), point.step);
+    lines += fmt::format("{} {} {}\n", point.time_ns / kNsPerMs, to_text(Value(point.value)),
+                         point.step);
   }
   const std::string name = rank == 0 ? curve.metric : fmt::format("{}.rank{}", curve.metric, rank);
   write(run_ / "metrics" / mlflow_name(name), lines);

@@ -54,7 +54,7 @@ Value read_value(const sql::Statement& row, int type, int value) {
   return row.text(value);
 }
 
-RunInfo read_run(const sql::Statement& row) {
+RunInfo run_info(const sql::Statement& row) {
   RunInfo out;
   out.uid = row.text(1);
   out.name = row.text(2);
@@ -164,7 +164,7 @@ std::vector<RunInfo> Query::Impl::runs(const Selection& selection) {
   std::vector<int64_t> ids;
   while (rows.step()) {
     ids.push_back(rows.integer(0));
-    out.push_back(read_run(rows));
+    out.push_back(run_info(rows));
   }
   fill(out, ids, selection.keys);
   return out;
@@ -269,8 +269,8 @@ std::string Query::find(std::string_view text) {
     names.insert(run.name);
   }
   const std::string guess = nearest(text, names);
-  throw Error(fmt::format("there is no run '{}'{}; `exp runs` lists them", text,
-                          guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess)));
+  throw Error(
+      fmt::format("there is no run '{}'{}; `exp runs` lists them", text, did_you_mean(guess)));
 }
 
 RunInfo Query::run(std::string_view uid) {

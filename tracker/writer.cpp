@@ -16,7 +16,7 @@ namespace xp::tracker {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kBatch = 1u << 14;          // points of one transaction
+constexpr size_t kPointsAtOnce = 1u << 14;   // points of one transaction
 constexpr int64_t kRetryNs = 1'000'000'000;  // between attempts on a failing disk
 constexpr size_t kMaxCommands = 1u << 16;    // kept while the disk fails
 constexpr int kLastTries = 5;
@@ -236,8 +236,8 @@ bool Writer::transact(std::vector<Pending>& commands, uint64_t own_end) {
   std::vector<RingPoint> extra;
   {
     const std::lock_guard lock(overflow_mutex_);
-    extra.assign(overflow_.begin(),
-                 overflow_.begin() + static_cast<ptrdiff_t>(std::min(kBatch, overflow_.size())));
+    extra.assign(overflow_.begin(), overflow_.begin() + static_cast<ptrdiff_t>(std::min(
+                                                            kPointsAtOnce, overflow_.size())));
   }
   const bool beat = steady_ns() >= next_heartbeat_ns_;
   const bool points = std::any_of(session.rings.begin(), session.rings.end(),
@@ -293,10 +293,10 @@ bool Writer::take_rings() {
   Session& session = *session_;
   uint64_t took = 0;
   for (const auto& taker : session.rings) {
-    const uint64_t here = taker->take(session.db, session.series, kBatch, false);
+    const uint64_t here = taker->take(session.db, session.series, kPointsAtOnce, false);
     took += here;
     if (here == 0 && !taker->empty() && taker->abandoned())
-      taker->take(session.db, session.series, kBatch, true);
+      taker->take(session.db, session.series, kPointsAtOnce, true);
   }
   return took > 0;
 }

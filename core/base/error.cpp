@@ -40,6 +40,10 @@ std::string render(const Place& place, std::string_view message) {
   return out;
 }
 
+std::string did_you_mean(const std::string& near) {
+  return near.empty() ? "" : fmt::format("; did you mean '{}'?", near);
+}
+
 int edit_distance(std::string_view a, std::string_view b, int limit) {
   const auto n = a.size();
   const auto m = b.size();

@@ -53,6 +53,9 @@ std::string render(const Place& place, std::string_view message);
 template <class Range>
 std::string nearest(std::string_view word, const Range& candidates);
 
+/// "; did you mean 'lr'?" for what nearest() found, "" for nothing.
+std::string did_you_mean(const std::string& near);
+
 /// Edit distance with transpositions of neighbours; stops counting above `limit`.
 int edit_distance(std::string_view a, std::string_view b, int limit);
 

@@ -14,7 +14,7 @@ namespace xp::checkpoint {
 
 namespace {
 
-[[noreturn]] void refuse(const std::filesystem::path& file) {
+[[noreturn]] void refuse_unread(const std::filesystem::path& file) {
   throw Error(Place{file.string()}, std::string("cannot be read: ") + std::strerror(errno),
               Exit::kData);
 }
@@ -23,7 +23,7 @@ namespace {
 
 MappedFile MappedFile::open(const std::filesystem::path& file) {
   const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) refuse(file);
+  if (descriptor < 0) refuse_unread(file);
   struct stat status {};
   const bool known = ::fstat(descriptor, &status) == 0;
   if (!known || !S_ISREG(status.st_mode)) {
@@ -31,7 +31,7 @@ MappedFile MappedFile::open(const std::filesystem::path& file) {
     const int reason = errno;
     ::close(descriptor);
     errno = reason;
-    refuse(file);
+    refuse_unread(file);
   }
   const auto size = static_cast<size_t>(status.st_size);
   if (size == 0) {
@@ -43,7 +43,7 @@ MappedFile MappedFile::open(const std::filesystem::path& file) {
   ::close(descriptor);
   if (address == MAP_FAILED) {
     errno = reason;
-    refuse(file);
+    refuse_unread(file);
   }
   MappedFile mapped;
   mapped.bytes = {static_cast<const std::byte*>(address), size};

@@ -25,7 +25,7 @@ std::map<std::string, std::string> leaves_of(const std::string& canonical) {
   return out;
 }
 
-class Diff : public RecipePart {
+class RecipeDiff : public RecipePart {
  public:
   void declare(Arguments& declared) override {
     declared.option("one", one_, "recipe file; FILE@VARIANT for a variant").required();
@@ -74,6 +74,6 @@ class Diff : public RecipePart {
 
 }  // namespace
 
-std::unique_ptr<RecipePart> make_recipe_diff() { return std::make_unique<Diff>(); }
+std::unique_ptr<RecipePart> make_recipe_diff() { return std::make_unique<RecipeDiff>(); }
 
 }  // namespace xp::cli

@@ -50,7 +50,7 @@ std::string dataset_text(const InitArguments& arguments, const InitFacts& facts)
   return out;
 }
 
-class Init : public RecipePart {
+class RecipeInit : public RecipePart {
  public:
   void declare(Arguments& declared) override {
     declared
@@ -139,10 +139,10 @@ std::string init_recipe_text(const InitArguments& arguments, const InitFacts& fa
 }
 
 const InitArguments* init_arguments(Command& command) {
-  const auto* init = dynamic_cast<Init*>(&recipe_part(command));
+  const auto* init = dynamic_cast<RecipeInit*>(&recipe_part(command));
   return init == nullptr ? nullptr : &init->arguments();
 }
 
-std::unique_ptr<RecipePart> make_recipe_init() { return std::make_unique<Init>(); }
+std::unique_ptr<RecipePart> make_recipe_init() { return std::make_unique<RecipeInit>(); }
 
 }  // namespace xp::cli

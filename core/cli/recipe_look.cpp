@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-class Show : public RecipePart {
+class RecipeShow : public RecipePart {
  public:
   void declare(Arguments& declared) override {
     arguments_.declare(declared, false);
@@ -136,7 +136,7 @@ class Schema : public RecipePart {
   bool markdown_ = false;
 };
 
-class Plan : public RecipePart {
+class RecipePlan : public RecipePart {
  public:
   void declare(Arguments& declared) override {
     arguments_.put_off = true;
@@ -154,10 +154,10 @@ class Plan : public RecipePart {
 
 }  // namespace
 
-std::unique_ptr<RecipePart> make_recipe_show() { return std::make_unique<Show>(); }
+std::unique_ptr<RecipePart> make_recipe_show() { return std::make_unique<RecipeShow>(); }
 std::unique_ptr<RecipePart> make_recipe_explain() { return std::make_unique<Explain>(); }
 std::unique_ptr<RecipePart> make_recipe_variants() { return std::make_unique<Variants>(); }
 std::unique_ptr<RecipePart> make_recipe_schema() { return std::make_unique<Schema>(); }
-std::unique_ptr<RecipePart> make_recipe_plan() { return std::make_unique<Plan>(); }
+std::unique_ptr<RecipePart> make_recipe_plan() { return std::make_unique<RecipePlan>(); }
 
 }  // namespace xp::cli

@@ -94,7 +94,7 @@ class Runs : public Command {
       if (column == "tags" || std::binary_search(known.begin(), known.end(), column)) continue;
       const std::string guess = nearest(column, known);
       throw Error(fmt::format("no run has '{}'{}; `exp runs --keys` lists what there is", column,
-                              guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess)));
+                              did_you_mean(guess)));
     }
     return columns_;
   }

@@ -17,15 +17,14 @@
 #include "core/dist/group_impl.h"
 
 namespace xp::dist {
-namespace {
-
-using std::chrono::seconds;
-
-/// c10's errors carry a stack; people get the first line.
 std::string first_line(const std::exception& error) {
   const std::string text = error.what();
   return text.substr(0, text.find('\n'));
 }
+
+namespace {
+
+using std::chrono::seconds;
 
 /// Runs a piece of c10d; its failures mean that somebody is gone.
 template <class Work>

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <memory>
+#include <string>
 
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/Store.hpp>
@@ -24,6 +26,9 @@ struct Group::Impl {
   int size = 1;
   std::atomic<bool> aborted = false;
 };
+
+/// c10's errors carry a stack; people get the first line.
+std::string first_line(const std::exception& error);
 
 /// A backend of `size` ranks that meet in `store`.
 c10::intrusive_ptr<c10d::Backend> make_gloo(const c10::intrusive_ptr<c10d::Store>& store, int rank,

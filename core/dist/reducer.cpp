@@ -40,11 +40,6 @@ bool lost_connection(const std::exception& error) {
   return std::string_view(error.what()).find("gloo") != std::string_view::npos;
 }
 
-std::string first_line(const std::exception& error) {
-  const std::string text = error.what();
-  return text.substr(0, text.find('\n'));
-}
-
 }  // namespace
 
 struct GradientReducer::Impl {

@@ -13,7 +13,7 @@
 namespace xp::graph {
 namespace {
 
-constexpr size_t kNamed = 3;  // changed files named in a line
+constexpr size_t kNamedInLine = 3;  // changed files named in a line
 
 std::optional<size_t> first_unread(const Plan& plan) {
   for (size_t i = 0; i < plan.steps.size(); ++i) {
@@ -175,7 +175,7 @@ class Reading {
   bool is_what_was_read(const Node& node, const SeenFiles& seen) {
     std::vector<std::string> changed = seen.changed();
     if (changed.empty()) return true;
-    const size_t more = changed.size() - std::min(changed.size(), kNamed);
+    const size_t more = changed.size() - std::min(changed.size(), kNamedInLine);
     changed.resize(changed.size() - more);
     recorder_.say(node, fmt::format("{}{} changed after it was read: the sounds are decoded again",
                                     fmt::join(changed, ", "),

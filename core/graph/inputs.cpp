@@ -24,8 +24,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kNamed = 3;        // changed files named in a difference
-constexpr size_t kRemembered = 64;  // differences kept a root
+constexpr size_t kNamedInDifference = 3;  // changed files named in a difference
+constexpr size_t kRemembered = 64;        // differences kept a root
 
 std::string describe_changes(const InputTable& before, const Scan& now) {
   std::unordered_map<std::string_view, const TableRecord*> old;
@@ -35,7 +35,7 @@ std::string describe_changes(const InputTable& before, const Scan& now) {
   std::vector<std::string> named;
   size_t total = 0;
   const auto say = [&](std::string_view path, const char* what) {
-    if (++total <= kNamed)
+    if (++total <= kNamedInDifference)
       named.push_back(path.empty() ? "content " + std::string(what)
                                    : fmt::format("{} {}", path, what));
   };
@@ -53,7 +53,7 @@ std::string describe_changes(const InputTable& before, const Scan& now) {
     if (old.count(before.path(record)) != 0) say(before.path(record), "removed");
   }
   std::string out = fmt::format("{}", fmt::join(named, ", "));
-  if (total > kNamed) out += fmt::format(" and {} more", total - kNamed);
+  if (total > kNamedInDifference) out += fmt::format(" and {} more", total - kNamedInDifference);
   return out;
 }
 

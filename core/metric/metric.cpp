@@ -10,7 +10,7 @@
 namespace xp::metric {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 
 void check(const Table& table) {
   const auto entries = static_cast<size_t>(table.rows * table.classes);
@@ -70,7 +70,7 @@ double RankedTable::map(std::span<const float> counts) const {
                                : ranking.average_precision(weights(k, counts));
     ++classes;
   }
-  return classes > 0 ? sum / static_cast<double>(classes) : kNan;
+  return classes > 0 ? sum / static_cast<double>(classes) : kUndefined;
 }
 
 double RankedTable::auc(std::span<const float> counts) const {
@@ -84,7 +84,7 @@ double RankedTable::auc(std::span<const float> counts) const {
     sum += auc;
     ++classes;
   }
-  return classes > 0 ? sum / static_cast<double>(classes) : kNan;
+  return classes > 0 ? sum / static_cast<double>(classes) : kUndefined;
 }
 
 std::vector<ClassScore> per_class(const Table& table) { return RankedTable(table).per_class(); }
@@ -103,10 +103,10 @@ Summary summarise(std::span<const ClassScore> classes) {
   }
   const auto valid = static_cast<double>(summary.map_classes);
   const auto all = static_cast<double>(classes.size());
-  summary.map = summary.map_classes > 0 ? summary.map / valid : kNan;
-  summary.auc = summary.map_classes > 0 ? summary.auc / valid : kNan;
-  summary.map_all = classes.empty() ? kNan : ap_all / all;
-  summary.auc_all = classes.empty() ? kNan : auc_all / all;
+  summary.map = summary.map_classes > 0 ? summary.map / valid : kUndefined;
+  summary.auc = summary.map_classes > 0 ? summary.auc / valid : kUndefined;
+  summary.map_all = classes.empty() ? kUndefined : ap_all / all;
+  summary.auc_all = classes.empty() ? kUndefined : auc_all / all;
   summary.d_prime = d_prime(summary.auc);
   return summary;
 }
@@ -129,7 +129,7 @@ std::vector<float> correct(const Table& table) {
 
 double accuracy(const Table& table) {
   const std::vector<float> right = correct(table);
-  if (right.empty()) return kNan;
+  if (right.empty()) return kUndefined;
   return static_cast<double>(std::count(right.begin(), right.end(), 1.0F)) /
          static_cast<double>(right.size());
 }

@@ -43,12 +43,6 @@ std::vector<std::string> split_words(std::string_view text) {
   return out;
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
-  return out;
-}
-
 std::string shortened(const Value& value) {
   constexpr std::size_t kMost = 60;
   std::string text = to_toml(value);
@@ -77,11 +71,11 @@ std::optional<std::string> string_fault(const FieldSpec& field, const std::strin
       names.empty() || (field.leaf == Leaf::kString && text.empty() && !field.spec.choices.empty());
   if (!free && std::find(names.begin(), names.end(), text) == names.end()) {
     const std::string near = nearest(text, names);
-    return near.empty() ? "" : fmt::format("; did you mean '{}'?", near);
+    return did_you_mean(near);
   }
   if (field.spec.accepts != nullptr && !field.spec.accepts(text)) {
     const std::string near = nearest(text, field.names);
-    return near.empty() ? "" : fmt::format("; did you mean '{}'?", near);
+    return did_you_mean(near);
   }
   return std::nullopt;
 }
@@ -114,12 +108,13 @@ std::string element_text(const FieldSpec& field, Leaf leaf) {
     case Leaf::kFloat:
       return "a float" + range_text(field.spec);
     case Leaf::kEnum:
-      return "one of " + joined(field.names);
+      return fmt::format("one of {}", fmt::join(field.names, ", "));
     default:
       break;
   }
   if (!field.spec.grammar.empty()) return std::string(field.spec.grammar);
-  if (!field.spec.choices.empty()) return "one of " + joined(split_words(field.spec.choices));
+  if (!field.spec.choices.empty())
+    return fmt::format("one of {}", fmt::join(split_words(field.spec.choices), ", "));
   return field.spec.path ? "a path" : "a string";
 }
 
@@ -296,7 +291,7 @@ std::string Language::hint_for(std::string_view dotted) const {
   for (const SectionSpec& section : sections) {
     if (near.empty() && section.find(key) != nullptr) near = section.name + "." + std::string(key);
   }
-  return near.empty() ? "" : fmt::format("; did you mean '{}'?", near);
+  return did_you_mean(near);
 }
 
 std::vector<std::string> Language::section_names() const {

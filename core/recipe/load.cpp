@@ -142,7 +142,7 @@ class Loader {
     const std::string near = nearest(name, names);
     std::string message =
         fmt::format("--variant {}: {} has no such variant", name, state_->path.string());
-    if (!near.empty()) message += fmt::format("; did you mean '{}'?", near);
+    message += did_you_mean(near);
     if (near.empty())
       message += list.empty() ? " (it has none)" : fmt::format(" (it has {})", list);
     faults_.add(Spot{}, std::move(message));

@@ -7,16 +7,6 @@
 namespace xp::recipe {
 namespace {
 
-std::vector<std::string> split_dots(std::string_view text) {
-  std::vector<std::string> out;
-  while (true) {
-    const std::size_t dot = text.find('.');
-    out.emplace_back(text.substr(0, dot));
-    if (dot == std::string_view::npos) return out;
-    text.remove_prefix(dot + 1);
-  }
-}
-
 /// True for keys whose text is taken as it is.
 bool raw_text(const FieldSpec& field, const std::string& text) {
   if (text.find("${") != std::string::npos) return true;
@@ -33,8 +23,7 @@ std::optional<std::string> unknown_stage(const Table& merged, const std::string&
     if (known == name) return std::nullopt;
   }
   const std::string near = nearest(name, names);
-  return fmt::format("the recipe has no stage '{}'{}", name,
-                     near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+  return fmt::format("the recipe has no stage '{}'{}", name, did_you_mean(near));
 }
 
 Table nest(const std::vector<std::string>& path, Value leaf, const Spot& key_spot) {

@@ -163,16 +163,6 @@ const Table* holder_of(const Table& tree, const std::vector<std::string>& path) 
   return at;
 }
 
-std::vector<std::string> split_dots(std::string_view text) {
-  std::vector<std::string> out;
-  for (std::size_t dot = text.find('.'); dot != std::string_view::npos; dot = text.find('.')) {
-    out.emplace_back(text.substr(0, dot));
-    text.remove_prefix(dot + 1);
-  }
-  out.emplace_back(text);
-  return out;
-}
-
 void add_layers(std::vector<Setting>& out, const Recipe::State& state,
                 const std::vector<std::string>& path, const SectionSpec* section) {
   Section so_far;

@@ -14,16 +14,6 @@ constexpr std::size_t kMaxStages = 1000;
 /// An instance has its own copy of the sections: bytes of the recipe's text, times instances.
 constexpr std::size_t kMaxCopied = std::size_t{64} << 20;
 
-std::string hint(const std::string& near) {
-  return near.empty() ? "" : fmt::format("; did you mean '{}'?", near);
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
-  return out;
-}
-
 bool contains(const std::vector<std::string>& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
@@ -209,16 +199,17 @@ class StageMaker {
         std::vector<std::string> names;
         for (const StageText& known : state_.texts) names.push_back(known.name);
         if (contains(names, reference->stage)) return;  // its own fault is told
-        faults_.add(
-            at.spot,
-            fmt::format("stage {} refers to stage '{}', which the recipe does not have{}",
-                        stage.name, reference->stage, hint(nearest(reference->stage, names))));
+        faults_.add(at.spot,
+                    fmt::format("stage {} refers to stage '{}', which the recipe does not have{}",
+                                stage.name, reference->stage,
+                                did_you_mean(nearest(reference->stage, names))));
         return;
       }
       const StageKindSpec& kind = state_.kind_of(*other);
       if (contains(kind.attributes, reference->attribute)) return;
-      faults_.add(at.spot, fmt::format("stage {} does '{}' and has no '{}'; it has {}", other->name,
-                                       kind.name, reference->attribute, joined(kind.attributes)));
+      faults_.add(at.spot,
+                  fmt::format("stage {} does '{}' and has no '{}'; it has {}", other->name,
+                              kind.name, reference->attribute, fmt::join(kind.attributes, ", ")));
     });
   }
 
@@ -298,7 +289,7 @@ class StageMaker {
             faults_.add(value.key_spot, fmt::format("{} cannot be set here: the checkpoint of {} "
                                                     "brings its own [{}]; only {} may differ",
                                                     field.dotted(), view.carried_from, name,
-                                                    joined(kind.adaptable)));
+                                                    fmt::join(kind.adaptable, ", ")));
           }
         }
       }
@@ -387,7 +378,7 @@ class StageMaker {
       std::vector<std::string> names;
       for (const StageText& known : state_.texts) names.push_back(known.name);
       faults_.add(at.spot, fmt::format("experiment.goals: the recipe has no stage '{}'{}", text,
-                                       hint(nearest(text, names))));
+                                       did_you_mean(nearest(text, names))));
     });
   }
 

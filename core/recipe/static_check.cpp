@@ -22,10 +22,6 @@ void flatten_into(std::vector<std::pair<std::string, Value>>& out, const std::st
   }
 }
 
-std::string hint(const std::string& near) {
-  return near.empty() ? "" : fmt::format("; did you mean '{}'?", near);
-}
-
 bool stage_name_ok(const std::string& name) {
   if (name.empty() || name.size() > 64) return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
@@ -118,7 +114,7 @@ void StaticCheck::body(Table& tree, bool variant) {
                   "a variant cannot extend a file: extends stands at the top of a recipe");
     } else {
       faults_.add(value.key_spot,
-                  fmt::format("unknown key '{}' outside a section{}", key, hint(near)));
+                  fmt::format("unknown key '{}' outside a section{}", key, did_you_mean(near)));
     }
     return false;
   });
@@ -135,7 +131,8 @@ void StaticCheck::unknown_key(const SectionSpec& spec, const std::string& key, c
       }
     }
   }
-  faults_.add(value.key_spot, fmt::format("unknown key '{}' in {}{}", key, where, hint(near)));
+  faults_.add(value.key_spot,
+              fmt::format("unknown key '{}' in {}{}", key, where, did_you_mean(near)));
 }
 
 void StaticCheck::section(const SectionSpec& spec, Value& value, const std::string& where) {
@@ -224,7 +221,7 @@ void StaticCheck::stage(const std::string& name, Table& stage) {
       std::string near = nearest(key, names);
       if (language_.find_section(key) != nullptr) near = "with." + key;
       faults_.add(value.key_spot,
-                  fmt::format("unknown key '{}' in [stages.{}]{}", key, name, hint(near)));
+                  fmt::format("unknown key '{}' in [stages.{}]{}", key, name, did_you_mean(near)));
       poisoned_.insert("stages." + name);
       return false;
     }
@@ -251,8 +248,8 @@ void StaticCheck::with(const std::string& stage, Value& value) {
       return item.get<Table>() != nullptr;
     }
     const std::string near = nearest(key, language_.section_names());
-    faults_.add(item.key_spot,
-                fmt::format("unknown section '{}' in [stages.{}.with]{}", key, stage, hint(near)));
+    faults_.add(item.key_spot, fmt::format("unknown section '{}' in [stages.{}.with]{}", key, stage,
+                                           did_you_mean(near)));
     return false;
   });
 }

@@ -175,10 +175,10 @@ Value parse_toml_value(std::string_view text, int source) {
   try {
     Table table = parse_toml(std::string(kKey) + std::string(text), source);
     if (table.size() != 1) throw SyntaxError{{source, 1, 1}, "not one TOML value"};
-    Value value = std::move(table.begin()->second);
+    Value& value = table.begin()->second;
     value.spot = {source, 1, 1};
     value.key_spot = value.spot;
-    return value;
+    return std::move(value);
   } catch (SyntaxError& error) {
     if (error.spot.line == 1)
       error.spot.column = std::max(1, error.spot.column - static_cast<int>(kKey.size()));

@@ -6,6 +6,16 @@
 
 namespace xp::recipe {
 
+std::vector<std::string> split_dots(std::string_view text) {
+  std::vector<std::string> out;
+  while (true) {
+    const std::size_t dot = text.find('.');
+    out.emplace_back(text.substr(0, dot));
+    if (dot == std::string_view::npos) return out;
+    text.remove_prefix(dot + 1);
+  }
+}
+
 std::string_view type_name(const Value& value) {
   constexpr std::array<std::string_view, 6> kNames = {"a bool",   "an integer", "a float",
                                                       "a string", "an array",   "a table"};

@@ -10,6 +10,9 @@
 
 namespace xp::recipe {
 
+/// The parts of a dotted key: "tome.r" is {"tome", "r"}.
+std::vector<std::string> split_dots(std::string_view text);
+
 /// Where a value was written: an index into the recipe's list of sources, line and column from 1.
 /// Source -1: nowhere (a default).
 struct Spot {

@@ -7,23 +7,19 @@
 
 #include "core/report/scale.h"
 #include "core/report/svg.h"
+#include "core/report/table.h"
 
 namespace xp::report {
 namespace {
 
-constexpr double kWidth = 680, kLeft = 72, kRight = 20, kTop = 14, kPlotHeight = 300, kFoot = 48;
-constexpr double kKeyHeight = 20, kLetter = 6.6;
+constexpr double kLeft = 72, kRight = 20, kTop = 14, kPlotHeight = 300, kFoot = 48;
+constexpr double kKeyHeight = 20;
 constexpr int kXTicks = 8, kYTicks = 6;
 constexpr size_t kPalette = 8;
 
 std::string colour(const Series& series, size_t place) {
   if (std::isnan(series.shade)) return fmt::format("s{}\"", place % kPalette);
   return fmt::format("\" style=\"--c:{}\"", ramp(series.shade));
-}
-
-double letters(const std::string& text) {
-  return static_cast<double>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
 // Where each entry of the legend begins, and how many rows it takes.
@@ -37,8 +33,8 @@ Legend lay_out(const std::vector<Series>& series, double top) {
   if (series.size() < 2) return out;
   double x = kLeft, y = top;
   for (const Series& one : series) {
-    const double width = 34 + letters(one.name) * kLetter;
-    if (x > kLeft && x + width > kWidth - kRight) {
+    const double width = 34 + static_cast<double>(count_letters(one.name)) * kLetterWidth;
+    if (x > kLeft && x + width > kChartWidth - kRight) {
       x = kLeft;
       y += kKeyHeight;
     }
@@ -61,13 +57,13 @@ class Drawing {
   explicit Drawing(const Chart& chart)
       : chart_(chart),
         legend_(lay_out(chart.series, kTop + kPlotHeight + kFoot)),
-        x_(scale(chart.x, kLeft, kWidth - kRight, true)),
+        x_(scale(chart.x, kLeft, kChartWidth - kRight, true)),
         y_(scale(chart.y, kTop + kPlotHeight, kTop, false)),
-        svg_(kWidth, kTop + kPlotHeight + kFoot + legend_.height, chart.title,
+        svg_(kChartWidth, kTop + kPlotHeight + kFoot + legend_.height, chart.title,
              fmt::format("data-plot=\"{} {} {} {}\" data-x=\"{} {} {}\" data-y=\"{} {} {}\"",
-                         coordinate(kLeft), coordinate(kTop), coordinate(kWidth - kRight - kLeft),
-                         coordinate(kPlotHeight), x_.low, x_.high, x_.log ? 1 : 0, y_.low, y_.high,
-                         y_.log ? 1 : 0)) {}
+                         coordinate(kLeft), coordinate(kTop),
+                         coordinate(kChartWidth - kRight - kLeft), coordinate(kPlotHeight), x_.low,
+                         x_.high, x_.log ? 1 : 0, y_.low, y_.high, y_.log ? 1 : 0)) {}
 
   std::string draw() {
     axes();
@@ -83,7 +79,7 @@ class Drawing {
         "<clipPath id=\"{}-clip\"><rect x=\"{}\" y=\"{}\" width=\"{}\" "
         "height=\"{}\"/></clipPath>\n",
         chart_.id, coordinate(kLeft - 6), coordinate(kTop - 6),
-        coordinate(kWidth - kRight - kLeft + 12), coordinate(kPlotHeight + 12));
+        coordinate(kChartWidth - kRight - kLeft + 12), coordinate(kPlotHeight + 12));
     return out.insert(out.find('\n') + 1, clip);
   }
 
@@ -106,7 +102,7 @@ class Drawing {
     svg_.open("class=\"ticks\"");
     const double foot = kTop + kPlotHeight;
     for (const double value : ticks(y_, kYTicks)) {
-      svg_.line(kLeft, y_(value), kWidth - kRight, y_(value), "class=\"grid\"");
+      svg_.line(kLeft, y_(value), kChartWidth - kRight, y_(value), "class=\"grid\"");
       svg_.text(kLeft - 8, y_(value) + 4, tick_text(value), "end", "class=\"tick\"");
     }
     for (const double value : chart_.x.ticks.empty() ? ticks(x_, kXTicks) : chart_.x.ticks) {
@@ -114,9 +110,9 @@ class Drawing {
       svg_.text(x_(value), foot + 17, tick_text(value), "middle", "class=\"tick\"");
     }
     svg_.close();
-    svg_.line(kLeft, foot, kWidth - kRight, foot, "class=\"axis\"");
+    svg_.line(kLeft, foot, kChartWidth - kRight, foot, "class=\"axis\"");
     svg_.line(kLeft, kTop, kLeft, foot, "class=\"axis\"");
-    svg_.text((kLeft + kWidth - kRight) / 2, foot + 37, chart_.x.label, "middle");
+    svg_.text((kLeft + kChartWidth - kRight) / 2, foot + 37, chart_.x.label, "middle");
     svg_.text(0, 0, chart_.y.label, "middle",
               fmt::format("transform=\"translate(17 {}) rotate(-90)\"",
                           coordinate(kTop + kPlotHeight / 2)));
@@ -146,12 +142,12 @@ class Drawing {
   // Beside the mark, in the first of four places that is free of marks and other labels; where
   // none is, hovering alone tells it.
   void label(const std::string& text, double x, double y) {
-    const double width = letters(text) * kLetter;
+    const double width = static_cast<double>(count_letters(text)) * kLetterWidth;
     for (const auto& [side, down] :
          {std::pair{7.0, -7.0}, {-7.0, -7.0}, {7.0, 15.0}, {-7.0, 15.0}}) {
       const Box box{side > 0 ? x + side : x + side - width, y + down - 10,
                     side > 0 ? x + side + width : x + side, y + down + 2};
-      const bool inside = box.left >= kLeft && box.right <= kWidth - kRight &&
+      const bool inside = box.left >= kLeft && box.right <= kChartWidth - kRight &&
                           box.top >= kTop - 6 && box.bottom <= kTop + kPlotHeight;
       if (!inside || std::any_of(taken_.begin(), taken_.end(),
                                  [&](const Box& other) { return box.meets(other); }))

@@ -11,8 +11,6 @@
 namespace xp::report {
 namespace {
 
-constexpr double kWidth = 680;
-constexpr double kLetter = 6.6;
 constexpr size_t kMarkedRows = 60;
 
 std::string shortened(const std::string& text, size_t letters) {
@@ -53,13 +51,13 @@ void parallel_axis(Svg& svg, const ParallelAxis& axis, const Scale& scale, doubl
 
 std::string draw(const Parallel& chart) {
   constexpr double kTop = 18, kPlot = 280, kFoot = 36, kSide = 60;
-  Svg svg(kWidth, kTop + kPlot + kFoot, chart.title);
+  Svg svg(kChartWidth, kTop + kPlot + kFoot, chart.title);
   std::vector<Scale> scales;
   std::vector<double> places;
   for (size_t a = 0; a < chart.axes.size(); ++a) {
     const auto [low, high] = padded_range(column(chart, a), false);
     scales.push_back({low, high, kTop + kPlot, kTop, false});
-    places.push_back(kSide + (kWidth - 2 * kSide) * static_cast<double>(a) /
+    places.push_back(kSide + (kChartWidth - 2 * kSide) * static_cast<double>(a) /
                                  static_cast<double>(std::max<size_t>(1, chart.axes.size() - 1)));
   }
   const auto [low, high] = plain_range(column(chart, chart.shade));
@@ -90,8 +88,8 @@ std::string draw(const HeatMap& chart) {
   constexpr double kLeft = 96, kTop = 14, kFoot = 48, kRow = 40;
   const auto columns = static_cast<double>(chart.x_names.size());
   const auto rows = static_cast<double>(chart.y_names.size());
-  const double cell = std::min(96.0, (kWidth - kLeft - 20) / columns);
-  Svg svg(kWidth, kTop + rows * kRow + kFoot, chart.title);
+  const double cell = std::min(96.0, (kChartWidth - kLeft - 20) / columns);
+  Svg svg(kChartWidth, kTop + rows * kRow + kFoot, chart.title);
   std::vector<double> all;
   for (const auto& row : chart.values) all.insert(all.end(), row.begin(), row.end());
   const auto [low, high] = plain_range(all);
@@ -109,7 +107,7 @@ std::string draw(const HeatMap& chart) {
       svg.rect(left + 1, top + 1, cell - 2, kRow - 2, "class=\"fill\" rx=\"3\"",
                fmt::format("{} = {}, {} = {}: {} {}", chart.x_label, chart.x_names[x],
                            chart.y_label, chart.y_names[y], chart.value_label, chart.texts[y][x]));
-      if (static_cast<double>(chart.texts[y][x].size()) * kLetter < cell)
+      if (static_cast<double>(chart.texts[y][x].size()) * kLetterWidth < cell)
         svg.text(left + cell / 2, top + kRow / 2 + 4, chart.texts[y][x], "middle");
       svg.close();
     }
@@ -127,11 +125,11 @@ std::string draw(const HeatMap& chart) {
 std::string draw(const Bars& chart) {
   constexpr double kLeft = 190, kRight = 24, kTop = 10, kRow = 20, kFoot = 44;
   const double height = kTop + kRow * static_cast<double>(chart.bars.size());
-  Svg svg(kWidth, height + kFoot, chart.title);
+  Svg svg(kChartWidth, height + kFoot, chart.title);
   std::vector<double> values = {0};
   for (const Bars::Bar& bar : chart.bars) values.push_back(bar.value);
   const auto [low, high] = padded_range(values, false);
-  const Scale scale{low, high, kLeft, kWidth - kRight, false};
+  const Scale scale{low, high, kLeft, kChartWidth - kRight, false};
   for (const double value : ticks(scale, 7)) {
     svg.line(scale(value), kTop, scale(value), height, "class=\"grid\"");
     svg.text(scale(value), height + 16, tick_text(value), "middle", "class=\"tick\"");
@@ -145,7 +143,7 @@ std::string draw(const Bars& chart) {
              kRow - 6, good ? "class=\"up\"" : "class=\"down\"", bar.hover);
   }
   svg.line(scale(0), kTop, scale(0), height, "class=\"axis\"");
-  svg.text((kLeft + kWidth - kRight) / 2, height + 36, chart.label, "middle");
+  svg.text((kLeft + kChartWidth - kRight) / 2, height + 36, chart.label, "middle");
   return svg.finish();
 }
 

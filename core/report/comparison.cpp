@@ -110,7 +110,7 @@ std::vector<Metric> wanted_metrics(const Request& request, const std::vector<Met
     }
     const std::string guess = nearest(name, known);
     throw Error(fmt::format("no run here has the metric '{}'{}; `exp runs --keys` lists them", name,
-                            guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess)));
+                            did_you_mean(guess)));
   }
   return out;
 }

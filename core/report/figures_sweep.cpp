@@ -189,8 +189,7 @@ std::vector<Figure> asked_figures(const Comparison& comparison) {
     for (const Metric& metric : comparison.metrics) known.insert(metric.name);
     const std::string guess = nearest(request.x, known);
     throw Error(fmt::format("'{}' does not differ between these runs, and is no metric of theirs{}",
-                            request.x,
-                            guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess)));
+                            request.x, did_you_mean(guess)));
   }
   Chart chart;
   chart.title = fmt::format("{} over {}", comparison.metrics[y].name, comparison.metrics[x].name);

@@ -15,10 +15,6 @@ namespace {
 
 constexpr size_t kLabelled = 16, kAxes = 8;
 
-std::string value_text(const std::optional<tracker::Value>& value) {
-  return value ? tracker::to_text(*value) : "-";
-}
-
 // The values alone where one key varies: what stands beside a point.
 std::string short_label(const Group& group) {
   std::string out;

@@ -19,7 +19,7 @@ Format format_of(std::string_view name) {
   }
   const std::string guess = nearest(name, kFormats);
   throw Error(fmt::format("no format '{}'{}; there are table, md, html, csv, json, latex, svg",
-                          name, guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess)));
+                          name, did_you_mean(guess)));
 }
 
 }  // namespace xp::report

@@ -12,19 +12,13 @@ namespace xp::report {
 namespace {
 
 // So many metrics fit on a screen; md, csv, json and html have all.
-constexpr size_t kColumns = 6, kRows = 24;
-
-// Columns count letters, not bytes: "±" is two bytes.
-size_t letters(const std::string& text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
+constexpr size_t kMetricColumns = 6, kMetricRows = 24;
 
 std::string line_of(const std::vector<std::string>& cells, const std::vector<size_t>& width) {
   std::string out;
   for (size_t i = 0; i < cells.size(); ++i) {
     out += cells[i];
-    out += std::string(width[i] - letters(cells[i]) + 2, ' ');
+    out += std::string(width[i] - count_letters(cells[i]) + 2, ' ');
   }
   out.resize(out.find_last_not_of(' ') + 1);
   return out + "\n";
@@ -37,13 +31,13 @@ std::string spans_line(const Table& table, std::vector<size_t>& width) {
   size_t column = 0, room = 0;
   for (; column < table.labels; ++column) room += width[column] + 2;
   for (const auto& [name, columns] : table.spans) {
-    out += std::string(room - letters(out), ' ');
+    out += std::string(room - count_letters(out), ' ');
     size_t wide = 0;
     for (size_t i = 0; i < columns; ++i) wide += width[column++] + 2;
     // A name that is wider than its columns gets its room from the last of them.
-    if (letters(name) + 2 > wide) {
-      width[column - 1] += letters(name) + 2 - wide;
-      wide = letters(name) + 2;
+    if (count_letters(name) + 2 > wide) {
+      width[column - 1] += count_letters(name) + 2 - wide;
+      wide = count_letters(name) + 2;
     }
     out += name;
     room += wide;
@@ -53,9 +47,10 @@ std::string spans_line(const Table& table, std::vector<size_t>& width) {
 
 std::string aligned(const Table& table) {
   std::vector<size_t> width;
-  for (const std::string& head : table.head) width.push_back(letters(head));
+  for (const std::string& head : table.head) width.push_back(count_letters(head));
   for (const auto& row : table.rows) {
-    for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], letters(row[i].text));
+    for (size_t i = 0; i < row.size(); ++i)
+      width[i] = std::max(width[i], count_letters(row[i].text));
   }
   std::string out = spans_line(table, width);  // may widen columns
   out += line_of(table.head, width);
@@ -125,7 +120,7 @@ std::string render_table(const Comparison& comparison) {
   std::string out = head.title + "\n";
   if (!head.words.empty()) out += head.words + "\n";
   const bool few = comparison.groups.size() <= 3 || comparison.same();
-  const size_t limit = few ? kRows : kColumns;
+  const size_t limit = few ? kMetricRows : kMetricColumns;
   for (const Table& table : make_tables(comparison, limit)) out += "\n" + aligned(table);
   if (comparison.metrics.size() > limit)
     out += fmt::format("({} more metrics: --metric, or --format md, csv, json, html)\n",

@@ -6,6 +6,9 @@
 
 namespace xp::report {
 
+/// Of every chart, and of a letter of its texts: units of the viewBox.
+inline constexpr double kChartWidth = 680, kLetterWidth = 6.6;
+
 /// Text inside XML and HTML: & < > " escaped, control characters left out.
 std::string escape_xml(std::string_view text);
 

@@ -13,10 +13,6 @@ namespace {
 
 constexpr size_t kSideBySide = 3;
 
-std::string value_text(const std::optional<tracker::Value>& value) {
-  return value ? tracker::to_text(*value) : "-";
-}
-
 size_t shown_metrics(const Comparison& comparison, size_t limit) {
   return limit == 0 ? comparison.metrics.size() : std::min(limit, comparison.metrics.size());
 }
@@ -146,6 +142,15 @@ Table crossing_table(const Comparison& comparison, const Crossing& crossing) {
 }
 
 }  // namespace
+
+size_t count_letters(const std::string& text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+std::string value_text(const std::optional<tracker::Value>& value) {
+  return value ? tracker::to_text(*value) : "-";
+}
 
 std::string number_text(double value, double deviation) {
   if (std::isnan(value)) return "nan";

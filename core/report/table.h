@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7,6 +8,12 @@
 #include "core/report/comparison.h"
 
 namespace xp::report {
+
+/// A varied key's value, "-" for a run without it.
+std::string value_text(const std::optional<tracker::Value>& value);
+
+/// Letters, not bytes: "±" is two bytes. What columns and labels are measured by.
+size_t count_letters(const std::string& text);
 
 /// `value` with so many digits that `deviation` keeps two; four significant digits where there is
 /// no deviation (NaN or 0). "nan" and "inf" as such.

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kFolderVersion = 1;
 
 /// JSON has no infinities: they and NaN stand as texts.
 json number_json(double value) {
@@ -74,7 +74,7 @@ fs::path CheckpointFolder::file(int64_t step, const char* extension) const {
 
 void CheckpointFolder::save(int64_t step, const States& states) {
   checkpoint::Archive archive;
-  json index{{"version", kVersion}, {"step", step}, {"states", json::object()}};
+  json index{{"version", kFolderVersion}, {"step", step}, {"states", json::object()}};
   for (const auto& [name, state] : states) {
     json& facts = index["states"][name] = json::object();
     for (const auto& [key, fact] : state.facts) facts[key] = fact_json(fact);
@@ -105,7 +105,7 @@ std::vector<int64_t> CheckpointFolder::steps() const {
 CheckpointFolder::Loaded CheckpointFolder::read(int64_t step) const {
   const fs::path tensors = file(step, "safetensors");
   const json index = json::parse(read_file(file(step, "json")));
-  if (index.at("version").get<int>() != kVersion)
+  if (index.at("version").get<int>() != kFolderVersion)
     throw Error("it was written by another version of exp", Exit::kData);
   std::error_code none;
   if (fs::file_size(tensors, none) != index.at("bytes").get<uintmax_t>() ||

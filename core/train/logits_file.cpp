@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 using data::h5::File;
 using data::h5::Handle;
 
-constexpr int64_t kVersion = 1;
+constexpr int64_t kLogitsVersion = 1;
 constexpr hsize_t kChunkRows = 1024;
 
 /// A float32 matrix in chunks of rows, deflated: scores of real models shrink by a third.
@@ -76,7 +76,7 @@ void write_scores(const fs::path& path, const ScoreFile& scores) {
   AtomicFile target(path);
   try {
     File file = File::create(target.path());
-    file.write_attribute("version", kVersion);
+    file.write_attribute("version", kLogitsVersion);
     file.write_attribute("dataset", scores.dataset);
     for (const auto& [name, text] : scores.texts) file.write_attribute(name, text);
     for (const auto& [name, number] : scores.numbers) write_number(file, name, number);
@@ -99,7 +99,7 @@ void write_scores(const fs::path& path, const ScoreFile& scores) {
 ScoreFile read_scores(const fs::path& path) {
   const data::h5::Quiet quiet;
   const File file = File::open(path);
-  if (file.read_attribute("version") != kVersion)
+  if (file.read_attribute("version") != kLogitsVersion)
     throw Error(fmt::format("{}: written by a newer version of exp", path.string()), Exit::kData);
   ScoreFile scores;
   scores.dataset = file.read_text_attribute("dataset");

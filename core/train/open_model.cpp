@@ -102,7 +102,7 @@ std::vector<std::pair<std::string, std::string>> read_labels(const fs::path& fil
   if (!file.empty()) {
     for (const data::ClassInfo& c : data::read_classes(file)) classes.emplace_back(c.id, c.name);
     if (static_cast<int64_t>(classes.size()) != count) {
-      throw Error(Place{file.string()},
+      throw Error(xp::Place{file.string()},
                   fmt::format("{} classes, the checkpoint has {}", classes.size(), count),
                   Exit::kData);
     }

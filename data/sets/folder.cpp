@@ -21,7 +21,7 @@ std::string_view split_group(std::string_view name) {
 }
 
 /// 80/10/10 by the hash of the path: adding files moves no other file.
-int16_t hashed_split(const std::string& path) {
+int16_t split_of_path(const std::string& path) {
   const uint64_t tenth = checksum64(std::as_bytes(std::span(path))) % 10;
   return static_cast<int16_t>(tenth == 9 ? 2 : tenth == 8 ? 1 : 0);
 }
@@ -68,7 +68,7 @@ Listing list_folder(const schema::DatasetOptions& options) {
       for (const std::string& file : sound_files(root / split / name, true)) {
         Clip clip;
         clip.id = name + "/" + file;
-        clip.split = with_splits ? own : hashed_split(clip.id);
+        clip.split = with_splits ? own : split_of_path(clip.id);
         clip.labels.push_back({found->second, 1.0F});
         clip.source = FileSource{(root / split / name / file).string()};
         listing.clips.push_back(std::move(clip));

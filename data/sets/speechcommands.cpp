@@ -50,7 +50,7 @@ std::vector<ClassInfo> own_classes(const schema::DatasetOptions& options) {
 
 /// The rule by which the official lists were made: SHA-1 of the speaker's part of the name, its low
 /// 27 bits as a percentage; below 10 validation, below 20 testing. A speaker stays in one split.
-int16_t hashed_split(const std::string& file) {
+int16_t split_of_speaker(const std::string& file) {
   const std::string name = fs::path(file).filename().string();
   const std::string speaker = name.substr(0, name.find("_nohash_"));
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
@@ -100,7 +100,7 @@ std::vector<Spoken> spoken_clips(const schema::DatasetOptions& options, const fs
     for (const std::string& name : sound_files(root / word, false)) {
       const std::string file = word + "/" + name;
       const auto listed = lists.find(file);
-      const int16_t split = !by_list                ? hashed_split(file)
+      const int16_t split = !by_list                ? split_of_speaker(file)
                             : listed == lists.end() ? int16_t{kTrain}
                                                     : listed->second;
       if (listed != lists.end()) lists.erase(listed);
