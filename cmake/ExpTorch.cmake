@@ -86,24 +86,17 @@ if(EXP_WITH_CUDA)
 endif()
 message(STATUS "exp: LibTorch ${_version} in ${EXP_TORCH_ROOT}, CUDA ${EXP_WITH_CUDA}")
 
-# One precompiled header, built once and shared by every target that uses LibTorch.
+# ATen alone: what else is precompiled has its templates instantiated in every source again (autograd's
+# custom_function.h, which two sources need, adds 1.5 s to each).
 if(XP_PCH)
-  file(WRITE ${CMAKE_BINARY_DIR}/pch/xp_torch_pch.cpp "// Holds the precompiled header that all torch targets share.\n")
-  add_library(xp_torch_pch OBJECT ${CMAKE_BINARY_DIR}/pch/xp_torch_pch.cpp)
-  # The warnings belong to it: -Wpedantic changes what GCC defines, and GCC then refuses the header.
-  target_link_libraries(xp_torch_pch PRIVATE exp::torch xp_warnings)
-  target_precompile_headers(xp_torch_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h>
-    <torch/csrc/autograd/grad_mode.h> <string> <vector> <memory> <map> <functional>)
-  target_compile_options(xp_torch_pch PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+  xp_precompiled(xp_torch_pch LIBRARIES exp::torch
+    HEADERS <ATen/ATen.h> <torch/csrc/autograd/grad_mode.h> <string> <vector> <memory> <map> <functional>)
 endif()
 
 # xp_use_torch(TARGET PUBLIC|PRIVATE): LibTorch's headers, libraries and the shared precompiled header.
 function(xp_use_torch target scope)
   target_link_libraries(${target} ${scope} exp::torch)
-  if(XP_PCH)
-    target_precompile_headers(${target} REUSE_FROM xp_torch_pch)
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
-  endif()
+  xp_reuse(${target} xp_torch_pch)
 endfunction()
 
 # xp_cuda_objects: every .cu file and the NCCL source, compiled but not linked, so that a machine without a

@@ -36,6 +36,22 @@ function(xp_discover_tests target torch)
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
 endfunction()
 
+# With XP_UNITY (the presets that build everything) eight sources are compiled as one: their headers are read and
+# their templates instantiated once, a third of the time. So no two sources of a folder may define the same name in
+# their unnamed namespaces.
+function(xp_unity target)
+  if(XP_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # GCC takes an included source for a header here.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()
+
+# A quarter of the time that a test takes to compile is optimisation of code that runs once.
+function(xp_quick_to_compile target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+endfunction()
+
 function(xp_library folder)
   cmake_parse_arguments(ARG "TORCH" "" "PUBLIC;PRIVATE" ${ARGN})
   if(ARG_TORCH AND NOT XP_TORCH)
@@ -56,7 +72,10 @@ function(xp_library folder)
     target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} xp_warnings)
     if(ARG_TORCH)
       xp_use_torch(${target} PUBLIC)
+    else()
+      xp_reuse(${target} xp_plain_pch)
     endif()
+    xp_unity(${target})
   endif()
   add_library(exp::${name} ALIAS ${target})
   if(EXISTS ${CMAKE_SOURCE_DIR}/${folder}/folder.cmake)
@@ -70,7 +89,10 @@ function(xp_library folder)
     target_link_libraries(${name}_test PRIVATE exp::${name} exp::testing ${ARG_PUBLIC} ${ARG_PRIVATE} xp_warnings)
     if(ARG_TORCH)
       xp_use_torch(${name}_test PRIVATE)
+    else()
+      xp_reuse(${name}_test xp_test_pch)
     endif()
+    xp_quick_to_compile(${name}_test)
     xp_discover_tests(${name}_test "${ARG_TORCH}")
   endif()
 endfunction()
@@ -81,6 +103,7 @@ add_library(xp_testing STATIC ${XP_TESTING_SOURCES})
 target_include_directories(xp_testing PUBLIC ${CMAKE_SOURCE_DIR})
 target_link_libraries(xp_testing PUBLIC GTest::gtest GTest::gmock nlohmann_json::nlohmann_json xp_base
                       PRIVATE exp_hdf5 xp_warnings)
+xp_reuse(xp_testing xp_test_pch)
 add_library(exp::testing ALIAS xp_testing)
 
 # Two programs: `exp` (torch-free) and `exp-compute` (everything).
@@ -92,6 +115,8 @@ function(xp_programs folder)
   target_link_libraries(xp_cli
     PUBLIC exp::base exp::recipe exp::schema exp::graph exp::tracker
     PRIVATE exp::report exp::sweeps exp::metric CLI11::CLI11 nlohmann_json::nlohmann_json SQLite::SQLite3 ${CMAKE_DL_LIBS} xp_warnings)
+  xp_reuse(xp_cli xp_plain_pch)
+  xp_unity(xp_cli)
   add_library(exp::cli ALIAS xp_cli)
 
   add_custom_target(xp_build_id COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DVERSION=${PROJECT_VERSION}
@@ -109,6 +134,7 @@ function(xp_programs folder)
     target_link_libraries(exp-compute PRIVATE exp::cli exp::data exp::frontend exp::model exp::dist exp::train
       exp::checkpoint exp::metric exp::ops nlohmann_json::nlohmann_json exp_png xp_warnings)
     xp_use_torch(exp-compute PRIVATE)
+    xp_unity(exp-compute)
   endif()
 
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*_test.cpp)
@@ -116,6 +142,8 @@ function(xp_programs folder)
     add_executable(cli_test ${tests})
     target_link_libraries(cli_test PRIVATE exp::cli exp::testing exp::report exp::sweeps
       nlohmann_json::nlohmann_json SQLite::SQLite3 xp_warnings)
+    xp_reuse(cli_test xp_test_pch)
+    xp_quick_to_compile(cli_test)
     add_dependencies(cli_test exp)
     if(XP_TORCH)
       add_dependencies(cli_test exp-compute)

@@ -2,16 +2,16 @@
 # debug build that computes spectrograms a hundred times slower helps nobody. No contraction: see simd_lanes.h.
 set(_common -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math)
 set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/core/ops/log_mel_baseline.cpp PROPERTIES
-  COMPILE_OPTIONS "${_common}")
+  COMPILE_OPTIONS "${_common}" SKIP_PRECOMPILE_HEADERS ON)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/core/ops/log_mel_avx2.cpp PROPERTIES
-    COMPILE_OPTIONS "${_common};-mavx2;-mfma")
+    COMPILE_OPTIONS "${_common};-mavx2;-mfma" SKIP_PRECOMPILE_HEADERS ON)
   # GCC takes the undefined operand inside its own AVX-512 intrinsics for a use.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     list(APPEND _common -Wno-maybe-uninitialized -Wno-uninitialized)
   endif()
   set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/core/ops/log_mel_avx512.cpp PROPERTIES
-    COMPILE_OPTIONS "${_common};-mavx2;-mfma;-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mprefer-vector-width=512")
+    COMPILE_OPTIONS "${_common};-mavx2;-mfma;-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mprefer-vector-width=512" SKIP_PRECOMPILE_HEADERS ON)
 else()
   set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/core/ops/log_mel_avx2.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/core/ops/log_mel_avx512.cpp PROPERTIES HEADER_FILE_ONLY ON)
@@ -22,4 +22,4 @@ add_executable(log_mel_bench EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/bench/
 target_link_libraries(log_mel_bench PRIVATE xp_ops xp_base xp_warnings)
 
 # Token merging: the best partner of each token is found in lanes that -O2 leaves scalar.
-set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/core/ops/token_merge.cpp PROPERTIES COMPILE_OPTIONS "-O3")
+set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/core/ops/token_merge.cpp PROPERTIES COMPILE_OPTIONS "-O3" SKIP_PRECOMPILE_HEADERS ON)
