@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # clang-tidy, with a preset of its own because it cannot read GCC's precompiled headers.
-#   scripts/tidy.sh             every torch-free source; what differs from $EXP_CI_BASE (default: the commit before),
-#                               torch sources too, also by the static analyzer, which takes as long as all other checks
+#   scripts/tidy.sh             every torch-free source, in groups that are read as one; what differs from $EXP_CI_BASE
+#                               (default: the commit before), torch sources too, each by itself and also by the static
+#                               analyzer, which takes as long as all other checks
 #   scripts/tidy.sh --changed   what differs from the last commit
 #   scripts/tidy.sh FILE...     these
 set -euo pipefail
@@ -21,13 +22,17 @@ else
   whole=$(grep -vE "$torch" <<<"$all" | grep -vFx "${deep:-none}" || true)
 fi
 
-look_at() {  # FILES OPTION...
-  local files=$1
-  shift
+look_at() {  # BUILD FILES HOW_MANY_AT_ONCE OPTION...
+  local build=$1 files=$2 at_once=$3
+  shift 3
   [ -n "$files" ] || return 0
-  echo "clang-tidy $*: $(wc -l <<<"$files") files"
-  xargs -P "$(env -u OMP_NUM_THREADS nproc)" -n 4 clang-tidy-14 --quiet -p build/tidy "$@" <<<"$files" \
+  echo "clang-tidy $*: $(wc -l <<<"$files") sources"
+  xargs -P "$(env -u OMP_NUM_THREADS nproc)" -n "$at_once" clang-tidy-14 --quiet -p "$build" "$@" <<<"$files" \
     2> >(grep -vE 'warnings? (generated|treated)|^Suppressed|^Use -header' >&2 || true)
 }
-look_at "$deep"
-look_at "$whole" '--checks=-clang-analyzer-*'
+look_at build/tidy "$deep" 4
+if [ -n "$whole" ]; then
+  # A group includes sources, which is what suspicious-include suspects.
+  groups=$(xargs scripts/tidy_groups.py build/tidy <<<"$whole")
+  look_at build/tidy/groups "$groups" 1 '--checks=-clang-analyzer-*,-bugprone-suspicious-include'
+fi
