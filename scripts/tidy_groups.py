@@ -4,16 +4,14 @@
     scripts/tidy_groups.py BUILD FILE...
 
 BUILD holds compile_commands.json. Writes BUILD/groups/ (sources that include the others, and their own
-compile_commands.json) and prints the groups' names. Only files of one folder with the same flags are joined. Where two
-define the same name in their unnamed namespaces, the later one is put off to another group.
+compile_commands.json) and prints the groups' names. Only files of one folder with the same flags are joined: they
+define no name twice (XP_UNITY in cmake/XpLibrary.cmake).
 """
-import concurrent.futures
 import json
 import os
 import pathlib
-import re
 import shlex
-import subprocess
+import shutil
 import sys
 
 SIZE = 20
@@ -30,36 +28,8 @@ def flags_by_file(build):
     return flags
 
 
-def include(files):
-    return "".join(f'#include "{name}"\n' for name in files)
-
-
-def at_odds(files, flags, source):
-    """Those that clang cannot read after the files before them."""
-    source.write_text(include(files))
-    command = ["clang++-14", "-fsyntax-only", "-w", "-ferror-limit=0", *flags, str(source)]
-    errors = subprocess.run(command, stderr=subprocess.PIPE, text=True).stderr
-    faulty = set(re.findall(r"^(\S+?):\d+:\d+: (?:fatal )?error:", errors, re.MULTILINE))
-    return [name for name in files if name in faulty]
-
-
-def joined(files, flags, stem):
-    """The groups, as (source, flags), that these files make. What is alone is left to clang-tidy, faults and all."""
-    groups = []
-    while files:
-        source = stem.with_name(f"{stem.name}_{len(groups)}.cpp")
-        kept = files
-        # clang names a clash once, so what is kept is read again.
-        while len(kept) > 1 and (odd := at_odds(kept, flags, source)):
-            kept = [name for name in kept if name not in odd] or odd[:1]
-        source.write_text(include(kept))
-        groups.append((source, flags))
-        files = [name for name in files if name not in kept]
-    return groups
-
-
-def candidates(files, flags):
-    """Files of one folder with the same flags, SIZE at most, in order."""
+def grouped(files, flags):
+    """Files of one folder with the same flags, SIZE at most, in order: (folder, files, flags)."""
     by_kind = {}
     for name in files:
         by_kind.setdefault((os.path.dirname(name), flags[name]), []).append(name)
@@ -70,19 +40,16 @@ def candidates(files, flags):
 
 def main():
     build, files = pathlib.Path(sys.argv[1]).resolve(), [os.path.abspath(name) for name in sys.argv[2:]]
-    groups = build / "groups"
-    groups.mkdir(exist_ok=True)
-    for old in groups.iterdir():
-        old.unlink()
-    flags = flags_by_file(build)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        work = [pool.submit(joined, names, kind, groups / f"{folder}_{number}")
-                for number, (folder, names, kind) in enumerate(candidates(files, flags))]
-        made = [group for future in work for group in future.result()]
-    entries = [{"directory": str(groups), "file": str(source), "arguments": ["clang++-14", *kind, "-c", str(source)]}
-               for source, kind in made]
-    (groups / "compile_commands.json").write_text(json.dumps(entries, indent=1))
-    print("\n".join(str(source) for source, _ in made))
+    shutil.rmtree(build / "groups", ignore_errors=True)
+    (build / "groups").mkdir()
+    entries = []
+    for number, (folder, names, kind) in enumerate(grouped(files, flags_by_file(build))):
+        source = build / "groups" / f"{folder}_{number}.cpp"
+        source.write_text("".join(f'#include "{name}"\n' for name in names))
+        entries.append({"directory": str(source.parent), "file": str(source),
+                        "arguments": ["clang++-14", *kind, "-c", str(source)]})
+    (build / "groups/compile_commands.json").write_text(json.dumps(entries, indent=1))
+    print("\n".join(entry["file"] for entry in entries))
 
 
 if __name__ == "__main__":

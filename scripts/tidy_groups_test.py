@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Tests of tidy_groups.py on sources of its own. Ends with 77 (skipped) where there is no clang."""
+"""Tests of tidy_groups.py on sources of its own."""
 import json
 import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -33,24 +32,19 @@ class Groups(unittest.TestCase):
         self.assertEqual(made, [entry["file"] for entry in listed])
         return [[pathlib.Path(file).name for file in re.findall('"(.*)"', pathlib.Path(group).read_text())] for group in made]
 
-    def test_joins_what_stands_together(self):
+    def test_joins_what_is_alike(self):
         self.assertEqual(self.groups({"x/a.cpp": "int a;", "x/b.cpp": "int b;"}), [["a.cpp", "b.cpp"]])
-
-    def test_puts_off_a_name_that_is_taken(self):
-        same = "namespace { int f() { return 1; } }"
-        self.assertEqual(self.groups({"x/a.cpp": same, "x/b.cpp": same, "x/c.cpp": "int c;", "x/d.cpp": same}),
-                         [["a.cpp", "c.cpp"], ["b.cpp"], ["d.cpp"]])
 
     def test_keeps_folders_and_flags_apart(self):
         sources = {"x/a.cpp": "int a;", "y/b.cpp": "int b;", "x/c.cpp": "int c;"}
         self.assertEqual(self.groups(sources, {"x/c.cpp": "-std=c++20 -DC"}), [["a.cpp"], ["b.cpp"], ["c.cpp"]])
 
     def test_leaves_no_source_out(self):
-        sources = {"x/a.cpp": "broken", "x/b.cpp": "broken", "x/c.cpp": "int c;"}
-        self.assertEqual(sorted(sum(self.groups(sources), [])), ["a.cpp", "b.cpp", "c.cpp"])
+        names = [f"x/{letter}{digit}.cpp" for letter in "abcde" for digit in range(10)]
+        groups = self.groups(dict.fromkeys(names, ""))
+        self.assertEqual([len(group) for group in groups], [20, 20, 10])
+        self.assertEqual(sum(groups, []), [pathlib.Path(name).name for name in names])
 
 
 if __name__ == "__main__":
-    if not shutil.which("clang++-14"):
-        sys.exit(77)
     unittest.main()
