@@ -12,7 +12,8 @@
 namespace xp::report {
 namespace {
 
-constexpr double kLeft = 72, kRight = 20, kTop = 14, kPlotHeight = 300, kFoot = 48;
+constexpr double kMarginLeft = 72, kMarginRight = 20, kMarginTop = 14, kPlotHeight = 300,
+                 kMarginBottom = 48;
 constexpr double kKeyHeight = 20;
 constexpr int kXTicks = 8, kYTicks = 6;
 constexpr size_t kPalette = 8;
@@ -31,11 +32,11 @@ struct Legend {
 Legend lay_out(const std::vector<Series>& series, double top) {
   Legend out;
   if (series.size() < 2) return out;
-  double x = kLeft, y = top;
+  double x = kMarginLeft, y = top;
   for (const Series& one : series) {
     const double width = 34 + static_cast<double>(count_letters(one.name)) * kLetterWidth;
-    if (x > kLeft && x + width > kChartWidth - kRight) {
-      x = kLeft;
+    if (x > kMarginLeft && x + width > kChartWidth - kMarginRight) {
+      x = kMarginLeft;
       y += kKeyHeight;
     }
     out.places.emplace_back(x, y);
@@ -56,14 +57,15 @@ class Drawing {
  public:
   explicit Drawing(const Chart& chart)
       : chart_(chart),
-        legend_(lay_out(chart.series, kTop + kPlotHeight + kFoot)),
-        x_(scale(chart.x, kLeft, kChartWidth - kRight, true)),
-        y_(scale(chart.y, kTop + kPlotHeight, kTop, false)),
-        svg_(kChartWidth, kTop + kPlotHeight + kFoot + legend_.height, chart.title,
+        legend_(lay_out(chart.series, kMarginTop + kPlotHeight + kMarginBottom)),
+        x_(scale(chart.x, kMarginLeft, kChartWidth - kMarginRight, true)),
+        y_(scale(chart.y, kMarginTop + kPlotHeight, kMarginTop, false)),
+        svg_(kChartWidth, kMarginTop + kPlotHeight + kMarginBottom + legend_.height, chart.title,
              fmt::format("data-plot=\"{} {} {} {}\" data-x=\"{} {} {}\" data-y=\"{} {} {}\"",
-                         coordinate(kLeft), coordinate(kTop),
-                         coordinate(kChartWidth - kRight - kLeft), coordinate(kPlotHeight), x_.low,
-                         x_.high, x_.log ? 1 : 0, y_.low, y_.high, y_.log ? 1 : 0)) {}
+                         coordinate(kMarginLeft), coordinate(kMarginTop),
+                         coordinate(kChartWidth - kMarginRight - kMarginLeft),
+                         coordinate(kPlotHeight), x_.low, x_.high, x_.log ? 1 : 0, y_.low, y_.high,
+                         y_.log ? 1 : 0)) {}
 
   std::string draw() {
     axes();
@@ -78,8 +80,8 @@ class Drawing {
     const std::string clip = fmt::format(
         "<clipPath id=\"{}-clip\"><rect x=\"{}\" y=\"{}\" width=\"{}\" "
         "height=\"{}\"/></clipPath>\n",
-        chart_.id, coordinate(kLeft - 6), coordinate(kTop - 6),
-        coordinate(kChartWidth - kRight - kLeft + 12), coordinate(kPlotHeight + 12));
+        chart_.id, coordinate(kMarginLeft - 6), coordinate(kMarginTop - 6),
+        coordinate(kChartWidth - kMarginRight - kMarginLeft + 12), coordinate(kPlotHeight + 12));
     return out.insert(out.find('\n') + 1, clip);
   }
 
@@ -100,22 +102,22 @@ class Drawing {
 
   void axes() {
     svg_.open("class=\"ticks\"");
-    const double foot = kTop + kPlotHeight;
+    const double foot = kMarginTop + kPlotHeight;
     for (const double value : ticks(y_, kYTicks)) {
-      svg_.line(kLeft, y_(value), kChartWidth - kRight, y_(value), "class=\"grid\"");
-      svg_.text(kLeft - 8, y_(value) + 4, tick_text(value), "end", "class=\"tick\"");
+      svg_.line(kMarginLeft, y_(value), kChartWidth - kMarginRight, y_(value), "class=\"grid\"");
+      svg_.text(kMarginLeft - 8, y_(value) + 4, tick_text(value), "end", "class=\"tick\"");
     }
     for (const double value : chart_.x.ticks.empty() ? ticks(x_, kXTicks) : chart_.x.ticks) {
-      svg_.line(x_(value), kTop, x_(value), foot, "class=\"grid\"");
+      svg_.line(x_(value), kMarginTop, x_(value), foot, "class=\"grid\"");
       svg_.text(x_(value), foot + 17, tick_text(value), "middle", "class=\"tick\"");
     }
     svg_.close();
-    svg_.line(kLeft, foot, kChartWidth - kRight, foot, "class=\"axis\"");
-    svg_.line(kLeft, kTop, kLeft, foot, "class=\"axis\"");
-    svg_.text((kLeft + kChartWidth - kRight) / 2, foot + 37, chart_.x.label, "middle");
+    svg_.line(kMarginLeft, foot, kChartWidth - kMarginRight, foot, "class=\"axis\"");
+    svg_.line(kMarginLeft, kMarginTop, kMarginLeft, foot, "class=\"axis\"");
+    svg_.text((kMarginLeft + kChartWidth - kMarginRight) / 2, foot + 37, chart_.x.label, "middle");
     svg_.text(0, 0, chart_.y.label, "middle",
               fmt::format("transform=\"translate(17 {}) rotate(-90)\"",
-                          coordinate(kTop + kPlotHeight / 2)));
+                          coordinate(kMarginTop + kPlotHeight / 2)));
   }
 
   void one(const Series& series, size_t place) {
@@ -147,8 +149,8 @@ class Drawing {
          {std::pair{7.0, -7.0}, {-7.0, -7.0}, {7.0, 15.0}, {-7.0, 15.0}}) {
       const Box box{side > 0 ? x + side : x + side - width, y + down - 10,
                     side > 0 ? x + side + width : x + side, y + down + 2};
-      const bool inside = box.left >= kLeft && box.right <= kChartWidth - kRight &&
-                          box.top >= kTop - 6 && box.bottom <= kTop + kPlotHeight;
+      const bool inside = box.left >= kMarginLeft && box.right <= kChartWidth - kMarginRight &&
+                          box.top >= kMarginTop - 6 && box.bottom <= kMarginTop + kPlotHeight;
       if (!inside || std::any_of(taken_.begin(), taken_.end(),
                                  [&](const Box& other) { return box.meets(other); }))
         continue;
@@ -191,7 +193,7 @@ class Drawing {
   }
 
   void lost(const ChartPoint& point) {
-    const double x = x_(point.x), y = kTop + kPlotHeight - 7;
+    const double x = x_(point.x), y = kMarginTop + kPlotHeight - 7;
     svg_.open("class=\"lost\"");
     svg_.line(x - 4, y - 4, x + 4, y + 4, "class=\"nan\"");
     svg_.line(x - 4, y + 4, x + 4, y - 4, "class=\"nan\"");

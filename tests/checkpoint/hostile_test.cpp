@@ -155,7 +155,7 @@ void write_zip(const std::filesystem::path& file, const std::string& data_pkl) {
   out.commit();
 }
 
-std::string error_of(const std::filesystem::path& file, const Limits& limits) {
+std::string refusal_of(const std::filesystem::path& file, const Limits& limits) {
   try {
     (void)Archive::open(file, limits);
   } catch (const Error& e) {
@@ -178,7 +178,7 @@ TEST(HostileFiles, AreRefusedWithAWordOnWhy) {
       std::filesystem::copy_file(dir / "file.pt", std::filesystem::path(keep) / (name + ".pt"),
                                  std::filesystem::copy_options::overwrite_existing);
     }
-    std::string got = error_of(dir / "file.pt", limits);
+    std::string got = refusal_of(dir / "file.pt", limits);
     const std::string prefix = "not a readable checkpoint: ";
     if (got.compare(0, prefix.size(), prefix) == 0) got = got.substr(prefix.size());
     EXPECT_EQ(got, c.message);
@@ -199,7 +199,7 @@ TEST(HostileFiles, UnknownClassesStayNames) {
 TEST(HostileFiles, DamagedContainers) {
   const testing::TempDir dir;
   write_zip(dir / "sound.pt", one(tensor(storage("0", 4), 0, integer(4), integer(1))));
-  ASSERT_EQ(error_of(dir / "sound.pt", {}), "");
+  ASSERT_EQ(refusal_of(dir / "sound.pt", {}), "");
   const std::string sound = read_file(dir / "sound.pt");
   const struct {
     const char* name;
@@ -225,7 +225,7 @@ TEST(HostileFiles, DamagedContainers) {
     std::string damaged = sound;
     c.damage(damaged);
     write_file_atomic(dir / "damaged.pt", damaged);
-    EXPECT_EQ(error_of(dir / "damaged.pt", {}), c.message);
+    EXPECT_EQ(refusal_of(dir / "damaged.pt", {}), c.message);
   }
 }
 

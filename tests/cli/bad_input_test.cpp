@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 using testing::Shell;
 using testing::write_wav;
 
-constexpr const char* kRecipe = R"([dataset]
+constexpr const char* kBadInputRecipe = R"([dataset]
 name = "folder"
 root = "sounds"
 val = "none"
@@ -47,7 +47,7 @@ class BadInputIntegration : public ::testing::Test {
   void SetUp() override {
     if (!XP_HAS_COMPUTE) GTEST_SKIP() << "built without the compute part";
     write("exp.toml", "");
-    write("recipe.toml", kRecipe);
+    write("recipe.toml", kBadInputRecipe);
     for (const char* name : {"sounds/a", "sounds/b", "esc/audio", "esc/meta"})
       fs::create_directories(folder_ / name);
     write_wav(folder_ / "sounds/a/one.wav", 0.7, 440, 16000);
@@ -56,9 +56,9 @@ class BadInputIntegration : public ::testing::Test {
   void write(const std::string& name, const std::string& text) const {
     std::ofstream(folder_ / name) << text;
   }
-  /// kRecipe with one text for another.
+  /// kBadInputRecipe with one text for another.
   void write_changed(const std::string& name, const std::string& from, const std::string& to) {
-    std::string text = kRecipe;
+    std::string text = kBadInputRecipe;
     text.replace(text.find(from), from.size(), to);
     write(name, text);
   }

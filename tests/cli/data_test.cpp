@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/files.h"
+#include "tests/testing/put.h"
 #include "tests/testing/shell.h"
 #include "tests/testing/temp_dir.h"
 
@@ -15,9 +16,10 @@ namespace xp::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::put;
 using testing::Shell;
 
-constexpr const char* kRecipe = R"([experiment]
+constexpr const char* kSoundsRecipe = R"([experiment]
 name = "sounds"
 [dataset]
 name = "synthetic"
@@ -50,7 +52,7 @@ class DataCommandIntegration : public ::testing::Test {
   void SetUp() override {
     if (!XP_HAS_COMPUTE) GTEST_SKIP() << "built without the compute part";
     std::ofstream(folder_ / "exp.toml") << "";
-    std::ofstream(folder_ / "sounds.toml") << kRecipe;
+    std::ofstream(folder_ / "sounds.toml") << kSoundsRecipe;
   }
   Shell exp(const std::string& arguments) const {
     return testing::shell(fmt::format("cd '{}' && NO_COLOR=1 OMP_NUM_THREADS=1 {}/exp --quiet {}",
@@ -126,11 +128,6 @@ TEST_F(DataCommandIntegration, VerifyNamesADamagedClip) {
       << result.text;
 }
 
-void put(const fs::path& file, const std::string& text) {
-  fs::create_directories(file.parent_path());
-  std::ofstream(file) << text;
-}
-
 TEST_F(DataCommandIntegration, MissingListsWhatHasNoFileAndWritesListsWithoutIt) {
   const fs::path set = folder_ / "set";
   for (const char* sound : {"balanced_train/YAAAAAAAAAA1.wav", "balanced_train/BBBBBBBBBB2_30.flac",
@@ -145,7 +142,7 @@ TEST_F(DataCommandIntegration, MissingListsWhatHasNoFileAndWritesListsWithoutIt)
       head + there + "-BsentBsen3, 30.000, 40.000, \"/m/a,/m/b\"\n" + also_there);
   const std::string eval = "-DDDDDDDDD4, 0.000, 10.000, \"/m/b\"\n";
   put(set / "eval_segments.csv", head + eval + "EEEEEEEEEE5, 0.000, 10.000, \"/m/b\"\n");
-  std::string recipe = kRecipe;
+  std::string recipe = kSoundsRecipe;
   const std::string synthetic = "name = \"synthetic\"\nclips = 50\nclip_s = 1.0\nval = \"none\"\n";
   recipe.replace(recipe.find(synthetic), synthetic.size(),
                  "name = \"audioset\"\nroot = \"set\"\nparts = [\"balanced_train\"]\n");

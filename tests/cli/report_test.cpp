@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using report::testing_workspace::Made;
 using report::testing_workspace::param;
-using report::testing_workspace::Workspace;
+using MadeWorkspace = report::testing_workspace::Workspace;
 using ::testing::HasSubstr;
 using testing::Shell;
 
@@ -82,7 +82,7 @@ class ReportCommandIntegration : public ::testing::Test {
     EXPECT_EQ(now, read_file(file)) << name;
   }
 
-  Workspace workspace_;
+  MadeWorkspace workspace_;
   std::vector<std::string> uids_;
 };
 

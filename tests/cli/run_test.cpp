@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kRecipe = R"(
+constexpr const char* kPretendedRecipe = R"(
 experiment = { name = "pretend", tags = ["small"], seed = 3 }
 dataset = { name = "synthetic", clips = 40, classes = 4 }
 frontend = { kind = "kaldi", frames = 128 }
@@ -50,7 +50,7 @@ void report(const graph::Node& node, graph::StageContext& context) {
 
 class RunCommandTest : public PretendedWorkspace {
  protected:
-  RunCommandTest() : PretendedWorkspace(kRecipe) {
+  RunCommandTest() : PretendedWorkspace(kPretendedRecipe) {
     session_.arguments = {"run", "recipe.toml"};
     runner_.report = report;
   }
@@ -105,10 +105,10 @@ TEST_F(RunCommandTest, SummarySaysWhatCameOut) {
   session_.json = true;
   arguments_.fresh = true;
   run();
-  const auto json = nlohmann::json::parse(printed_);
-  EXPECT_EQ(json["code"], 0);
-  EXPECT_EQ(json["stages"][2]["result"], "cached");
-  EXPECT_EQ(json["stages"][2]["metrics"]["mAP"], 0.5);
+  const auto result = nlohmann::json::parse(printed_);
+  EXPECT_EQ(result["code"], 0);
+  EXPECT_EQ(result["stages"][2]["result"], "cached");
+  EXPECT_EQ(result["stages"][2]["metrics"]["mAP"], 0.5);
 }
 
 TEST_F(RunCommandTest, ASecondRunUsesTheCacheAndHasItsNumbers) {

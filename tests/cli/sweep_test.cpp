@@ -32,7 +32,7 @@ namespace {
 namespace fs = std::filesystem;
 using sweeps::TrialState;
 
-constexpr const char* kRecipe = R"(
+constexpr const char* kSweptRecipe = R"(
 experiment = { name = "pretend", seed = 3 }
 dataset = { name = "synthetic", clips = 40, classes = 4 }
 frontend = { kind = "kaldi", frames = 128 }
@@ -49,7 +49,7 @@ metric = "max:eval.mAP"
 
 class SweepTest : public PretendedWorkspace {
  protected:
-  SweepTest() : PretendedWorkspace(kRecipe) {
+  SweepTest() : PretendedWorkspace(kSweptRecipe) {
     session_.arguments = {"sweep"};
     runner_.together = true;
     runner_.report = [this](const auto& node, auto& context) { report(node, context); };

@@ -13,12 +13,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/testing/put.h"
 #include "tests/testing/temp_dir.h"
 
 namespace xp::data {
 namespace {
 
 namespace fs = std::filesystem;
+using xp::testing::put;
 using xp::testing::TempDir;
 
 /// Writes `seconds` of a 440 Hz sine, channel c at 1 / (c + 1) of the level.
@@ -45,10 +47,6 @@ fs::path write_tone(const fs::path& file, int format, int rate, int channels, do
 std::string slurp(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void put(const fs::path& file, const std::string& bytes) {
-  std::ofstream(file, std::ios::binary) << bytes;
 }
 
 Wave read(const fs::path& file, int64_t rate = 16000) {

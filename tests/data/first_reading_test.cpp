@@ -30,6 +30,7 @@
 #include "core/schema/load.h"
 #include "core/schema/stage_options.h"
 #include "data/prepare.h"
+#include "tests/data/prepared.h"
 #include "tests/testing/kill_at.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/wav.h"
@@ -44,6 +45,7 @@ using graph::Execution;
 using graph::Graph;
 using graph::Node;
 using graph::Result;
+using testing::content;
 using xp::testing::kill_at;
 using xp::testing::TempDir;
 
@@ -113,16 +115,6 @@ class Opens {
   std::map<int, fs::path> folders_;
   std::map<fs::path, int> counts_;
 };
-
-/// File name -> digest of an output, without what says who made it when.
-std::map<std::string, std::string> content(const fs::path& folder) {
-  std::map<std::string, std::string> out;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name != "manifest.json") out[name] = sha256_file(entry.path());
-  }
-  return out;
-}
 
 class FirstReading : public ::testing::Test {
  protected:

@@ -14,6 +14,7 @@
 #include "core/base/rng.h"
 #include "data/csv.h"
 #include "data/journal.h"
+#include "tests/data/faults.h"
 #include "tests/data/prepared.h"
 #include "tests/testing/kill_at.h"
 #include "tests/testing/temp_dir.h"
@@ -22,6 +23,8 @@ namespace xp::data {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::content;
+using testing::message_of;
 using testing::prepare_to;
 using testing::synthetic;
 using xp::testing::Attempt;
@@ -42,24 +45,6 @@ PrepareJob job_in(const fs::path& folder, int threads = 2) {
   job.output = folder;
   job.threads = threads;
   return job;
-}
-
-/// File name -> digest of everything in a folder.
-std::map<std::string, std::string> content(const fs::path& folder) {
-  std::map<std::string, std::string> out;
-  for (const auto& entry : fs::directory_iterator(folder))
-    out[entry.path().filename().string()] = sha256_file(entry.path());
-  return out;
-}
-
-std::string message_of(const std::function<void()>& call, Exit code = Exit::kData) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code);
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Prepare, SameBytesWhateverTheThreads) {

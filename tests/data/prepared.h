@@ -1,9 +1,12 @@
 #pragma once
 
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/base/digest.h"
 #include "core/schema/dataset.h"
 #include "core/schema/sampler.h"
 #include "core/schema/stage_options.h"
@@ -35,6 +38,16 @@ inline std::shared_ptr<const ShardReader> prepare_to(const std::filesystem::path
   job.threads = threads;
   prepare(options, job);
   return std::make_shared<const ShardReader>(folder);
+}
+
+/// File name -> digest of what a folder holds, but for the manifest, which says who made it when.
+inline std::map<std::string, std::string> content(const std::filesystem::path& folder) {
+  std::map<std::string, std::string> out;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name != "manifest.json") out[name] = sha256_file(entry.path());
+  }
+  return out;
 }
 
 }  // namespace xp::data::testing

@@ -14,6 +14,8 @@
 #include "data/npz.h"
 #include "data/sets/ast_json.h"
 #include "data/sets/segments.h"
+#include "tests/data/faults.h"
+#include "tests/testing/put.h"
 #include "tests/testing/temp_dir.h"
 
 namespace xp::data {
@@ -22,28 +24,14 @@ namespace {
 namespace fs = std::filesystem;
 using schema::DatasetName;
 using schema::DatasetOptions;
+using testing::message_of;
+using xp::testing::put;
 using xp::testing::TempDir;
-
-fs::path put(const fs::path& file, std::string_view text) {
-  fs::create_directories(file.parent_path());
-  std::ofstream(file, std::ios::binary) << text;
-  return file;
-}
 
 DatasetOptions options(DatasetName name, const fs::path& root) {
   DatasetOptions o = DatasetOptions::of_kind(name);
   o.root = root.string();
   return o;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Exit::kData);
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Csv, ReadsFieldsAsTheyAreFoundInTheWild) {

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "data/shard_writer.h"
+#include "tests/data/faults.h"
 #include "tests/data/prepared.h"
 #include "tests/testing/temp_dir.h"
 
@@ -19,6 +20,7 @@ namespace xp::data {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::message_of;
 using testing::prepare_to;
 using testing::synthetic;
 using xp::testing::TempDir;
@@ -98,16 +100,6 @@ TEST(ShardFormat, ReadsTheGoldenFile) {
   shards.read(1, pcm);
   EXPECT_EQ(pcm[0], 1000);
   EXPECT_EQ(pcm[19], 1000 - 7 * 19);
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Exit::kData);
-    return error.what();
-  }
-  return "no error";
 }
 
 class DamagedShard : public ::testing::Test {

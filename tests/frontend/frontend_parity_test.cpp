@@ -13,22 +13,16 @@
 #include "core/schema/frontend.h"
 #include "tests/ops/kaldi_options_of.h"
 #include "tests/testing/fixtures.h"
+#include "tests/testing/tensors.h"
 
 namespace xp::frontend {
 namespace {
 
 using testing::Array;
 using testing::Case;
+using testing::floats_of;
 using testing::Report;
-
-at::Tensor tensor_of(const Array& array) {
-  if (array.is_integer()) return at::tensor(array.i64).view(array.shape);
-  return at::tensor(array.f32).view(array.shape);
-}
-
-std::span<const float> floats_of(const at::Tensor& t) {
-  return {t.const_data_ptr<float>(), static_cast<size_t>(t.numel())};
-}
+using testing::tensor_of;
 
 /// [T, F] of a batch of one, as AST keeps it.
 at::Tensor frames_first(const at::Tensor& mel) { return mel[0].t().contiguous(); }

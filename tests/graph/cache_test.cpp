@@ -12,12 +12,14 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "tests/testing/put.h"
 #include "tests/testing/temp_dir.h"
 
 namespace xp::graph {
 namespace {
 
 namespace fs = std::filesystem;
+using xp::testing::put;
 using xp::testing::TempDir;
 
 Wanted wanted(Resume resume = Resume::kAtomic) {
@@ -40,12 +42,10 @@ std::optional<Claim> claim(const Cache& cache, const Wanted& what, bool force = 
       });
 }
 
-void write(const fs::path& file, const std::string& text) { std::ofstream(file) << text; }
-
 Manifest make(const Cache& cache, const std::string& content, Resume resume = Resume::kAtomic) {
   auto held = claim(cache, wanted(resume));
   EXPECT_EQ(held->finished(), nullptr);
-  write(held->output() / "out.txt", content);
+  put(held->output() / "out.txt", content);
   return held->publish({{"mAP", 0.5}}, 2.0);
 }
 
@@ -93,7 +93,7 @@ TEST(Cache, AbandonedWorkIsRemovedOrKept) {
   const Cache cache(dir / "cache");
   {
     const auto held = claim(cache, wanted());
-    write(held->output() / "half.txt", "half");
+    put(held->output() / "half.txt", "half");
   }
   EXPECT_FALSE(cache.find("train", wanted().key));
   {
@@ -105,7 +105,7 @@ TEST(Cache, AbandonedWorkIsRemovedOrKept) {
   {
     auto held = claim(cache, resumes);
     EXPECT_FALSE(held->resumed());
-    write(held->output() / "half.txt", "half");
+    put(held->output() / "half.txt", "half");
     held->abandon(3.0);
   }
   EXPECT_TRUE(cache.has_partial("train", resumes.key));
@@ -125,7 +125,7 @@ TEST(Cache, ForceMakesAnew) {
   ASSERT_EQ(held->finished(), nullptr);
   EXPECT_EQ(read_file(cache.folder("train", wanted().key) / "out.txt"), "old")
       << "the old one stays meanwhile";
-  write(held->output() / "out.txt", "new");
+  put(held->output() / "out.txt", "new");
   held->publish({}, 1);
   EXPECT_EQ(read_file(cache.folder("train", wanted().key) / "out.txt"), "new");
 }
@@ -140,7 +140,7 @@ TEST(Cache, DamageIsFoundNamedAndSetAside) {
       {"a byte flipped, times kept",
        [](const fs::path& folder) {
          const auto time = fs::last_write_time(folder / "out.txt");
-         write(folder / "out.txt", "hellO");
+         put(folder / "out.txt", "hellO");
          fs::last_write_time(folder / "out.txt", time);
        },
        "out.txt: its content does not match its digest"},
@@ -149,7 +149,7 @@ TEST(Cache, DamageIsFoundNamedAndSetAside) {
       {"gone", [](const fs::path& folder) { fs::remove(folder / "out.txt"); },
        "out.txt is missing"},
       {"manifest is no manifest",
-       [](const fs::path& folder) { write(folder / "manifest.json", "{\"format\": 1"); },
+       [](const fs::path& folder) { put(folder / "manifest.json", "{\"format\": 1"); },
        "its manifest cannot be read"},
       {"manifest is gone", [](const fs::path& folder) { fs::remove(folder / "manifest.json"); },
        "its manifest cannot be read"},
@@ -164,7 +164,7 @@ TEST(Cache, DamageIsFoundNamedAndSetAside) {
     auto held = claim(cache, wanted(), false, &said);
     EXPECT_EQ(said, c.want);
     ASSERT_EQ(held->finished(), nullptr);
-    write(held->output() / "out.txt", "hello");
+    put(held->output() / "out.txt", "hello");
     held->publish({}, 1);
     EXPECT_EQ(cache.damage(*cache.find("train", wanted().key), true), "");
   }
@@ -190,7 +190,7 @@ TEST(Cache, WaitsForTheHolderAndReuses) {
     EXPECT_EQ(read_file(other->output() / "out.txt"), "made once");
   });
   while (waited_for.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  write(held->output() / "out.txt", "made once");
+  put(held->output() / "out.txt", "made once");
   held->publish({}, 1);
   second.join();
   EXPECT_TRUE(waited_for.starts_with("run 01ARZ3NDEKTSV4RRFFQ69G5FAV, stage student, process " +
@@ -211,7 +211,7 @@ TEST(Cache, LeftoversOfTheDeadAreRemoved) {
   const Cache cache(dir / "cache");
   const std::string key = wanted().key;
   fs::create_directories(dir / "cache" / "train" / (key + ".tmp-DEAD"));
-  write(dir / "cache" / "train" / (key + ".lock"), "");
+  put(dir / "cache" / "train" / (key + ".lock"), "");
   make(cache, "hello");
   EXPECT_FALSE(fs::exists(dir / "cache" / "train" / (key + ".tmp-DEAD")));
 }
@@ -221,7 +221,7 @@ TEST(Cache, ClockSetBackHarmsNothing) {
   const Cache cache(dir / "cache");
   Manifest made = make(cache, "hello");
   made.created_ns += int64_t{3600} * 24 * 365 * 1'000'000'000;  // made a year from now
-  write(cache.folder("train", made.key) / "manifest.json", manifest_text(made));
+  put(cache.folder("train", made.key) / "manifest.json", manifest_text(made));
   fs::last_write_time(cache.folder("train", made.key) / "out.txt",
                       fs::file_time_type::clock::now() + std::chrono::hours(24 * 365));
   const auto found = claim(cache, wanted());
@@ -241,7 +241,7 @@ TEST(Cache, FolderWithoutPermission) {
   fs::permissions(dir / "cache", fs::perms::owner_read | fs::perms::owner_exec |
                                      fs::perms::others_read | fs::perms::others_exec);
   const fs::path out = dir / "said.txt";
-  write(out, "");
+  put(out, "");
   fs::permissions(out, fs::perms::all);
   const pid_t child = ::fork();
   if (child == 0) {
@@ -252,7 +252,7 @@ TEST(Cache, FolderWithoutPermission) {
     } catch (const Error& error) {
       said = error.message();
     }
-    write(out, said);
+    put(out, said);
     ::_exit(0);
   }
   int status = 0;

@@ -12,18 +12,15 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "tests/testing/put.h"
 #include "tests/testing/temp_dir.h"
 
 namespace xp::graph {
 namespace {
 
 namespace fs = std::filesystem;
+using xp::testing::put;
 using xp::testing::TempDir;
-
-void write(const fs::path& file, const std::string& text) {
-  fs::create_directories(file.parent_path());
-  std::ofstream(file) << text;
-}
 
 // Files that have not been touched for a while, as they lie in a data set. Only the time of the
 // content can be set back, so a file is read once more after this; `settle` waits until the memory
@@ -31,9 +28,9 @@ void write(const fs::path& file, const std::string& text) {
 class Inputs : public ::testing::Test {
  protected:
   Inputs() : memory_(dir_ / "memory"), root_(dir_ / "set") {
-    write(root_ / "meta.csv", "id,fold\n");
+    put(root_ / "meta.csv", "id,fold\n");
     for (int i = 0; i < 20; ++i)
-      write(root_ / "audio" / ("clip" + std::to_string(i) + ".wav"), std::string(i, 'x'));
+      put(root_ / "audio" / ("clip" + std::to_string(i) + ".wav"), std::string(i, 'x'));
   }
   InputDigest digest() { return InputDigests(memory_).tree(root_); }
   std::string difference(const std::string& from, const std::string& to) {
@@ -61,13 +58,13 @@ TEST_F(Inputs, SaysWhatHappened) {
     const char* want;
   };
   const Case cases[] = {
-      {"changed, same size", [](const fs::path& root) { write(root / "audio/clip3.wav", "xxy"); },
+      {"changed, same size", [](const fs::path& root) { put(root / "audio/clip3.wav", "xxy"); },
        "audio/clip3.wav changed"},
       {"removed", [](const fs::path& root) { fs::remove(root / "audio/clip3.wav"); },
        "audio/clip3.wav removed"},
-      {"added", [](const fs::path& root) { write(root / "audio/new.wav", "new"); },
+      {"added", [](const fs::path& root) { put(root / "audio/new.wav", "new"); },
        "audio/new.wav added"},
-      {"added below", [](const fs::path& root) { write(root / "more/deep/new.wav", "new"); },
+      {"added below", [](const fs::path& root) { put(root / "more/deep/new.wav", "new"); },
        "more/deep/new.wav added"},
       {"renamed", [](const fs::path& root) { fs::rename(root / "meta.csv", root / "meta2.csv"); },
        "meta2.csv added, meta.csv removed"},
@@ -75,14 +72,14 @@ TEST_F(Inputs, SaysWhatHappened) {
       {"times set back",
        [](const fs::path& root) {
          const auto time = fs::last_write_time(root / "meta.csv");
-         write(root / "meta.csv", "id,FOLD\n");
+         put(root / "meta.csv", "id,FOLD\n");
          fs::last_write_time(root / "meta.csv", time);
        },
        "meta.csv changed"},
       {"replaced by another file of the same size and time",
        [](const fs::path& root) {
          const auto time = fs::last_write_time(root / "meta.csv");
-         write(root / ".other", "id,FOLD\n");
+         put(root / ".other", "id,FOLD\n");
          fs::last_write_time(root / ".other", time);
          fs::rename(root / ".other", root / "meta.csv");
        },
@@ -105,7 +102,7 @@ TEST_F(Inputs, SaysWhatHappened) {
 
 TEST_F(Inputs, WhatChangesNothing) {
   const std::string before = digest().digest;
-  write(root_ / ".hidden", "x");
+  put(root_ / ".hidden", "x");
   fs::create_directory(root_ / "empty");
   EXPECT_EQ(digest().digest, before);
   ::utimensat(AT_FDCWD, (root_ / "meta.csv").c_str(), nullptr, 0);  // touched
@@ -123,9 +120,9 @@ TEST_F(Inputs, WhatChangesNothing) {
 
 TEST_F(Inputs, DifferencesAreChained) {
   const std::string a = digest().digest;
-  write(root_ / "one.wav", "1");
+  put(root_ / "one.wav", "1");
   const std::string b = digest().digest;
-  write(root_ / "two.wav", "2");
+  put(root_ / "two.wav", "2");
   const std::string c = digest().digest;
   EXPECT_EQ(difference(a, b), "one.wav added");
   EXPECT_EQ(difference(a, c), "one.wav added, then two.wav added");
@@ -139,7 +136,7 @@ TEST_F(Inputs, LinksAreFollowedAndLoopsEnd) {
   EXPECT_EQ(digest().digest, before);
   fs::create_symlink("nowhere", root_ / "dangling");
   EXPECT_EQ(digest().digest, before);
-  write(dir_ / "far.wav", "far");
+  put(dir_ / "far.wav", "far");
   fs::create_symlink(dir_ / "far.wav", root_ / "far.wav");
   EXPECT_NE(digest().digest, before);
 }
@@ -150,7 +147,7 @@ TEST_F(Inputs, OneFile) {
   const std::string before = digests.tree(file).digest;
   fs::copy_file(file, dir_ / "elsewhere.csv");
   EXPECT_EQ(digests.tree(dir_ / "elsewhere.csv").digest, before);
-  write(file, "id,FOLD\n");
+  put(file, "id,FOLD\n");
   const std::string after = digests.tree(file).digest;
   EXPECT_NE(after, before);
   EXPECT_EQ(digests.difference(file, before, after), "content changed");
@@ -175,7 +172,7 @@ TEST_F(Inputs, ListOfFiles) {
   EXPECT_EQ(before.files, 2U);
   EXPECT_EQ(look("first").digest, before.digest);
   EXPECT_EQ(parsed, 1);
-  write(root_ / "absent.wav", "here now");
+  put(root_ / "absent.wav", "here now");
   const InputDigest after = look("first");
   EXPECT_EQ(after.files, 3U);
   EXPECT_EQ(difference(before, after), (root_ / "absent.wav").string() + " added");
@@ -225,7 +222,7 @@ TEST_F(Inputs, UnchangedIsNotReadAgainIntegration) {
   ::sleep(3);
   EXPECT_EQ(digest().hashed, 21U) << "hashed within a tick of their last change";
   EXPECT_EQ(digest().hashed, 0U);
-  write(root_ / "audio/clip7.wav", "1234567");
+  put(root_ / "audio/clip7.wav", "1234567");
   const InputDigest after = digest();
   EXPECT_EQ(after.hashed, 1U);
   EXPECT_EQ(after.files, 21U);
@@ -248,7 +245,7 @@ TEST_F(Inputs, MemoryAgreesWithFreshReadingIntegration) {
       if (pick(3) == 0) {
         fs::remove(file);
       } else {
-        write(file, std::to_string(pick(1000)));
+        put(file, std::to_string(pick(1000)));
       }
     }
     const InputDigest now = digest();

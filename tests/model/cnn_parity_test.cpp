@@ -1,6 +1,7 @@
 // EfficientAT's CNNs against the originals' outputs: every case of model/efficientat.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "core/checkpoint/archive.h"
@@ -8,22 +9,16 @@
 #include "core/model/import.h"
 #include "core/model/mn.h"
 #include "tests/testing/fixtures.h"
+#include "tests/testing/tensors.h"
 
 namespace xp::model {
 namespace {
 
 using nlohmann::json;
 using testing::Case;
+using testing::floats_of;
 using testing::Report;
-
-at::Tensor tensor_of(const testing::Array& array) {
-  return at::tensor(array.floats()).reshape(array.shape);
-}
-
-std::vector<float> floats_of(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.to(at::kFloat).contiguous();
-  return {flat.const_data_ptr<float>(), flat.const_data_ptr<float>() + flat.numel()};
-}
+using testing::tensor_of;
 
 /// By the path of `exp import`: strict, so that no name is missing or left over, and with nothing
 /// fitted.

@@ -1,6 +1,7 @@
 // Gradients through token merging, patchout and a distillation loss against finite differences, in
 // float64; and the tensor-operation version of merging against the CPU's kernels.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "core/model/tome_device.h"

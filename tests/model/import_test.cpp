@@ -8,6 +8,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
@@ -18,6 +19,7 @@
 #include "tests/model/originals.h"
 #include "tests/testing/fixtures.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/tensors.h"
 
 namespace xp::model {
 namespace {
@@ -25,7 +27,9 @@ namespace {
 using checkpoint::Archive;
 using nlohmann::json;
 using testing::Case;
+using testing::floats_of;
 using testing::Report;
+using testing::tensor_of;
 
 at::Tensor logits_of(const Trunk& model, const at::Tensor& mel) {
   const at::NoGradGuard no_grad;
@@ -40,7 +44,7 @@ int64_t number(const json& object, std::initializer_list<const char*> keys, int6
   return otherwise;
 }
 
-TrunkOptions options_of(const Case& c) {
+TrunkOptions import_options(const Case& c) {
   const json& j = c.json;
   TrunkOptions o;
   o.dim = j.at("embed_dim");
@@ -96,8 +100,8 @@ void fine_tuned_head(Trunk& model, const Archive& head) {
 
 at::Tensor ast_input(const Case& c) { return tensor_of(c.at("input/spectrogram")).transpose(1, 2); }
 
-void ast(const Case& c, Report& report) {
-  const TrunkOptions o = options_of(c);
+void import_ast(const Case& c, Report& report) {
+  const TrunkOptions o = import_options(c);
   for (const std::string file : c.json.at("weights")) {
     if (file == "mlp_head.pth") continue;
     Trunk model(o, Init(3));
@@ -120,8 +124,8 @@ void ast(const Case& c, Report& report) {
   }
 }
 
-void passt(const Case& c, Report& report) {
-  TrunkOptions o = options_of(c);
+void import_passt(const Case& c, Report& report) {
+  TrunkOptions o = import_options(c);
   o.position = PositionKind::kSeparate;
   o.grid = {c.json.at("freq_pos_len"), c.json.at("time_pos_len")};
   Trunk model(o, Init(3));
@@ -143,9 +147,9 @@ void passt(const Case& c, Report& report) {
   }
 }
 
-void ssast(const Case& c, Report& report) {
+void import_ssast(const Case& c, Report& report) {
   if (c.has("input/mask_index")) return;
-  TrunkOptions o = options_of(c);
+  TrunkOptions o = import_options(c);
   const std::string note = c.json.at("weights_note");
   const size_t begin = note.find("../");
   const Archive pretrained = Archive::open(c.folder / note.substr(begin, note.find(';') - begin));
@@ -159,9 +163,9 @@ void ssast(const Case& c, Report& report) {
   }
 }
 
-void torchonly(const Case& c, Report& report) {
+void import_torchonly(const Case& c, Report& report) {
   if (c.has("input/mask")) return;
-  TrunkOptions o = options_of(c);
+  TrunkOptions o = import_options(c);
   const Archive archive = Archive::open(c.folder / c.json.at("weights").at(0));
   if (archive.find("model.embedding.time_embedding") != nullptr) {
     o.position = PositionKind::kSeparate;
@@ -195,15 +199,15 @@ testing::Driver only_imports(testing::Driver driver) {
 TEST(ImportParity, OriginalsByName) {
   at::set_num_threads(1);
   testing::expect_parity({"model/ast", "model/passt", "model/ssast", "model/torchonly"},
-                         {{"model/ast", only_imports(ast)},
-                          {"model/passt", only_imports(passt)},
-                          {"model/ssast", only_imports(ssast)},
-                          {"model/torchonly", only_imports(torchonly)}});
+                         {{"model/ast", only_imports(import_ast)},
+                          {"model/passt", only_imports(import_passt)},
+                          {"model/ssast", only_imports(import_ssast)},
+                          {"model/torchonly", only_imports(import_torchonly)}});
 }
 
 // --- without fixtures
 
-TrunkOptions tiny() {
+TrunkOptions tiny_model() {
   TrunkOptions o;
   o.dim = 8;
   o.depth = 2;
@@ -248,14 +252,14 @@ Archive renamed(const Archive& archive, const std::string& prefix,
 TEST(Import, EveryFormComesBack) {
   for (const Original as : {Original::kExp, Original::kAst, Original::kTorchOnly}) {
     SCOPED_TRACE(original_name(as));
-    TrunkOptions o = tiny();
+    TrunkOptions o = tiny_model();
     o.special_position = as != Original::kTorchOnly;
     const Trunk model(o, Init(1));
     Trunk other(o, Init(2));
     load_weights(other, export_weights(model, as), "file");
     expect_equal(model, other);
   }
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_model();
   o.position = PositionKind::kSeparate;
   const Trunk model(o, Init(1));
   Trunk other(o, Init(2));
@@ -304,10 +308,10 @@ Archive as_transformers(const Trunk& model, bool five) {
 }
 
 TEST(Import, BothNamesOfTransformers) {
-  const Trunk model(tiny(), Init(1));
+  const Trunk model(tiny_model(), Init(1));
   for (const bool five : {false, true}) {
     SCOPED_TRACE(five);
-    Trunk other(tiny(), Init(2));
+    Trunk other(tiny_model(), Init(2));
     const ImportReport report = load_weights(other, as_transformers(model, five), "file");
     EXPECT_EQ(report.original, Original::kHuggingFace);
     expect_equal(model, other);
@@ -315,18 +319,18 @@ TEST(Import, BothNamesOfTransformers) {
 }
 
 TEST(Import, WrapperLevelsAreTakenOff) {
-  const Trunk model(tiny(), Init(1));
+  const Trunk model(tiny_model(), Init(1));
   const Archive plain = export_weights(model, Original::kAst);
   for (const char* prefix : {"", "model.", "state_dict.net.", "net._orig_mod.", "model.module."}) {
     SCOPED_TRACE(prefix);
-    Trunk other(tiny(), Init(2));
+    Trunk other(tiny_model(), Init(2));
     load_weights(other, renamed(plain, prefix), "file");
     expect_equal(model, other);
   }
 }
 
 TEST(Import, TheAveragedCopyIsTaken) {
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_model();
   o.position = PositionKind::kSeparate;
   const Trunk last(o, Init(1));
   const Trunk averaged(o, Init(2));
@@ -339,8 +343,8 @@ TEST(Import, TheAveragedCopyIsTaken) {
 }
 
 TEST(Import, OtherClassesLeaveTheHead) {
-  const Trunk trained(tiny(), Init(1));
-  TrunkOptions o = tiny();
+  const Trunk trained(tiny_model(), Init(1));
+  TrunkOptions o = tiny_model();
   o.classes = 3;
   Trunk model(o, Init(2));
   const Trunk start(o, Init(2));
@@ -354,7 +358,7 @@ TEST(Import, OtherClassesLeaveTheHead) {
 }
 
 TEST(Import, SaysWhatDoesNotFit) {
-  const Trunk trained(tiny(), Init(1));
+  const Trunk trained(tiny_model(), Init(1));
   const Archive whole = export_weights(trained, Original::kAst);
   const auto fails = [&](const TrunkOptions& o, const Archive& archive,
                          const ImportOptions& options = {}) {
@@ -364,21 +368,21 @@ TEST(Import, SaysWhatDoesNotFit) {
     if (!error.empty()) expect_equal(model, start);
     return error;
   };
-  EXPECT_EQ(fails(tiny(), renamed(whole, "", "module.v.blocks.1.mlp.fc2.bias")),
+  EXPECT_EQ(fails(tiny_model(), renamed(whole, "", "module.v.blocks.1.mlp.fc2.bias")),
             "file.pth: it lacks 1 of the model's tensors: blocks.1.mlp.fc2.bias; model.strict = "
             "false leaves them at their "
             "start values");
-  TrunkOptions shallow = tiny();
+  TrunkOptions shallow = tiny_model();
   shallow.depth = 1;
   EXPECT_EQ(fails(shallow, whole).substr(0, 74),
             "file.pth: the model has no place for 12 of its tensors: module.v.blocks.1.");
   EXPECT_EQ(fails(shallow, whole, {.strict = false}), "");
-  TrunkOptions wide = tiny();
+  TrunkOptions wide = tiny_model();
   wide.dim = 16;
   EXPECT_EQ(
       fails(wide, whole, {.strict = false}).substr(0, 87),
       "file.pth: AST weights do not fit the model: cls_token is [1, 1, 8] there and [1, 1, 16]");
-  EXPECT_EQ(fails(tiny(), renamed(whole, "something.")),
+  EXPECT_EQ(fails(tiny_model(), renamed(whole, "something.")),
             "file.pth: the tensor names are none of AST, SSAST, PaSST, TorchOnlyAST, EfficientAT, "
             "timm DeiT/ViT or "
             "transformers AST (its first tensor is 'something.module.v.cls_token')");
@@ -387,7 +391,7 @@ TEST(Import, SaysWhatDoesNotFit) {
 }
 
 TEST(Import, ShortenedModelsTakeTheirBlocks) {
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_model();
   o.position = PositionKind::kSeparate;
   o.depth = 4;
   const Trunk full(o, Init(1));
@@ -406,7 +410,7 @@ TEST(Import, ShortenedModelsTakeTheirBlocks) {
 }
 
 TEST(Import, PlainVitStartsBothTokens) {
-  const Trunk trained(tiny(), Init(1));
+  const Trunk trained(tiny_model(), Init(1));
   Archive image;
   const Archive plain = export_weights(trained, Original::kDeit);
   for (const checkpoint::Entry& e : plain.entries()) {
@@ -416,7 +420,7 @@ TEST(Import, PlainVitStartsBothTokens) {
     if (e.name == "patch_embed.proj.weight") t = at::cat({t, t, t}, 1);
     image.add(to_entry(e.name, t));
   }
-  Trunk model(tiny(), Init(2));
+  Trunk model(tiny_model(), Init(2));
   const ImportReport report = load_weights(model, image, "file");
   EXPECT_EQ(report.line(),
             "timm DeiT/ViT: 32 tensors; dist_token: a copy of the class token; pos.grid: 4x4 -> "
@@ -434,13 +438,13 @@ TEST(Export, SaysWhatHasNoSuchForm) {
     }
     return "";
   };
-  const Trunk joint(tiny(), Init(0));
+  const Trunk joint(tiny_model(), Init(0));
   EXPECT_EQ(error(joint, Original::kPasst),
             "this model cannot be written as PaSST: it has one position embedding per patch; use "
             "\"ast\"");
   EXPECT_EQ(error(joint, Original::kMn),
             "this model cannot be written as EfficientAT mn: it is a transformer");
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_model();
   o.aggregator = Aggregator::kMean;
   EXPECT_EQ(error(Trunk(o, Init(0)), Original::kAst),
             "this model cannot be written as AST: its classifier is a norm and a linear layer on "

@@ -25,8 +25,4 @@ Weights from_torchonly(const Weights& weights);
 /// Copies `weights` into all tensors of `model`, each of which has to be there.
 void load(Module& model, const Weights& weights);
 
-at::Tensor tensor_of(const testing::Array& array);
-std::vector<float> floats_of(const at::Tensor& tensor);
-std::vector<int64_t> integers_of(const at::Tensor& tensor);
-
 }  // namespace xp::model

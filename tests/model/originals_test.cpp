@@ -4,6 +4,7 @@
 #include <regex>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "core/checkpoint/archive.h"
@@ -114,28 +115,6 @@ void load(Module& model, const Weights& weights) {
     if (found == weights.end()) throw std::runtime_error("no weights for " + entry.name);
     entry.tensor.copy_(found->second.reshape(entry.tensor.sizes()));
   }
-}
-
-at::Tensor tensor_of(const testing::Array& array) {
-  const bool integer = array.is_integer();
-  at::Tensor tensor = at::empty(array.shape, integer ? at::kLong : at::kFloat);
-  if (integer) {
-    std::copy(array.i64.begin(), array.i64.end(), tensor.mutable_data_ptr<int64_t>());
-  } else {
-    const std::vector<float> values = array.floats();
-    std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<float>());
-  }
-  return tensor;
-}
-
-std::vector<float> floats_of(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.detach().to(at::kFloat).contiguous();
-  return {flat.const_data_ptr<float>(), flat.const_data_ptr<float>() + flat.numel()};
-}
-
-std::vector<int64_t> integers_of(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.to(at::kLong).contiguous();
-  return {flat.const_data_ptr<int64_t>(), flat.const_data_ptr<int64_t>() + flat.numel()};
 }
 
 }  // namespace xp::model

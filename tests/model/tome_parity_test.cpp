@@ -1,17 +1,22 @@
 // Token merging against ToMe's outputs: every case of model/tome.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "core/model/tome.h"
 #include "core/model/trunk.h"
 #include "tests/model/originals.h"
+#include "tests/testing/tensors.h"
 
 namespace xp::model {
 namespace {
 
 using testing::Case;
+using testing::floats_of;
+using testing::integers_of;
 using testing::Report;
+using testing::tensor_of;
 
 /// [B, N', N0] 0/1 from the map [B, N0].
 at::Tensor adjacency(const at::Tensor& source, int64_t after) {

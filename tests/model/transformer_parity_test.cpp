@@ -1,18 +1,23 @@
 // The transformers against the originals' outputs: every case of model/{ast,passt,ssast,torchonly}.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "core/model/masked.h"
 #include "core/model/position.h"
 #include "core/model/trunk.h"
 #include "tests/model/originals.h"
+#include "tests/testing/tensors.h"
 
 namespace xp::model {
 namespace {
 
 using testing::Case;
+using testing::floats_of;
+using testing::integers_of;
 using testing::Report;
+using testing::tensor_of;
 
 TrunkOptions options_of(const Case& c) {
   TrunkOptions o;
@@ -207,15 +212,15 @@ void passt(const Case& c, Report& report) {
   passt_eval(c, report, model);
 }
 
-TrunkOptions ssast_options(const nlohmann::json& json) {
+TrunkOptions ssast_options(const nlohmann::json& j) {
   TrunkOptions o;
-  o.dim = json.at("embed_dim");
-  o.depth = json.at("depth");
-  o.heads = json.at("num_heads");
-  o.patch_f = json.at("fshape");
-  o.patch_t = json.at("tshape");
-  o.stride_f = json.at("fstride");
-  o.stride_t = json.at("tstride");
+  o.dim = j.at("embed_dim");
+  o.depth = j.at("depth");
+  o.heads = j.at("num_heads");
+  o.patch_f = j.at("fshape");
+  o.patch_t = j.at("tshape");
+  o.stride_f = j.at("fstride");
+  o.stride_t = j.at("tstride");
   return o;
 }
 

@@ -1,6 +1,7 @@
 #include "core/model/trunk.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
@@ -12,7 +13,7 @@
 namespace xp::model {
 namespace {
 
-TrunkOptions tiny() {
+TrunkOptions tiny_trunk() {
   TrunkOptions o;
   o.dim = 24;
   o.depth = 3;
@@ -59,7 +60,7 @@ TEST(Init, IsAFunctionOfSeedAndName) {
 }
 
 TEST(Trunk, NamesAndCountsItsTensors) {
-  const Trunk model(tiny(), Init(0));
+  const Trunk model(tiny_trunk(), Init(0));
   std::vector<std::string> names;
   for (const NamedTensor& entry : model.state()) names.push_back(entry.name);
   EXPECT_EQ(names.size(), 4U + 2U + 3U * 12U + 2U + 4U);
@@ -72,7 +73,7 @@ TEST(Trunk, NamesAndCountsItsTensors) {
 }
 
 TEST(Trunk, MergingNothingChangesNothing) {
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_trunk();
   const at::Tensor mel = noise_mel(2);
   const at::Tensor plain = logits(make(o), mel);
   o.tome.r = {0, 0, 0};
@@ -82,7 +83,7 @@ TEST(Trunk, MergingNothingChangesNothing) {
 }
 
 TEST(Trunk, PatchoutOfNothingChangesNothing) {
-  const TrunkOptions o = tiny();
+  const TrunkOptions o = tiny_trunk();
   const at::Tensor mel = noise_mel(2);
   ForwardContext training;
   training.training = true;
@@ -90,7 +91,7 @@ TEST(Trunk, PatchoutOfNothingChangesNothing) {
 }
 
 TEST(Trunk, PatchoutOfAllCountsLeavesOnePatch) {
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_trunk();
   o.patchout.columns = 99;
   o.patchout.rows = 99;
   ForwardContext context;
@@ -100,7 +101,7 @@ TEST(Trunk, PatchoutOfAllCountsLeavesOnePatch) {
 }
 
 TEST(Trunk, PermutingTheBatchPermutesTheLogits) {
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_trunk();
   o.tome.r = {3, 3, 3};
   const Trunk model = make(o);
   const at::Tensor mel = noise_mel(4);
@@ -110,7 +111,7 @@ TEST(Trunk, PermutingTheBatchPermutesTheLogits) {
 }
 
 TEST(Trunk, DrawsBelongToTheClipAndNotToItsBatch) {
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_trunk();
   o.patchout.columns = 3;
   o.patchout.tokens = 4;
   o.patchout.per_clip = true;
@@ -134,7 +135,7 @@ TEST(Trunk, DrawsBelongToTheClipAndNotToItsBatch) {
 }
 
 TEST(Trunk, BatchWidePatchoutBelongsToTheStep) {
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_trunk();
   o.patchout.columns_p = 0.5;
   o.patchout.rows = 1;
   const Trunk model = make(o);
@@ -154,8 +155,8 @@ TEST(Trunk, PaddingChangesNothing) {
   for (const Aggregator aggregator : {Aggregator::kClsDist, Aggregator::kMean}) {
     for (const bool prop_attn : {true, false}) {
       for (const int64_t r : {0, 2, 5, 30}) {
-        SCOPED_TRACE(testing::Message() << "r " << r << " prop_attn " << prop_attn);
-        TrunkOptions o = tiny();
+        SCOPED_TRACE(::testing::Message() << "r " << r << " prop_attn " << prop_attn);
+        TrunkOptions o = tiny_trunk();
         o.aggregator = aggregator;
         o.position =
             PositionKind::kSeparate;  // the embedding of a frame does not depend on the length
@@ -180,7 +181,7 @@ TEST(Trunk, PaddingChangesNothing) {
 }
 
 TEST(Trunk, RecomputingGivesTheSameGradients) {
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_trunk();
   o.tome.r = {3, 2, 1};
   o.dropout = 0.1;
   o.drop_path = 0.2;
@@ -201,7 +202,7 @@ TEST(Trunk, RecomputingGivesTheSameGradients) {
 }
 
 TEST(Trunk, FrozenBlocksGetNoGradient) {
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_trunk();
   o.freeze_blocks = 2;
   for (const bool recompute : {false, true}) {
     Trunk model = make(o);
@@ -217,7 +218,7 @@ TEST(Trunk, FrozenBlocksGetNoGradient) {
 }
 
 TEST(Trunk, WeightsInBf16KeepTheResidualStreamInFloat) {
-  TrunkOptions o = tiny();
+  TrunkOptions o = tiny_trunk();
   o.tome.r = {3, 3, 3};
   Trunk model(o, Init(7));
   const at::Tensor mel = noise_mel(2);
@@ -232,7 +233,7 @@ TEST(Trunk, WeightsInBf16KeepTheResidualStreamInFloat) {
 }
 
 TEST(Trunk, TooSmallASpectrogramIsAnError) {
-  const Trunk model(tiny(), Init(0));
+  const Trunk model(tiny_trunk(), Init(0));
   try {
     model.forward(at::zeros({1, 32, 7}), {});
     FAIL();

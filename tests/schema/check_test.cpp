@@ -29,7 +29,7 @@ model = { arch = "ssast-base-patch" }
 stages.pre = { do = "pretrain" }
 )";
 
-struct Case {
+struct RuleCase {
   const char* name;
   std::vector<std::string> sets;
   const char* want;  ///< the fault's message without its place, "" for none
@@ -37,7 +37,7 @@ struct Case {
 };
 
 /// The first fault's message.
-std::string message_of(const RecipeFiles& files, const Case& c) {
+std::string message_of(const RecipeFiles& files, const RuleCase& c) {
   recipe::LoadOptions options = RecipeFiles::options_of(c.sets);
   if (*c.variant != '\0') options.variants = {c.variant};
   try {
@@ -48,9 +48,9 @@ std::string message_of(const RecipeFiles& files, const Case& c) {
   }
 }
 
-void check_all(const std::vector<Case>& cases) {
+void check_all(const std::vector<RuleCase>& cases) {
   const RecipeFiles files(kBase);
-  for (const Case& c : cases) {
+  for (const RuleCase& c : cases) {
     SCOPED_TRACE(c.name);
     EXPECT_EQ(message_of(files, c), c.want);
   }
@@ -293,7 +293,7 @@ metric = "max:eval.acc"
 
 TEST(CrossFieldRules, StagesAndSweeps) {
   const RecipeFiles files(kWhole);
-  const std::vector<Case> cases = {
+  const std::vector<RuleCase> cases = {
       {"as it stands", {}, ""},
       {"the fold twice",
        {"dataset.val_fold=5"},
@@ -381,7 +381,7 @@ TEST(CrossFieldRules, StagesAndSweeps) {
        "stage train: model.weights needs a stage that does 'train' or 'pretrain'; levels does "
        "'stats'"},
   };
-  for (const Case& c : cases) {
+  for (const RuleCase& c : cases) {
     SCOPED_TRACE(c.name);
     EXPECT_EQ(message_of(files, c), c.want);
   }

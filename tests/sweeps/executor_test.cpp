@@ -100,7 +100,7 @@ TEST(Slots, MemoryLimitsTheirNumber) {
   EXPECT_EQ(make_slots(machine, 4, "", 100).size(), 4U);
 }
 
-SweepSpec spec_of() {
+SweepSpec fake_spec() {
   SweepSpec out;
   out.id = "01J0000000000000000000WXYZ";
   out.name = "pretend";
@@ -109,7 +109,7 @@ SweepSpec spec_of() {
   return out;
 }
 
-std::vector<Trial> trials_of(int n, int bundle_size) {
+std::vector<Trial> fake_trials(int n, int bundle_size) {
   std::vector<Trial> out;
   for (int i = 0; i < n; ++i) {
     Trial trial;
@@ -123,7 +123,7 @@ std::vector<Trial> trials_of(int n, int bundle_size) {
 
 class ExecutorTest : public ::testing::Test {
  protected:
-  ExecutorTest() : db_(SweepDb::create(dir_ / "sweep", spec_of())) {
+  ExecutorTest() : db_(SweepDb::create(dir_ / "sweep", fake_spec())) {
     set("XP_FAKE_SWEEP", (dir_ / "sweep").string());
     // exp-compute sweeps work ID [--trial N --job J] ...
     script(dir_ / "exp-compute",
@@ -155,7 +155,7 @@ class LocalExecutorIntegration : public ExecutorTest {
  protected:
   Driven run(int jobs) {
     LocalOptions options;
-    options.command = {(dir_ / "exp-compute").string(), "sweeps", "work", spec_of().id};
+    options.command = {(dir_ / "exp-compute").string(), "sweeps", "work", fake_spec().id};
     options.slots = make_slots({2, 0, {}}, jobs, "", 0);
     options.logs = dir_ / "workers";
     options.locks = dir_ / "slots";
@@ -165,7 +165,7 @@ class LocalExecutorIntegration : public ExecutorTest {
 };
 
 TEST_F(LocalExecutorIntegration, WorksASweepOff) {
-  db_.add(trials_of(9, 3), false);
+  db_.add(fake_trials(9, 3), false);
   const Driven driven = run(2);
   EXPECT_EQ(driven.counts.done, 9);
   EXPECT_EQ(driven.halted, "");
@@ -173,14 +173,14 @@ TEST_F(LocalExecutorIntegration, WorksASweepOff) {
 
 TEST_F(LocalExecutorIntegration, AWorkerThatDiesIsReplaced) {
   set("XP_FAKE_HOW", "die once");
-  db_.add(trials_of(3, 3), false);
+  db_.add(fake_trials(3, 3), false);
   EXPECT_EQ(run(1).counts.done, 3);
   for (const Trial& trial : db_.trials(true)) EXPECT_EQ(trial.tries, 2);
 }
 
 TEST_F(LocalExecutorIntegration, WorkersThatCannotStartEndTheCommand) {
   set("XP_FAKE_HOW", "cannot start");
-  db_.add(trials_of(3, 3), false);
+  db_.add(fake_trials(3, 3), false);
   EXPECT_THROW(run(1), Error);
   EXPECT_EQ(db_.counts().queued, 3);
 }
@@ -191,8 +191,9 @@ TEST(SlurmScript, ReadsLikeWrittenByHand) {
   options.workspace = "/ws";
   options.lines = {"--partition=gpu", "--gres=gpu:1"};
   options.at_once = 4;
-  EXPECT_EQ(job_script(options, spec_of(), "/ws/.exp/sweeps/01J0000000000000000000WXYZ", {1, 4, 7}),
-            R"(#!/bin/bash
+  EXPECT_EQ(
+      job_script(options, fake_spec(), "/ws/.exp/sweeps/01J0000000000000000000WXYZ", {1, 4, 7}),
+      R"(#!/bin/bash
 #SBATCH --job-name=exp-0000WXYZ
 #SBATCH --array=1,4,7%4
 #SBATCH --chdir=/ws
@@ -307,7 +308,7 @@ class FakeSlurmIntegration : public ExecutorTest {
 };
 
 TEST_F(FakeSlurmIntegration, OneTaskABundle) {
-  db_.add(trials_of(9, 3), false);
+  db_.add(fake_trials(9, 3), false);
   EXPECT_EQ(run().counts.done, 9);
   EXPECT_EQ(read_file(dir_ / "job"), "100\n") << "one array";
   EXPECT_TRUE(fs::exists(dir_ / "sweep" / "slurm" / "100_4.exit"));
@@ -317,7 +318,7 @@ TEST_F(FakeSlurmIntegration, OneTaskABundle) {
 
 TEST_F(FakeSlurmIntegration, APreemptedTaskIsRequeuedByItsArrayId) {
   set("XP_FAKE_HOW", "preempt once");
-  db_.add(trials_of(4, 2), false);
+  db_.add(fake_trials(4, 2), false);
   EXPECT_EQ(run().counts.done, 4);
   EXPECT_EQ(read_file(dir_ / "job"), "100\n") << "the same array";
   const std::string requeued = read_file(dir_ / "requeued");
@@ -328,13 +329,13 @@ TEST_F(FakeSlurmIntegration, APreemptedTaskIsRequeuedByItsArrayId) {
 
 TEST_F(FakeSlurmIntegration, ATaskThatDiesIsSubmittedAgain) {
   set("XP_FAKE_HOW", "die once");
-  db_.add(trials_of(2, 2), false);
+  db_.add(fake_trials(2, 2), false);
   EXPECT_EQ(run().counts.done, 2);
   EXPECT_EQ(read_file(dir_ / "job"), "101\n");
 }
 
 TEST_F(FakeSlurmIntegration, ALaterDriverTakesTheJobsOver) {
-  db_.add(trials_of(2, 1), false);
+  db_.add(fake_trials(2, 1), false);
   {
     SlurmExecutor executor(db_, options_);
     executor.tick(2, 2);
@@ -345,7 +346,7 @@ TEST_F(FakeSlurmIntegration, ALaterDriverTakesTheJobsOver) {
 }
 
 TEST_F(FakeSlurmIntegration, CancelTakesBackWhatWaits) {
-  db_.add(trials_of(2, 1), false);
+  db_.add(fake_trials(2, 1), false);
   SlurmExecutor executor(db_, options_);
   executor.tick(2, 2);
   EXPECT_EQ(SlurmExecutor::cancel(db_.folder()), 1U);
@@ -359,7 +360,7 @@ TEST_F(FakeSlurmIntegration, CancelTakesBackWhatWaits) {
 TEST_F(FakeSlurmIntegration, ARefusalIsTold) {
   script(dir_ / "bin" / "sbatch",
          "[ \"$1\" = --version ] && exit 0\necho 'sbatch: error: invalid partition'; exit 1");
-  db_.add(trials_of(1, 1), false);
+  db_.add(fake_trials(1, 1), false);
   try {
     run();
     ADD_FAILURE() << "nothing was thrown";
@@ -387,14 +388,14 @@ class RealSlurm : public ExecutorTest {
 using LocalSlurm = RealSlurm;
 
 TEST_F(LocalSlurm, WorksASweepOff) {
-  db_.add(trials_of(6, 3), false);
+  db_.add(fake_trials(6, 3), false);
   EXPECT_EQ(run().counts.done, 6);
   for (const Trial& trial : db_.trials(true)) EXPECT_FALSE(trial.job.empty());
 }
 
 TEST_F(LocalSlurm, APreemptedTaskGoesOn) {
   set("XP_FAKE_HOW", "preempt once");
-  db_.add(trials_of(2, 2), false);
+  db_.add(fake_trials(2, 2), false);
   EXPECT_EQ(run().counts.done, 2);
   for (const Trial& trial : db_.trials(true)) EXPECT_EQ(trial.tries, 2);
   const std::string tasks =

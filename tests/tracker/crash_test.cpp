@@ -28,7 +28,7 @@ using testing_runs::sample;
 using testing_runs::SharedMemory;
 
 /// Memory that a child and its parent share.
-struct Shared {
+struct Killed {
   std::atomic<int64_t> acknowledged;  ///< points whose log call has returned
   std::atomic<int64_t> epochs;
   std::atomic<int> ready;
@@ -36,7 +36,7 @@ struct Shared {
 };
 
 /// Logs until it is killed: a point every 20 us or so, an epoch value every 500 points.
-[[noreturn]] void log_for_ever(const fs::path& folder, const SharedMemory<Shared>& shared) {
+[[noreturn]] void log_for_ever(const fs::path& folder, const SharedMemory<Killed>& shared) {
   auto run = Store(folder).create(sample("killed", 0), quiet());
   std::strncpy(shared->uid, run->uid().c_str(), sizeof shared->uid - 1);
   auto stage = run->begin_stage("train", "train", "k", {});
@@ -61,7 +61,7 @@ void kill_at_random(int times) {
   std::mt19937 random(1);
   int64_t points = 0;
   for (int i = 0; i < times; ++i) {
-    const SharedMemory<Shared> shared;
+    const SharedMemory<Killed> shared;
     const pid_t child = ::fork();
     if (child == 0) log_for_ever(folder, shared);
     while (shared->ready == 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
@@ -104,7 +104,7 @@ void start_at_once(int count, int rounds) {
   for (int round = 0; round < rounds; ++round) {
     const testing::TempDir dir;
     const fs::path folder = dir / ".exp";
-    const SharedMemory<Shared> gate;
+    const SharedMemory<Killed> gate;
     std::vector<pid_t> children;
     for (int i = 0; i < count; ++i) {
       const pid_t child = ::fork();

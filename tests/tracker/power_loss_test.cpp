@@ -31,7 +31,7 @@ using testing_runs::quiet;
 using testing_runs::sample;
 using testing_runs::SharedMemory;
 
-struct Shared {
+struct Synced {
   std::atomic<int64_t> logged;   ///< points whose log call has returned
   std::atomic<int64_t> durable;  ///< of those, logged before a sync of the ring that has ended
   std::atomic<int64_t> ring_syncs, file_syncs;
@@ -42,7 +42,7 @@ struct Shared {
 /// `disk`.
 struct Disk {
   fs::path live, disk;
-  const SharedMemory<Shared>* shared = nullptr;
+  const SharedMemory<Synced>* shared = nullptr;
 };
 Disk* the_disk = nullptr;  // of a child; it does not end before the child
 
@@ -95,7 +95,7 @@ int sync_memory(void* address, size_t bytes, int flags) {
   return result;
 }
 
-[[noreturn]] void log_for_ever(const SharedMemory<Shared>& shared) {
+[[noreturn]] void log_for_ever(const SharedMemory<Synced>& shared) {
   RunOptions options = quiet();
   options.flush = std::chrono::milliseconds(1);
   options.commit = std::chrono::milliseconds(7);
@@ -115,7 +115,7 @@ void lose_power(int times) {
   int64_t logged = 0, lost = 0;
   for (int i = 0; i < times; ++i) {
     const testing::TempDir dir;
-    const SharedMemory<Shared> shared;
+    const SharedMemory<Synced> shared;
     const auto enough = static_cast<int64_t>(1 + random() % 20000);
     const pid_t child = ::fork();
     if (child == 0) {
@@ -153,7 +153,7 @@ TEST(PowerLossStress, WhatWasSyncedIsThere) { lose_power(100); }
 // The writer syncs this often, whatever is logged; 50 ms are for the sync itself.
 TEST(PowerLoss, PointsAreSyncedWithinAQuarterOfASecond) {
   EXPECT_LE(RunOptions().flush, std::chrono::milliseconds(200));
-  const SharedMemory<Shared> shared;
+  const SharedMemory<Synced> shared;
   const testing::TempDir dir;
   Disk disk{dir / "live", dir / "disk", &shared};
   the_disk = &disk;

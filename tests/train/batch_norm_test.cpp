@@ -8,7 +8,7 @@
 namespace xp::train {
 namespace {
 
-using namespace testing;  // the fixture
+using namespace fixture;
 
 /// Two layers' statistics and nothing else.
 class Statistics final : public model::Model {

@@ -12,7 +12,7 @@
 namespace xp::train {
 namespace {
 
-using namespace testing;  // the fixture
+using namespace fixture;
 
 class DeviceBatchesTest : public Stages {
  protected:

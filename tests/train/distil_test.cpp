@@ -19,7 +19,7 @@
 namespace xp::train {
 namespace {
 
-using namespace testing;  // the fixture
+using namespace fixture;
 
 at::Tensor row(std::vector<float> values) {
   return at::tensor(values).reshape({1, static_cast<int64_t>(values.size())});

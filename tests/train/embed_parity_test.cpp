@@ -9,17 +9,14 @@
 #include "core/schema/frontend.h"
 #include "core/train/embed.h"
 #include "tests/testing/fixtures.h"
+#include "tests/testing/tensors.h"
 
 namespace xp::train {
 namespace {
 
 using testing::Case;
+using testing::floats_of;
 using testing::Report;
-
-std::vector<float> floats_of(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.contiguous();
-  return {flat.const_data_ptr<float>(), flat.const_data_ptr<float>() + flat.numel()};
-}
 
 model::Trunk network(const Case& c) {
   const auto& j = c.json;

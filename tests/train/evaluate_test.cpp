@@ -17,7 +17,7 @@
 namespace xp::train {
 namespace {
 
-using namespace testing;  // the fixture
+using namespace fixture;
 namespace fs = std::filesystem;
 
 class EvaluateIntegration : public Stages {

@@ -25,7 +25,7 @@
 namespace xp::train {
 namespace {
 
-using namespace testing;  // the fixtures
+using namespace fixture;
 namespace fs = std::filesystem;
 
 class FaultsIntegration : public Stages {};

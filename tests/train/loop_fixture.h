@@ -13,7 +13,7 @@
 #include "tests/testing/temp_dir.h"
 #include "tracker/run_sink.h"
 
-namespace xp::train::testing {
+namespace xp::train::fixture {
 
 /// A linear model and a target that a few steps get near to; batches are functions of (epoch,
 /// step).
@@ -131,4 +131,4 @@ inline graph::StageContext stage_context(const std::filesystem::path& output,
   return context;
 }
 
-}  // namespace xp::train::testing
+}  // namespace xp::train::fixture

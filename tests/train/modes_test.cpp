@@ -20,7 +20,7 @@
 namespace xp::train {
 namespace {
 
-using namespace testing;  // the fixture
+using namespace fixture;
 namespace fs = std::filesystem;
 
 class ModesIntegration : public Stages {

@@ -12,17 +12,14 @@
 #include "core/train/loss.h"
 #include "core/train/optimiser.h"
 #include "tests/testing/fixtures.h"
+#include "tests/testing/tensors.h"
 
 namespace xp::train {
 namespace {
 
 using testing::Case;
 using testing::Report;
-
-at::Tensor tensor(const testing::Array& array) {
-  if (array.is_integer()) return at::tensor(array.i64).reshape(array.shape);
-  return at::tensor(array.floats()).reshape(array.shape);
-}
+using testing::tensor_of;
 
 struct Problem {
   bool passt = false;
@@ -131,19 +128,19 @@ void optimiser_step(const Case& c, Report& report) {
   Optimiser optimiser(p.optimiser, trained(*model), model->layers());
   at::Tensor mel, labels;
   if (p.passt) {
-    const at::Tensor perm = tensor(c.at("input/perm"));
-    const at::Tensor lam = tensor(c.at("input/lam"));
+    const at::Tensor perm = tensor_of(c.at("input/perm"));
+    const at::Tensor lam = tensor_of(c.at("input/lam"));
     const auto mixed = [&](const at::Tensor& x) {
       std::vector<int64_t> shape(static_cast<size_t>(x.dim()), 1);
       shape[0] = -1;
       const at::Tensor weight = lam.reshape(shape);
       return x * weight + x.index_select(0, perm) * (1 - weight);
     };
-    mel = mixed(tensor(c.at("input/spec")).squeeze(1));
-    labels = mixed(tensor(c.at("input/target")));
+    mel = mixed(tensor_of(c.at("input/spec")).squeeze(1));
+    labels = mixed(tensor_of(c.at("input/target")));
   } else {
-    mel = tensor(c.at("input/spectrogram")).transpose(1, 2).contiguous();
-    labels = tensor(c.at("input/target"));
+    mel = tensor_of(c.at("input/spectrogram")).transpose(1, 2).contiguous();
+    labels = tensor_of(c.at("input/target"));
   }
   std::vector<double> losses;
   for (int64_t step = 0; step < c.json.at("steps").get<int64_t>(); ++step) {

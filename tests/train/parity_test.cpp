@@ -7,23 +7,16 @@
 #include "core/train/loss.h"
 #include "core/train/schedule.h"
 #include "tests/testing/fixtures.h"
+#include "tests/testing/tensors.h"
 
 namespace xp::train {
 namespace {
 
 using testing::Array;
 using testing::Case;
+using testing::floats_of;
 using testing::Report;
-
-at::Tensor tensor(const Array& array) {
-  if (array.is_integer()) return at::tensor(array.i64).reshape(array.shape);
-  return at::tensor(array.floats()).reshape(array.shape);
-}
-
-std::vector<float> floats(const at::Tensor& values) {
-  const at::Tensor flat = values.detach().to(at::kFloat).contiguous().flatten();
-  return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
-}
+using testing::tensor_of;
 
 void compare_series(const nlohmann::json& series, const Case& expected, Report& report) {
   const auto name = series.at("name").get<std::string>();
@@ -81,22 +74,22 @@ void compare_schedules(const Case& expected, Report& report) {
 }
 
 void compare_losses(const Case& expected, Report& report) {
-  const at::Tensor z = tensor(expected.at("input/logits"));
-  const at::Tensor y = tensor(expected.at("input/y"));
-  const at::Tensor soft = tensor(expected.at("input/y_soft"));
-  report.compare("output/bce", floats(label_loss(schema::Loss::kBce, z, y)));
-  report.compare("output/bce_soft", floats(label_loss(schema::Loss::kBce, z, soft)));
-  report.compare("output/ce_argmax", floats(label_loss(schema::Loss::kCe, z, y)));
+  const at::Tensor z = tensor_of(expected.at("input/logits"));
+  const at::Tensor y = tensor_of(expected.at("input/y"));
+  const at::Tensor soft = tensor_of(expected.at("input/y_soft"));
+  report.compare("output/bce", floats_of(label_loss(schema::Loss::kBce, z, y)));
+  report.compare("output/bce_soft", floats_of(label_loss(schema::Loss::kBce, z, soft)));
+  report.compare("output/ce_argmax", floats_of(label_loss(schema::Loss::kCe, z, y)));
   // AST's validation applies the sigmoid twice; our own is the loss of the logits.
-  report.compare("output/ast_valid_bce", floats(bce_elements(at::sigmoid(z), y).mean()));
+  report.compare("output/ast_valid_bce", floats_of(bce_elements(at::sigmoid(z), y).mean()));
 }
 
 void compare_kd(const Case& expected, Report& report) {
-  const at::Tensor y = tensor(expected.at("input/y"));
-  const at::Tensor bank = tensor(expected.at("input/teacher_logits"));
-  const at::Tensor index = tensor(expected.at("input/teacher_index"));
-  const at::Tensor perm = tensor(expected.at("input/perm"));
-  const at::Tensor lam = tensor(expected.at("input/lam"));
+  const at::Tensor y = tensor_of(expected.at("input/y"));
+  const at::Tensor bank = tensor_of(expected.at("input/teacher_logits"));
+  const at::Tensor index = tensor_of(expected.at("input/teacher_index"));
+  const at::Tensor perm = tensor_of(expected.at("input/perm"));
+  const at::Tensor lam = tensor_of(expected.at("input/lam"));
   schema::KdOptions options;
   options.lambda = expected.json.at("kd_lambda").get<double>();
   options.temperature = expected.json.at("temperature").get<double>();
@@ -106,7 +99,7 @@ void compare_kd(const Case& expected, Report& report) {
   const at::Tensor all = at::ones_like(present);
   for (const bool mixed : {false, true}) {
     const std::string prefix = mixed ? "output/mixup_" : "output/plain_";
-    const at::Tensor z = tensor(expected.at("input/logits")).requires_grad_();
+    const at::Tensor z = tensor_of(expected.at("input/logits")).requires_grad_();
     at::Tensor labels = y;
     SoftTarget soft = soft_target(rows, all, options);
     if (mixed) {
@@ -119,36 +112,36 @@ void compare_kd(const Case& expected, Report& report) {
     const at::Tensor teacher = soft_loss(options.target, z, soft);
     const at::Tensor total = kd_loss(options.lambda, hard, teacher);
     torch::autograd::backward({total}, {});
-    report.compare(prefix + "hard", floats(hard));
-    report.compare(prefix + "soft", floats(teacher));
-    report.compare(prefix + "total", floats(total));
-    report.compare(prefix + "grad", floats(z.grad()));
+    report.compare(prefix + "hard", floats_of(hard));
+    report.compare(prefix + "soft", floats_of(teacher));
+    report.compare(prefix + "total", floats_of(total));
+    report.compare(prefix + "grad", floats_of(z.grad()));
   }
 }
 
 void compare_mixup(const Case& expected, Report& report) {
-  const auto at = [&](const char* name) { return tensor(expected.at(name)); };
+  const auto at = [&](const char* name) { return tensor_of(expected.at(name)); };
   const at::Tensor perm = at("input/perm");
   const at::Tensor lam = at("input/lam");
   const auto mixed = [&](const at::Tensor& values, const at::Tensor& weight) {
     return values * weight + values.index_select(0, perm) * (1 - weight);
   };
   const at::Tensor y_mixed = mixed(at("input/y"), lam.unsqueeze(1));
-  report.compare("output/y_mixed", floats(y_mixed));
+  report.compare("output/y_mixed", floats_of(y_mixed));
   report.compare("output/bce_loss",
-                 floats(label_loss(schema::Loss::kBce, at("input/logits"), y_mixed)));
+                 floats_of(label_loss(schema::Loss::kBce, at("input/logits"), y_mixed)));
   const at::Tensor one_hot =
       at::one_hot(at("input/y_index"), at("input/logits").size(1)).to(at::kFloat);
-  report.compare("output/esc50_ce_loss", floats(label_loss(schema::Loss::kCe, at("input/logits"),
-                                                           mixed(one_hot, lam.unsqueeze(1)))));
+  report.compare("output/esc50_ce_loss", floats_of(label_loss(schema::Loss::kCe, at("input/logits"),
+                                                              mixed(one_hot, lam.unsqueeze(1)))));
   const at::Tensor mask = at("input/openmic_mask");
   const at::Tensor openmic = at("input/openmic_y");
   report.compare(
       "output/openmic_loss",
-      floats(label_loss(schema::Loss::kMaskedBce, at("input/openmic_logits"), openmic, mask)));
+      floats_of(label_loss(schema::Loss::kMaskedBce, at("input/openmic_logits"), openmic, mask)));
   report.compare("output/openmic_loss_mixup",
-                 floats(label_loss(schema::Loss::kMaskedBce, at("input/openmic_logits"),
-                                   mixed(openmic, lam.unsqueeze(1)), mask)));
+                 floats_of(label_loss(schema::Loss::kMaskedBce, at("input/openmic_logits"),
+                                      mixed(openmic, lam.unsqueeze(1)), mask)));
   report.elsewhere("output/x_mixed", "core/frontend");
   for (const char* name : {"output/wave_passt", "output/wave_passt_y", "output/ast_fbank_short2",
                            "output/ast_fbank_long2"})

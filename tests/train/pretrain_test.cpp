@@ -13,7 +13,7 @@
 namespace xp::train {
 namespace {
 
-using namespace testing;  // the fixture
+using namespace fixture;
 
 constexpr int64_t kSide = 16;  // of a patch; the grid of [128, 64] is 8 x 4
 constexpr int64_t kMasked = 8;

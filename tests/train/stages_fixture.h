@@ -14,7 +14,7 @@
 #include "tests/testing/temp_dir.h"
 #include "tracker/run_sink.h"
 
-namespace xp::train::testing {
+namespace xp::train::fixture {
 
 namespace fs = std::filesystem;
 
@@ -123,4 +123,4 @@ class Stages : public ::testing::Test {
   static inline std::unique_ptr<xp::testing::TempDir> folder_;
 };
 
-}  // namespace xp::train::testing
+}  // namespace xp::train::fixture

@@ -21,7 +21,7 @@
 namespace xp::train {
 namespace {
 
-using namespace testing;  // the fixture
+using namespace fixture;
 namespace fs = std::filesystem;
 
 /// Dies as by kill -9 when it has been told its `points`-th point: the moment depends on the work

@@ -20,7 +20,7 @@
 namespace xp::train {
 namespace {
 
-using namespace testing;  // the fixture
+using namespace fixture;
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
@@ -167,10 +167,10 @@ TEST_F(TeamDist, ADeadRankEndsTheJobSoon) {
       << message;
   // Ten seconds are promised; a machine that is shared with others gets more here. Without the
   // watch over the ranks it may be the ten minutes after which gloo gives up.
-  const double seconds = std::chrono::duration<double>(ended - killed).count();
-  RecordProperty("seconds", std::to_string(seconds));
-  std::cout << "ended " << seconds << " s after the rank died\n";
-  EXPECT_LT(seconds, 60);
+  const double took_s = std::chrono::duration<double>(ended - killed).count();
+  RecordProperty("seconds", std::to_string(took_s));
+  std::cout << "ended " << took_s << " s after the rank died\n";
+  EXPECT_LT(took_s, 60);
   EXPECT_TRUE(children().empty());
 }
 

@@ -24,7 +24,7 @@
 namespace xp::train {
 namespace {
 
-using namespace testing;  // the fixture
+using namespace fixture;
 namespace fs = std::filesystem;
 
 struct Pinned {
