@@ -1,8 +1,9 @@
-# xp_library(FOLDER [TORCH] [PUBLIC target...] [PRIVATE target...])
+# xp_library(FOLDER [TORCH] [ONCE] [PUBLIC target...] [PRIVATE target...])
 #
 # The sources of FOLDER (without cli folders of their own) become the static library exp::NAME, NAME being
 # the last part of FOLDER, and tests/NAME/*_test.cpp become the test program NAME_test. A folder that has
 # no sources yet becomes an interface library, so that layers.cmake is the whole picture from the first day.
+# TORCH: only where LibTorch is. ONCE: what it does is done once a command, so it is compiled at -O1.
 include(GoogleTest)
 
 # Suites are labelled by the end of their name: *Parity, *Integration, *Stress; others are unit tests.
@@ -47,13 +48,13 @@ function(xp_unity target)
   endif()
 endfunction()
 
-# A quarter of the time that a test takes to compile is optimisation of code that runs once.
+# A third of the time that code takes to compile is optimisation: not worth it for what runs once a command or a test.
 function(xp_quick_to_compile target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()
 
 function(xp_library folder)
-  cmake_parse_arguments(ARG "TORCH" "" "PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;ONCE" "" "PUBLIC;PRIVATE" ${ARGN})
   if(ARG_TORCH AND NOT XP_TORCH)
     return()
   endif()
@@ -76,6 +77,9 @@ function(xp_library folder)
       xp_reuse(${target} xp_plain_pch)
     endif()
     xp_unity(${target})
+    if(ARG_ONCE)
+      xp_quick_to_compile(${target})
+    endif()
   endif()
   add_library(exp::${name} ALIAS ${target})
   if(EXISTS ${CMAKE_SOURCE_DIR}/${folder}/folder.cmake)
@@ -93,6 +97,7 @@ function(xp_library folder)
       xp_reuse(${name}_test xp_test_pch)
     endif()
     xp_quick_to_compile(${name}_test)
+    xp_unity(${name}_test)
     xp_discover_tests(${name}_test "${ARG_TORCH}")
   endif()
 endfunction()
@@ -104,6 +109,7 @@ target_include_directories(xp_testing PUBLIC ${CMAKE_SOURCE_DIR})
 target_link_libraries(xp_testing PUBLIC GTest::gtest GTest::gmock nlohmann_json::nlohmann_json xp_base
                       PRIVATE exp_hdf5 xp_warnings)
 xp_reuse(xp_testing xp_test_pch)
+xp_quick_to_compile(xp_testing)
 add_library(exp::testing ALIAS xp_testing)
 
 # Two programs: `exp` (torch-free) and `exp-compute` (everything).
@@ -117,6 +123,7 @@ function(xp_programs folder)
     PRIVATE exp::report exp::sweeps exp::metric CLI11::CLI11 nlohmann_json::nlohmann_json SQLite::SQLite3 ${CMAKE_DL_LIBS} xp_warnings)
   xp_reuse(xp_cli xp_plain_pch)
   xp_unity(xp_cli)
+  xp_quick_to_compile(xp_cli)
   add_library(exp::cli ALIAS xp_cli)
 
   add_custom_target(xp_build_id COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DVERSION=${PROJECT_VERSION}
@@ -135,6 +142,7 @@ function(xp_programs folder)
       exp::checkpoint exp::metric exp::ops nlohmann_json::nlohmann_json exp_png xp_warnings)
     xp_use_torch(exp-compute PRIVATE)
     xp_unity(exp-compute)
+    xp_quick_to_compile(exp-compute)
   endif()
 
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*_test.cpp)
@@ -144,6 +152,7 @@ function(xp_programs folder)
       nlohmann_json::nlohmann_json SQLite::SQLite3 xp_warnings)
     xp_reuse(cli_test xp_test_pch)
     xp_quick_to_compile(cli_test)
+    xp_unity(cli_test)
     add_dependencies(cli_test exp)
     if(XP_TORCH)
       add_dependencies(cli_test exp-compute)

@@ -1,10 +1,10 @@
 xp_library(core/base        PUBLIC fmt::fmt Threads::Threads PRIVATE OpenSSL::Crypto)
 xp_library(tracker          PUBLIC exp::base PRIVATE SQLite::SQLite3 ZLIB::ZLIB nlohmann_json::nlohmann_json)
-xp_library(core/recipe      PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json)
-xp_library(core/schema      PUBLIC exp::base exp::recipe)
+xp_library(core/recipe      ONCE PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json)
+xp_library(core/schema      ONCE PUBLIC exp::base exp::recipe)
 xp_library(core/metric      PUBLIC exp::base)
 xp_library(core/ops         PUBLIC exp::base exp::schema)
-xp_library(core/graph       PUBLIC exp::base exp::recipe exp::schema exp::tracker PRIVATE nlohmann_json::nlohmann_json)
+xp_library(core/graph       ONCE PUBLIC exp::base exp::recipe exp::schema exp::tracker PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/checkpoint  PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json ZLIB::ZLIB)
 xp_library(data             PUBLIC exp::base exp::recipe exp::schema exp::graph
                             PRIVATE exp::ops exp::checkpoint exp_hdf5 exp_sndfile exp_soxr exp_png OpenSSL::Crypto nlohmann_json::nlohmann_json)
@@ -15,6 +15,6 @@ xp_library(core/dist        TORCH PUBLIC exp::base)
 xp_library(core/train       TORCH PUBLIC exp::base exp::schema exp::graph exp::tracker exp::data
                             PRIVATE exp::metric exp::checkpoint exp::frontend exp::model exp::dist exp::ops exp_hdf5
                             nlohmann_json::nlohmann_json)
-xp_library(sweeps           PUBLIC exp::base exp::recipe exp::graph exp::tracker
+xp_library(sweeps           ONCE PUBLIC exp::base exp::recipe exp::graph exp::tracker
                             PRIVATE SQLite::SQLite3 nlohmann_json::nlohmann_json)
 xp_programs(core/cli)

@@ -3,6 +3,5 @@ add_executable(model_bench EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/bench/mo
 target_link_libraries(model_bench PRIVATE xp_model xp_ops xp_base xp_warnings)
 xp_use_torch(model_bench PRIVATE)
 
-# The loops over tokens and channels of token merging are templates of core/ops, made here for each type.
-set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/core/model/tome.cpp PROPERTIES
+set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/core/model/token_merge_loops.cpp PROPERTIES
   COMPILE_OPTIONS "-O3" SKIP_PRECOMPILE_HEADERS ON)

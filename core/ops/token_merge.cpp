@@ -1,7 +1,9 @@
 #include "core/ops/token_merge.h"
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
+#include <vector>
 
 namespace xp::ops {
 namespace {
