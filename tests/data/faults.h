@@ -9,7 +9,8 @@
 
 namespace xp::data::testing {
 
-/// What the error of `call` says, which has to have this exit code; "no error" where none is thrown.
+/// What the error of `call` says, which has to have this exit code; "no error" where none is
+/// thrown.
 inline std::string message_of(const std::function<void()>& call, Exit code = Exit::kData) {
   try {
     call();
