@@ -237,6 +237,9 @@ TEST_F(KdRunIntegration, TheShippedRecipeOnRealSounds) {
   EXPECT_EQ(outputs("one", "teach", "logits.h5").size(), 1U);
   for (const auto& [stage, result] : results(run_json("one", recipe)))
     EXPECT_EQ(result, "cached") << stage;
+  const Shell report = exp("one", "report");
+  EXPECT_EQ(report.code, 0) << report.text;
+  EXPECT_NE(report.text.find("eval.mAP"), std::string::npos) << report.text;
 }
 
 class StopIntegration : public TrainRun {
