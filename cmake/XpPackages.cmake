@@ -11,6 +11,8 @@ find_package(PkgConfig REQUIRED)
 
 pkg_check_modules(SNDFILE REQUIRED IMPORTED_TARGET sndfile)
 add_library(exp_sndfile ALIAS PkgConfig::SNDFILE)
+pkg_check_modules(OGG REQUIRED IMPORTED_TARGET ogg)
+add_library(exp_ogg ALIAS PkgConfig::OGG)
 pkg_check_modules(SOXR REQUIRED IMPORTED_TARGET soxr)
 add_library(exp_soxr ALIAS PkgConfig::SOXR)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)

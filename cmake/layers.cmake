@@ -7,7 +7,7 @@ xp_library(core/ops         PUBLIC exp::base exp::schema)
 xp_library(core/graph       ONCE PUBLIC exp::base exp::recipe exp::schema exp::tracker PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/checkpoint  PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json ZLIB::ZLIB)
 xp_library(data             PUBLIC exp::base exp::recipe exp::schema exp::graph
-                            PRIVATE exp::ops exp::checkpoint exp_hdf5 exp_sndfile exp_soxr exp_png OpenSSL::Crypto nlohmann_json::nlohmann_json)
+                            PRIVATE exp::ops exp::checkpoint exp_hdf5 exp_ogg exp_sndfile exp_soxr exp_png OpenSSL::Crypto nlohmann_json::nlohmann_json)
 xp_library(core/report      PUBLIC exp::base exp::tracker exp::metric PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/frontend    TORCH PUBLIC exp::base exp::schema exp::ops)
 xp_library(core/model       TORCH PUBLIC exp::base exp::schema PRIVATE exp::ops exp::checkpoint)

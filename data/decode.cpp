@@ -21,6 +21,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "data/blobs.h"
+#include "data/sound_container.h"
 #include "data/synthesis.h"
 
 namespace xp::data {
@@ -88,29 +89,6 @@ std::unique_ptr<SNDFILE, CloseSound> open_sound(Memory& memory, SF_INFO& info, s
   return std::unique_ptr<SNDFILE, CloseSound>(sound);
 }
 
-uint32_t little32(std::span<const std::byte> bytes, size_t at) {
-  uint32_t value = 0;
-  std::memcpy(&value, bytes.data() + at, sizeof value);
-  return value;
-}
-
-/// A RIFF file whose data chunk promises more than the file holds: libsndfile would silently give
-/// what is there. Writers to a pipe leave the size open as 0 or all ones, which is no fault.
-std::optional<std::string> truncated_riff(std::span<const std::byte> bytes) {
-  if (bytes.size() < 12 || std::memcmp(bytes.data(), "RIFF", 4) != 0) return std::nullopt;
-  size_t at = 12;
-  while (at + 8 <= bytes.size()) {
-    const uint32_t size = little32(bytes, at + 4);
-    if (std::memcmp(bytes.data() + at, "data", 4) == 0) {
-      const size_t there = bytes.size() - at - 8;
-      if (size <= there || size >= 0x7FFFFF00U) return std::nullopt;
-      return fmt::format("truncated: {} of {} bytes of sound are there", there, size);
-    }
-    at += 8 + static_cast<size_t>(size) + (size & 1U);
-  }
-  return std::nullopt;
-}
-
 soxr_quality_spec_t soxr_quality(schema::ResampleQuality quality) {
   switch (quality) {
     case schema::ResampleQuality::kLq:
@@ -176,10 +154,11 @@ std::optional<std::string> slurp(const std::string& file, std::vector<std::byte>
     while (at < bytes.size()) {
       const auto got = ::read(fd, bytes.data() + at, bytes.size() - at);
       if (got < 0 && errno == EINTR) continue;
+      if (got < 0) problem = fmt::format("cannot be read: {}", std::strerror(errno));
+      if (got == 0) problem = "became shorter while it was read";
       if (got <= 0) break;
       at += static_cast<size_t>(got);
     }
-    if (at < bytes.size()) problem = fmt::format("cannot be read: {}", std::strerror(errno));
     struct stat after {};
     if (file_was_read && ::fstat(fd, &after) == 0) {
       try {
@@ -230,12 +209,16 @@ Wave Decoder::Impl::finish(std::span<const float> sound, int64_t rate_hz, int64_
 
 Wave Decoder::Impl::decode(std::span<const std::byte> encoded, double start_s, double length_s) {
   if (encoded.empty()) return bad("empty file");
-  if (auto problem = truncated_riff(encoded)) return bad(*problem);
+  if (auto problem = find_damage(encoded)) return bad(*problem);
   Memory memory{encoded, 0};
   SF_INFO info{};
   std::string why;
   const auto sound = open_sound(memory, info, why);
-  if (!sound) return bad(fmt::format("cannot be decoded: {}", why));
+  if (!sound) {
+    // What libsndfile says of an MP3 without a frame speaks of a file that it was never given.
+    if (why.starts_with("File does not exist")) why = "no frame of sound in it";
+    return bad(fmt::format("cannot be decoded: {}", why));
+  }
   if (info.samplerate < 1000 || info.samplerate > 1'000'000 || info.channels < 1) {
     return bad(
         fmt::format("implausible header: {} Hz, {} channels", info.samplerate, info.channels));

@@ -30,14 +30,14 @@ class EpochOrder {
 /// What is drawn in which order, as a pure function of (seed, epoch, position): never of rank,
 /// worker or thread. A rank of a distributed job takes its share of each global batch's positions.
 ///
-/// | kind | order | memory a clip |
-/// | --- | --- | --- |
-/// | sequential | as listed | 0 |
-/// | shuffle | a uniform permutation; `draws` beyond the set go on with the next permutation | 4 B
-/// | | ast_balanced | with replacement, w = sum over labels of 1000 / (count + 0.01) (AST
-/// gen_weight_file.py) | 8 B | | importance | without replacement, w = sum (or max) over labels of
-/// 1000 / (count + 100) (PaSST) | 8 B, then 4 B a draw | | class_balanced | a class uniformly, then
-/// one of its clips uniformly, with replacement | 4 B a label |
+/// - sequential: as listed; no memory.
+/// - shuffle: a uniform permutation; `draws` beyond the set go on with the next one; 4 B a clip.
+/// - ast_balanced: with replacement, w = sum over labels of 1000 / (count + 0.01) (YuanGongND/ast,
+///   gen_weight_file.py); 8 B a clip.
+/// - importance: without replacement, w = sum (or max) over labels of 1000 / (count + 100)
+///   (kkoutini/PaSST); 8 B a clip, then 4 B a draw.
+/// - class_balanced: a class uniformly, then one of its clips uniformly, with replacement; 4 B a
+///   label.
 class Sampler {
  public:
   /// `rows` are the clips to draw from, `labels` those of the whole table. Both must outlive the

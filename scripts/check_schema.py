@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds `exp recipe schema` against a public validator (jsonschema of PyPI): the schema is one, every shipped recipe is
+"""Holds `exp recipe schema` against a public validator (the package jsonschema): the schema is one, every shipped recipe is
 valid under it, and recipes with one fault are not. Where `taplo` is installed, it lints the recipes by a
 .taplo.toml that names the schema, as its language server does. Ends with 77 (skipped, for ctest) where jsonschema or
 tomllib is absent.

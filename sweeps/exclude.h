@@ -21,7 +21,6 @@ class Exclude {
  private:
   const Space* space_;
   mutable tracker::sql::Database db_;
-  std::string condition_;
   std::vector<std::string> texts_;
 };
 

@@ -48,9 +48,10 @@ class Index {
   sql::Database db_;
 };
 
+struct ProcessId;
+
 /// The status of a run from what its newest attempt stored. `state` is empty while no end was
 /// stored.
-struct ProcessId;
 Status derive_status(std::string_view state, int attempts, const ProcessId& process,
                      int64_t heartbeat_ns, int64_t now_ns);
 

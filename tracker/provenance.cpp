@@ -232,8 +232,10 @@ SourceState source_state(const fs::path& folder) {
     state.diff = diff.value_or("");
     if (!diff) state.left_out.emplace_back("(the diff: larger than 32 MiB, or git failed)");
   }
+  // What `exp` itself writes is no source, whether or not the tree's owner ignores it.
   if (const auto listing =
-          git(state.root, {"ls-files", "--others", "--exclude-standard", "-z"}, 8u << 20)) {
+          git(state.root, {"ls-files", "--others", "--exclude-standard", "-x", ".exp/", "-z"},
+              8u << 20)) {
     sort_untracked(*listing, state);
   }
   return state;

@@ -34,10 +34,10 @@ enum class Grain : uint8_t {
   kStep,   ///< completed optimiser steps; packed 256 to a row
   kEpoch,  ///< completed epochs; a plain row each
   kFinal,  ///< one value of the whole stage (RunSink::summary): a plain row, the newest counts
-  kTime,   ///< seconds since the run was made: what is sampled by the clock (system.cpu_p); packed
+  kTime,   ///< seconds since the run was made: what is sampled by the clock (system.cpu_cores); packed
 };
 
-/// What an artifact is; `exp gc` and the reports go by it.
+/// What an artifact is, for those who look for one.
 enum class Kind : uint8_t { kCheckpoint, kPredictions, kTable, kFigure, kModel, kOther };
 
 enum class Level : uint8_t { kInfo, kWarning, kError };
@@ -53,7 +53,7 @@ std::string_view text(Outcome outcome);  ///< "done", "failed", "interrupted", "
 
 /// Where a run reports. Metric names are relative to the sink: a stage's sink puts `STAGE.` in
 /// front, so a train stage names `train.loss`, `val.mAP`, `lr`; an evaluate stage `mAP`,
-/// `ap/LABEL_ID` (vocabulary rule 9).
+/// `ap/LABEL_ID` (docs/metrics.md).
 ///
 /// Every member may be called from any thread. None but `artifact` throws into the work that it
 /// reports on: what could not be kept is counted and said once, loudly, at the end.

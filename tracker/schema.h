@@ -7,7 +7,7 @@ namespace xp::tracker {
 /// The tables of docs/formats/tracker.md.
 extern const sql::Schema kRunSchema;  ///< runs/ULID/run.db
 extern const sql::Schema
-    kCurvesSchema;  ///< cache/STAGE/KEY/curves.db: the metric tables of run.db alone
+    kCurvesSchema;  ///< cache/KIND/KEY/curves.db: the metric tables of run.db alone
 extern const sql::Schema kIndexSchema;  ///< index.db
 
 }  // namespace xp::tracker

@@ -34,15 +34,25 @@ void mark_changed(const fs::path& workspace, std::string_view uid) {
   write_file_atomic(workspace / "changed" / fmt::format("{}.{}", uid, make_ulid()), "");
 }
 
+/// `git status` of a tree that holds the workspace stays readable.
+void keep_out_of_git(const fs::path& workspace) {
+  const fs::path file = workspace / ".gitignore";
+  if (fs::exists(file)) return;
+  fs::create_directories(workspace);
+  write_file_atomic(file, "*\n");
+}
+
 }  // namespace
 
 Store::Store(fs::path folder) : folder_(std::move(folder)) {}
 
 std::unique_ptr<Run> Store::create(const NewRun& run, const RunOptions& options) {
+  keep_out_of_git(folder_);
   return make_run(folder_, run.uid.empty() ? make_ulid() : run.uid, run, options, false);
 }
 
 std::string Store::queue(const NewRun& run) {
+  keep_out_of_git(folder_);
   const std::string uid = make_ulid();
   const fs::path folder = run_folder(uid);
   fs::create_directories(folder / "inbox");

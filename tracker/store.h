@@ -81,7 +81,7 @@ class Run : public RunSink {
   /// on.
   virtual void publish_stage(std::string_view name, const std::filesystem::path& folder) = 0;
 
-  /// A stage whose output `folder` (cache/STAGE/KEY) was there already: the run refers to it, its
+  /// A stage whose output `folder` (cache/KIND/KEY) was there already: the run refers to it, its
   /// final values count as this run's (`eval.mAP`), its curves are shown marked as reused.
   virtual void attach_stage(std::string_view name, std::string_view kind, std::string_view key,
                             const std::filesystem::path& folder) = 0;

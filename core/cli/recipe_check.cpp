@@ -1,7 +1,10 @@
+#include <filesystem>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/cli/arguments.h"
 #include "core/cli/recipe_command.h"
 #include "core/schema/load.h"
@@ -20,12 +23,20 @@ class Check : public RecipePart {
     declared.option("--set", arguments_.sets, "KEY=VALUE on top of the recipe; may be repeated")
         .take_all();
     declared.footer(
-        "Without --variant every variant is checked as well.\nExample:\n  exp recipe check "
+        "Without --variant every variant is checked as well. Files whose names begin with _ are "
+        "shared bases, no recipes: of several files they are passed over.\nExample:\n  exp recipe check "
         "recipes/*/*.toml\n");
   }
 
   int run(Session& session) override {
     if (files_.empty()) files_.push_back(arguments_.path(session).string());
+    if (files_.size() > 1) {
+      std::erase_if(files_, [](const std::string& file) {
+        const bool base = std::filesystem::path(file).filename().string().starts_with('_');
+        if (base) log::info("{}: passed over, a shared base", file);
+        return base;
+      });
+    }
     ordered_json report = ordered_json::array();
     int bad = 0;
     for (const std::string& file : files_) bad += check_file(file, session, report);

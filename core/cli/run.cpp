@@ -52,7 +52,8 @@ void RunCommand::declare(Arguments& declared) {
   declared.flag("--new", arguments_.fresh,
                 "a run of its own, also where an unfinished one could go on");
   const Option check = declared.flag("--check", arguments_.check,
-                                     "one step of each stage: shapes, tokens per layer");
+                                     "one step of each stage that is not cached: shapes, "
+                                     "tokens per layer");
   declared
       .option("--overfit", arguments_.overfit,
               "train on this many clips only, to see that it can learn them")

@@ -7,11 +7,13 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/cli/command.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/sections.h"
+#include "tracker/provenance.h"
 
 namespace xp::cli {
 namespace {
@@ -117,8 +119,21 @@ std::vector<tracker::Param> params_of(const recipe::Recipe& recipe) {
 
 }  // namespace
 
+void check_source_is_clean(const recipe::Recipe& recipe) {
+  if (!recipe.base().build<schema::ExperimentOptions>().require_clean) return;
+  const std::filesystem::path folder = std::filesystem::current_path();
+  const tracker::SourceState source = tracker::source_state(folder);
+  if (!source.root.empty() && !source.dirty()) return;
+  throw Error(fmt::format(
+      "experiment.require_clean: {}; commit first, or set experiment.require_clean = false",
+      source.root.empty() ? fmt::format("{} is not under git", folder.string())
+                          : fmt::format("{} has uncommitted changes (`git status` lists them)",
+                                        source.root.string())));
+}
+
 tracker::NewRun new_run(const PlannedRun& planned, const Session& session) {
   const recipe::Recipe& recipe = planned.recipe;
+  check_source_is_clean(recipe);
   const auto experiment = recipe.base().build<schema::ExperimentOptions>();
   tracker::NewRun out;
   out.name = recipe.name();

@@ -18,8 +18,12 @@ namespace xp::cli {
 
 struct Session;
 
+/// Throws Error (kUsage) where experiment.require_clean is set and the working tree of the current
+/// folder is not under git or has uncommitted changes.
+void check_source_is_clean(const recipe::Recipe& recipe);
+
 /// What the tracker keeps of a planned run: every resolved key with the place that set it, the
-/// recipe that reproduces it by itself, the command line.
+/// recipe that reproduces it by itself, the command line. Throws as `check_source_is_clean`.
 tracker::NewRun new_run(const PlannedRun& planned, const Session& session);
 
 /// Hands an execution to the tracker and to the terminal. Without a run (--check, --overfit) to the

@@ -16,6 +16,7 @@
 #include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/executor_settings.h"
+#include "core/cli/run_record.h"
 #include "core/cli/run_text.h"
 #include "core/cli/sweep.h"
 #include "core/cli/sweep_text.h"
@@ -178,6 +179,7 @@ int drive_sweep(const fs::path& folder, const SweepPlace& asked, const Workspace
   sweeps::DriveOptions options;
   options.fail_fast = place.fail_fast;
   const PlannedRun base = recipes.plan({}, spec.seed, false);
+  check_source_is_clean(base.recipe);
   options.max_failures =
       place.max_failures >= 0 ? place.max_failures : base.recipe.sweep().max_failures;
   for (const sweeps::Objective& objective : spec.objectives)

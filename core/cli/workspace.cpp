@@ -22,8 +22,8 @@ using recipe::Value;
 
 namespace {
 
-// Sections of exp.toml that other commands read.
-constexpr std::string_view kOtherSections[] = {"data", "executor", "hooks"};
+// The section that `exp sweep` reads (core/cli/executor_settings.h).
+constexpr std::string_view kExecutor = "executor";
 
 class Reader {
  public:
@@ -116,12 +116,11 @@ void read_file_into(const fs::path& file, Workspace& out) {
       const auto* section = value.get<Table>();
       if (section == nullptr) reader.fail(value.spot, "runtime must be a section");
       read_runtime(reader, *section, out.root, out);
-    } else if (std::find(std::begin(kOtherSections), std::end(kOtherSections), key) ==
-               std::end(kOtherSections)) {
-      reader.fail(value.key_spot,
-                  fmt::format("unknown key '{}'; exp.toml has default_recipe, [runtime], [data], "
-                              "[executor] and [hooks]",
-                              key));
+    } else if (key != kExecutor) {
+      reader.fail(
+          value.key_spot,
+          fmt::format("unknown key '{}'; exp.toml has default_recipe, [runtime] and [executor]",
+                      key));
     }
   }
 }

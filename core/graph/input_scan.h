@@ -53,7 +53,6 @@ class Scan {
 
  private:
   void add(std::string_view path, const FileStat* stat, uint64_t device);
-  void keep_front();
   const TableRecord* look_up(std::string_view path);
 
   const InputTable& table_;

@@ -238,12 +238,6 @@ void check_from(const Plan& plan, const std::string& from) {
 
 }  // namespace
 
-bool Plan::anything_to_do() const {
-  return std::any_of(steps.begin(), steps.end(), [](const Step& step) {
-    return step.state != State::kCached && step.state != State::kNotNeeded;
-  });
-}
-
 std::vector<std::string> differences(const Graph& graph, const Node& node, const Manifest& cached,
                                      const InputDigests* inputs) {
   std::vector<std::string> out, stages;

@@ -32,8 +32,6 @@ struct Step {
 struct Plan {
   Graph graph;
   std::vector<Step> steps;  ///< one a node
-
-  bool anything_to_do() const;
 };
 
 /// Parts of a graph that the user asks for, by stage or instance name.

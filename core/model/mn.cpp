@@ -8,13 +8,15 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/stack.h>
 
+#include <fmt/format.h>
+
 #include "core/base/error.h"
 
 namespace xp::model {
 
 SqueezeExcite::SqueezeExcite(std::vector<int64_t> axes, const std::vector<int64_t>& sizes,
                              const MnOptions& options, const Init& init)
-    : merge_(options.squeeze_merge) {
+    : merge_(options.se_agg) {
   for (size_t i = 0; i < axes.size(); ++i) {
     const Init scope = init.child("conc_se_layers." + std::to_string(i));
     const int64_t reduced = sizes[i] / options.squeeze_factor;
@@ -33,6 +35,12 @@ at::Tensor SqueezeExcite::Gate::operator()(const at::Tensor& x) const {
   for (int64_t a = 1; a < 4; ++a) {
     if (a != axis) others.push_back(a);
   }
+  if (x.size(axis) != fc2.weight.size(0)) {
+    throw Error(fmt::format(
+        "model.se_dims gates {} {} where this input has {}: give the model inputs of the size that "
+        "it was made for",
+        fc2.weight.size(0), axis == 2 ? "mel rows" : "frames", x.size(axis)));
+  }
   wide[0] = x.size(0);
   wide[static_cast<size_t>(axis)] = x.size(axis);
   const at::Tensor gate = fc2(activate(fc1(x.mean(others)), Activation::kRelu)).sigmoid();
@@ -50,13 +58,13 @@ at::Tensor SqueezeExcite::operator()(const at::Tensor& x) const {
   for (const Gate& gate : gates_) gated.push_back(gate(x));
   const at::Tensor all = at::stack(gated);
   switch (merge_) {
-    case SqueezeMerge::kMax:
+    case schema::SqueezeMerge::kMax:
       return all.amax(0);
-    case SqueezeMerge::kMean:
+    case schema::SqueezeMerge::kAvg:
       return all.mean(0);
-    case SqueezeMerge::kSum:
+    case schema::SqueezeMerge::kAdd:
       return all.sum(0);
-    case SqueezeMerge::kMin:
+    case schema::SqueezeMerge::kMin:
       return all.amin(0);
   }
   XP_CHECK(false, "a merge without a rule");
@@ -109,10 +117,10 @@ Mn::Mn(const MnOptions& options, const Init& init) : options_(options) {
     block.convs.emplace_back(depthwise, activation_of(s), next());
     rows = depthwise.output(rows);
     frames = depthwise.output(frames);
-    if (s.squeeze && !options.squeeze_axes.empty()) {
+    if (s.squeeze && options.se_dims != "none") {
       std::vector<int64_t> axes;
       std::vector<int64_t> sizes;
-      for (const char letter : options.squeeze_axes) {
+      for (const char letter : options.se_dims) {
         axes.push_back(letter == 'c' ? 1 : letter == 'f' ? 2 : 3);
         sizes.push_back(letter == 'c' ? s.expanded : letter == 'f' ? rows : frames);
       }
@@ -171,6 +179,8 @@ MnOptions mn_options(const ModelSpec& spec) {
   o.classes = spec.classes;
   o.head = spec.options.cnn_head;
   o.dropout = spec.options.dropout;
+  o.se_dims = spec.options.se_dims;
+  o.se_agg = spec.options.se_agg;
   o.input = spec.geometry;
   return o;
 }

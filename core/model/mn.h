@@ -9,13 +9,10 @@
 
 namespace xp::model {
 
-/// Squeeze-and-excitation may gate channels, mel rows or frames ("c", "f", "t", any of them
-/// together).
-enum class SqueezeMerge { kMax, kMean, kSum, kMin };
-
 struct MnOptions : CnnOptions {
-  std::string squeeze_axes = "c";  ///< letters of c, f, t; "" = no squeeze-and-excitation
-  SqueezeMerge squeeze_merge = SqueezeMerge::kMax;
+  /// What squeeze-and-excitation gates: letters of c (channels), f (mel rows), t (frames); "none".
+  std::string se_dims = "c";
+  schema::SqueezeMerge se_agg = schema::SqueezeMerge::kMax;
   int64_t squeeze_factor = 4;  ///< bottleneck = size / factor, rounded to 8
   int64_t attention_heads = 4;
   Geometry input{128, 1000};  ///< sizes the gates of "f" and "t"; otherwise any input fits
@@ -24,7 +21,8 @@ struct MnOptions : CnnOptions {
 /// y = x * sigmoid(fc2(relu(fc1(mean over the other axes)))), for one axis or several, merged.
 class SqueezeExcite : public Module {
  public:
-  /// `sizes`: of each axis in `axes` (1 channels, 2 mel rows, 3 frames).
+  /// `sizes`: of each axis in `axes` (1 channels, 2 mel rows, 3 frames). Called with a map [B, C,
+  /// F', T'] of another size on such an axis it throws Error.
   SqueezeExcite(std::vector<int64_t> axes, const std::vector<int64_t>& sizes,
                 const MnOptions& options, const Init& init);
   at::Tensor operator()(const at::Tensor& x) const;
@@ -39,7 +37,7 @@ class SqueezeExcite : public Module {
     at::Tensor operator()(const at::Tensor& x) const;
     void members(Members& list) override;
   };
-  SqueezeMerge merge_;
+  schema::SqueezeMerge merge_;
   std::vector<Gate> gates_;
 };
 

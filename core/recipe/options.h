@@ -30,7 +30,7 @@
 /// Inputs, IntOrList, and a vector of sections (`dataset.also`).
 namespace xp::recipe {
 
-/// What a key's value may change. vocabulary: R, S, L.
+/// What a key's value may change: R, S, L in docs/recipe_reference.md.
 enum class HashClass {
   kResult,  ///< numbers: in the recipe's hash and in stage keys
   kSpeed,   ///< speed or place: never hashed; executors may set it

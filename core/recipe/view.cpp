@@ -52,10 +52,6 @@ const Value* View::find(std::string_view section, std::string_view key) const {
   return value == found->second.end() ? nullptr : &value->second;
 }
 
-bool View::is_set(std::string_view section, std::string_view key) const {
-  return find(section, key) != nullptr;
-}
-
 std::string View::key_text(std::string_view key) const {
   const auto found = keys.find(key);
   if (found == keys.end()) return "";

@@ -129,8 +129,6 @@ class View {
   bool faulty =
       false;  ///< a fault was found in what it is made of; only while faults are collected
 
-  /// True when a layer set the key (a default does not count).
-  bool is_set(std::string_view section, std::string_view key) const;
   /// What a layer set; nullptr for a default.
   const Value* find(std::string_view section, std::string_view key) const;
   /// The section's options: what the layers set over the defaults of its kind.

@@ -8,20 +8,20 @@ namespace xp::schema {
 namespace {
 
 constexpr std::array kListed = {
-    Arch{"ast-base224", Family::k_ast, 768, 12, 12, 16, 16, 14},
-    Arch{"ast-base384", Family::k_ast, 768, 12, 12, 16, 16, 24},
-    Arch{"ast-nano", Family::k_ast, 128, 4, 2, 16, 16, 0},
-    Arch{"ast-small224", Family::k_ast, 384, 12, 6, 16, 16, 14},
-    Arch{"ast-tiny224", Family::k_ast, 192, 12, 3, 16, 16, 14},
-    Arch{"passt-l", Family::k_passt, 768, 7, 12, 16, 16, 24},
-    Arch{"passt-s", Family::k_passt, 768, 12, 12, 16, 16, 24},
+    Arch{"ast-base224", Family::k_ast, 768, 12, 12, 16, 16},
+    Arch{"ast-base384", Family::k_ast, 768, 12, 12, 16, 16},
+    Arch{"ast-nano", Family::k_ast, 128, 4, 2, 16, 16},
+    Arch{"ast-small224", Family::k_ast, 384, 12, 6, 16, 16},
+    Arch{"ast-tiny224", Family::k_ast, 192, 12, 3, 16, 16},
+    Arch{"passt-l", Family::k_passt, 768, 7, 12, 16, 16},
+    Arch{"passt-s", Family::k_passt, 768, 12, 12, 16, 16},
     Arch{"pool", Family::k_pool},
-    Arch{"ssast-base-frame", Family::k_ssast, 768, 12, 12, 128, 2, 0},
-    Arch{"ssast-base-patch", Family::k_ssast, 768, 12, 12, 16, 16, 0},
-    Arch{"ssast-small-frame", Family::k_ssast, 384, 12, 6, 128, 2, 0},
-    Arch{"ssast-small-patch", Family::k_ssast, 384, 12, 6, 16, 16, 0},
-    Arch{"ssast-tiny-frame", Family::k_ssast, 192, 12, 3, 128, 2, 0},
-    Arch{"ssast-tiny-patch", Family::k_ssast, 192, 12, 3, 16, 16, 0},
+    Arch{"ssast-base-frame", Family::k_ssast, 768, 12, 12, 128, 2},
+    Arch{"ssast-base-patch", Family::k_ssast, 768, 12, 12, 16, 16},
+    Arch{"ssast-small-frame", Family::k_ssast, 384, 12, 6, 128, 2},
+    Arch{"ssast-small-patch", Family::k_ssast, 384, 12, 6, 16, 16},
+    Arch{"ssast-tiny-frame", Family::k_ssast, 192, 12, 3, 128, 2},
+    Arch{"ssast-tiny-patch", Family::k_ssast, 192, 12, 3, 16, 16},
 };
 
 /// What follows "mnNN" or "dymnNN": nothing, "-se" (dymn) or "-s" and four strides of 1 or 2 (mn).

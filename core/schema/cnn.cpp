@@ -64,8 +64,11 @@ constexpr int64_t kKernels = 4;
 /// Adds up the layers of one network.
 class Counter {
  public:
-  Counter(bool dynamic_blocks, bool replace_se, double width)
-      : dymn_(dynamic_blocks), replace_se_(replace_se), width_(width) {}
+  Counter(const Arch& arch, std::string_view se_dims)
+      : dymn_(arch.family == Family::k_dymn),
+        replace_se_(arch.replace_se),
+        width_(arch.width),
+        se_dims_(se_dims == "none" ? "" : se_dims) {}
 
   /// `static_norm`: convolution, batch norm.
   void convolution(int64_t in, int64_t out, int64_t kernel, int64_t groups, double places) {
@@ -87,9 +90,11 @@ class Counter {
     if (s.expanded != s.in) convolution(s.in, s.expanded, 1, 1, before);
     convolution(s.expanded, s.expanded, s.kernel, s.expanded, after);
     if (s.squeeze && !dymn_) {
-      const int64_t squeezed = quarter_channels(s.expanded);
-      linear(s.expanded, squeezed);
-      linear(squeezed, s.expanded);
+      for (const char dim : se_dims_) {
+        const int64_t size = dim == 'c' ? s.expanded : dim == 'f' ? rows_out : columns_out;
+        linear(size, quarter_channels(size));
+        linear(quarter_channels(size), size);
+      }
     }
     convolution(s.expanded, s.out, 1, 1, after);
   }
@@ -127,6 +132,7 @@ class Counter {
   bool dymn_;
   bool replace_se_;
   double width_;
+  std::string_view se_dims_;
   double macs_ = 0;
 };
 
@@ -137,7 +143,7 @@ int64_t reduced(int64_t length, int64_t stride) { return (length - 1) / stride +
 Cost cnn_cost(const ModelOptions& model, const Geometry& input, int64_t classes) {
   const Arch arch = model.resolved();
   if (!is_cnn(arch.family)) return {};
-  Counter count(arch.family == Family::k_dymn, arch.replace_se, arch.width);
+  Counter count(arch, model.se_dims);
   const auto stages = cnn_stages(arch.width, arch.strides, false, false);
   int64_t rows = reduced(input.F, 2);
   int64_t columns = reduced(input.T, 2);

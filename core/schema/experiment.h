@@ -27,10 +27,10 @@ struct ExperimentOptions {
     v.field("tags", &O::tags, {.hash = HashClass::kLabel}, "labels to find runs by");
     v.field("notes", &O::notes, {.hash = HashClass::kLabel}, "free text kept with the run");
     v.field("goals", &O::goals, {.sweepable = false},
-            "stages to run with all they need; empty = those of kind evaluate, embed and "
-            "aggregate, else all");
+            "stages to run with all they need; empty = those of kind evaluate, embed, "
+            "aggregate and baseline, else all");
     v.field("require_clean", &O::require_clean, {.hash = HashClass::kLabel},
-            "refuse to run with uncommitted changes in the working tree");
+            "refuse to run unless the current folder is under git without uncommitted changes");
     v.field("without_data", &O::without_data, {.hash = HashClass::kLabel, .sweepable = false},
             "variant that `exp run` turns to, saying so loudly, when the data set's folder is not "
             "there; empty = an "

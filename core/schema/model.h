@@ -23,6 +23,10 @@ XP_ENUM_NAMES(Head, "norm_linear", "linear", "none")
 enum class CnnHead { kMlp, kConv, kAttention };
 XP_ENUM_NAMES(CnnHead, "mlp", "conv", "attention")
 
+/// How the gates of several axes become one (EfficientAT, models/mn/block_types.py).
+enum class SqueezeMerge { kMax, kAvg, kAdd, kMin };
+XP_ENUM_NAMES(SqueezeMerge, "max", "avg", "add", "min")
+
 enum class OnMismatch { kError, kWarn };
 XP_ENUM_NAMES(OnMismatch, "error", "warn")
 
@@ -54,6 +58,8 @@ struct ModelOptions {
   int64_t pos_frames = 0;
   double dy_temperature = 1.0;
   CnnHead cnn_head = CnnHead::kMlp;
+  std::string se_dims = "c";
+  SqueezeMerge se_agg = SqueezeMerge::kMax;
   bool strict = true;
   OnMismatch frontend_mismatch = OnMismatch::kError;
 
@@ -125,6 +131,10 @@ struct ModelOptions {
         "temperature of the softmax over dynamic kernels where its schedule starts, which ends at "
         "1: 30 from nothing or ImageNet weights, 1 from and with AudioSet weights");
     v.field("cnn_head", &O::cnn_head, {.only = "mn dymn"}, "pooling and classifier of a CNN");
+    v.field("se_dims", &O::se_dims, {.choices = "c f t cf ct ft cft none", .only = "mn"},
+            "what squeeze-and-excitation gates: channels, frequencies, times; with t the model "
+            "takes inputs of one length");
+    v.field("se_agg", &O::se_agg, {.only = "mn"}, "how the gated maps of several se_dims are merged");
     v.field("strict", &O::strict, {}, "weights that lack or have extra tensors are an error");
     v.field("frontend_mismatch", &O::frontend_mismatch, {},
             "what weights that were trained on another frontend than [frontend] do");

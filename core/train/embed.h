@@ -65,7 +65,6 @@ class Embedder {
   /// window.
   TimeEmbeddings timestamps(const at::Tensor& waves) const;
 
-  /// D of `timestamps` for inputs of these settings.
   const EmbedSettings& settings() const { return settings_; }
 
  private:

@@ -44,7 +44,7 @@ void report_evaluation(const Evaluation& evaluation, const ScoredSplit& split,
                        const schema::EvalOptions& options, const std::filesystem::path& folder,
                        tracker::RunSink& sink);
 
-/// The unit of a metric leaf of vocabulary rule 9.
+/// The unit of a metric's name without its stage ("mAP", "clips_per_s"): docs/metrics.md.
 tracker::Unit metric_unit(const std::string& leaf);
 
 /// metrics.json of a stage: {"metrics": {...}, "classes": [...], "confusion": [[...]]}.

@@ -104,7 +104,7 @@ void write_average(const Fit& fit, Loop& loop, Averaging& averaging, graph::Stag
   if (fit.validate) metrics = fit.validate();
   if (session.rank() == 0) {
     for (const auto& [metric, value] : metrics)
-      context.sink->summary("average." + metric, value, tracker::Unit::kNone);
+      context.sink->summary("average." + metric, value, metric_unit(metric));
     write(fit, loop, "average", metrics, context);
   }
 }
@@ -171,7 +171,7 @@ void run_fit(Fit& fit, graph::StageContext& context, const Session& session) {
   if (!keeps(fit.train, "last") && keeps(fit.train, "best")) drop(context, "last");
   if (!keeps(fit.train, "best") && keeps(fit.train, "last")) drop(context, "best");
   for (const auto& [metric, value] : validation.last())
-    context.sink->summary("final." + metric, value, tracker::Unit::kNone);
+    context.sink->summary("final." + metric, value, metric_unit(metric));
   if (validation.best_epoch() > 0)
     context.sink->summary("best_epoch", static_cast<double>(validation.best_epoch()),
                           tracker::Unit::kCount);

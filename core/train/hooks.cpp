@@ -9,18 +9,13 @@
 #include "core/dist/group.h"
 #include "core/graph/stage.h"
 #include "core/train/device.h"
+#include "core/train/evaluation.h"
 
 namespace xp::train {
 namespace {
 
 using tracker::Grain;
 using tracker::Unit;
-
-Unit unit_of(const std::string& metric) {
-  if (metric == "mAP" || metric == "mAP_all" || metric == "auc" || metric == "acc")
-    return Unit::kFraction;
-  return metric == "mAP_classes" ? Unit::kCount : Unit::kNone;
-}
 
 }  // namespace
 
@@ -95,7 +90,7 @@ void ValidateHook::after_epoch(Loop& loop) {
   tracker::RunSink& sink = *loop.context().sink;
   if (loop.first_rank())
     for (const auto& [metric, value] : last_)
-      sink.log(sink.metric("val." + metric, unit_of(metric), Grain::kEpoch), epoch, value);
+      sink.log(sink.metric("val." + metric, metric_unit(metric), Grain::kEpoch), epoch, value);
   const auto signed_value = [&](const schema::MetricGoal& wanted) {
     const auto found = last_.find(wanted.metric);
     if (found == last_.end()) return std::nan("");

@@ -171,12 +171,6 @@ std::vector<double> Optimiser::gradient_norms() const {
   return norms;
 }
 
-bool Optimiser::gradients_finite() const {
-  double sum = 0;
-  for (const double norm : gradient_norms()) sum += norm;
-  return std::isfinite(sum);
-}
-
 State Optimiser::state() const {
   State state;
   for (size_t i = 0; i < tensors_.size(); ++i) {

@@ -55,8 +55,6 @@ class Optimiser {
   double clip(double max_norm);
   /// 2-norm of the gradient of each group; 0 where there is none.
   std::vector<double> gradient_norms() const;
-  /// True when every gradient is finite.
-  bool gradients_finite() const;
 
   const std::vector<Group>& groups() const { return groups_; }
   const std::vector<Trained>& tensors() const { return tensors_; }

@@ -37,6 +37,9 @@ TEST(RecipeCommand, CheckTellsEveryFaultAndExitsWithTwo) {
   write_file_atomic(folder.path() / "b.toml",
                     std::string(kGood) + "[train]\nepochs = \"x\"\nbatch_sise = 3\n");
   EXPECT_EQ(exp_in(folder.path(), "recipe check a.toml").code, 0);
+  std::ofstream(folder.path() / "_base.toml") << "train.epochs = 3\n";
+  const Shell all = exp_in(folder.path(), "recipe check *.toml");
+  EXPECT_NE(all.text.find("_base.toml: passed over, a shared base"), std::string::npos) << all.text;
   const Shell bad = exp_in(folder.path(), "recipe check a.toml b.toml");
   EXPECT_EQ(bad.code, 2);
   EXPECT_NE(bad.text.find("b.toml:15:10: train.epochs: expected an integer in [1, 1000000], "

@@ -96,6 +96,27 @@ TEST_F(RunCommandTest, RunsAndRecords) {
   EXPECT_EQ(detail.stages.size(), 3U);
 }
 
+TEST_F(RunCommandTest, RequireCleanWantsEverythingCommitted) {
+  arguments_.set = {"experiment.require_clean=true"};
+  const auto refusal = [&]() -> std::string {
+    try {
+      run();
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return "it ran";
+  };
+  EXPECT_NE(refusal().find("is not under git"), std::string::npos) << refusal();
+  const auto made = testing::shell(
+      "git init -q . && git add . && git -c user.name=t -c user.email=t@t commit -q -m one");
+  if (made.code != 0) GTEST_SKIP() << "no git here: " << made.text;
+  EXPECT_EQ(refusal(), "it ran");
+  EXPECT_EQ(testing::shell("git status --porcelain").text, "") << "what a run writes is ignored";
+  std::ofstream("recipe.toml", std::ios::app) << "# changed\n";
+  EXPECT_NE(refusal().find("has uncommitted changes"), std::string::npos) << refusal();
+  EXPECT_EQ(runs().size(), 1U);
+}
+
 TEST_F(RunCommandTest, SummarySaysWhatCameOut) {
   run();
   EXPECT_NE(printed_.find("mAP 0.5 [0.4512, 0.5544]"), std::string::npos) << printed_;
@@ -362,8 +383,9 @@ TEST(WorkspaceFile, FaultsAreShownWithTheirPlace) {
       {"[runtime]\nthreads = 0\n", "runtime.threads must be an integer of at least 1"},
       {"default_recipe = 3\n", "default_recipe must be a string"},
       {"colour = \"red\"\n",
-       "unknown key 'colour'; exp.toml has default_recipe, [runtime], [data], [executor] and "
-       "[hooks]"},
+       "unknown key 'colour'; exp.toml has default_recipe, [runtime] and [executor]"},
+      {"[data]\nroot = \"sounds\"\n",
+       "unknown key 'data'; exp.toml has default_recipe, [runtime] and [executor]"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.text);

@@ -167,6 +167,25 @@ class TrainRun : public ::testing::Test {
 
 class KdRunIntegration : public TrainRun {};
 
+/// Each metric is in docs/metrics.md: what stands there is the name without its stage, the interval's
+/// end, and the class, group or split that it is told for.
+void expect_documented(const json& metrics) {
+  const std::string page = read_file(testing::source_dir() / "docs/metrics.md");
+  const auto without = [](std::string name, std::string_view prefix) {
+    return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+  };
+  EXPECT_FALSE(metrics.empty());
+  for (const auto& [full, unused] : metrics.items()) {
+    std::string name = full.starts_with("system.") ? full : full.substr(full.find('.') + 1);
+    for (const char* prefix : {"no_tome/", "val.", "final.", "average."}) name = without(name, prefix);
+    for (const char* end : {"_lo", "_hi"})
+      if (name.ends_with(end)) name.resize(name.size() - 3);
+    if (name.starts_with("ap/")) name = "ap/CLASS_ID";
+    name = name.substr(0, name.find("/") == 2 ? name.npos : name.find('/'));
+    EXPECT_NE(page.find('`' + name + '`'), std::string::npos) << full;
+  }
+}
+
 TEST_F(KdRunIntegration, TeacherLogitsStudentScoreAndThenAllCached) {
   const json first = run_json("one", "../kd.toml");
   for (const auto& [stage, result] : results(first)) EXPECT_EQ(result, "done") << stage;
@@ -190,6 +209,7 @@ TEST_F(KdRunIntegration, TeacherLogitsStudentScoreAndThenAllCached) {
   EXPECT_TRUE(show.at("metrics").contains("eval.mAP")) << show.at("metrics");
   EXPECT_TRUE(show.at("metrics").contains("student.train.loss_kd"));
   EXPECT_TRUE(show.at("metrics").contains("teach.mAP"));
+  expect_documented(show.at("metrics"));
   const Shell worst = exp("one", "show last-1 --worst 2");
   EXPECT_EQ(worst.code, 0);
   EXPECT_EQ(std::count(worst.text.begin(), worst.text.end(), '\n'), 4) << worst.text;

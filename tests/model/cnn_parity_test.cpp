@@ -89,9 +89,7 @@ void efficientat(const Case& c, Report& report) {
   MnOptions o;
   fill(o, arguments);
   o.attention_heads = arguments.value("multihead_attention_heads", 4);
-  if (arguments.contains("se_dims"))
-    o.squeeze_axes =
-        arguments.at("se_dims") == "none" ? "" : arguments.at("se_dims").get<std::string>();
+  o.se_dims = arguments.value("se_dims", o.se_dims);
   Mn net(o, Init(0, false));
   compare(c, report, net);
 }

@@ -1,14 +1,19 @@
 // What holds for the CNNs beyond their originals' outputs.
 #include <array>
 #include <functional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include "core/base/error.h"
 #include "core/model/dymn.h"
 #include "core/model/mn.h"
+#include "core/model/registry.h"
+#include "core/schema/cnn.h"
 
 namespace xp::model {
 namespace {
@@ -75,6 +80,58 @@ TEST(Cnn, PredictsWithTheWeightsThatTrainingLeft) {
   const at::Tensor mel = Init(2).normal("mel", {2, 128, 64}, 1).detach();
   expect_training_is_seen<Mn>([] { return Mn(MnOptions{}, Init(1)); }, mel);
   expect_training_is_seen<Dymn>([] { return Dymn(DymnOptions{}, 30, Init(1)); }, mel);
+}
+
+schema::ModelOptions tiny_mn(const std::string& se_dims) {
+  schema::ModelOptions options = schema::ModelOptions::of_kind(schema::Family::k_mn);
+  options.arch = "mn01";
+  options.se_dims = se_dims;
+  return options;
+}
+
+TEST(Cnn, SqueezeAndExcitationHasTheGatesOfItsDims) {
+  constexpr Geometry kInput{64, 96};
+  for (const char* dims : {"c", "f", "t", "cf", "ct", "ft", "cft", "none"}) {
+    SCOPED_TRACE(dims);
+    const schema::ModelOptions options = tiny_mn(dims);
+    const auto model = make_model(options, nullptr, nullptr, kInput, 5);
+    EXPECT_EQ(model->parameter_count(), schema::cnn_cost(options, kInput, 5).parameters);
+    const at::Tensor mel = Init(2).normal("mel", {2, 64, 96}, 1).detach();
+    EXPECT_TRUE(model->forward(mel, {}).logits.isfinite().all().item<bool>());
+  }
+}
+
+TEST(Cnn, ALengthThatTheGatesDoNotFitIsSaid) {
+  const auto model = make_model(tiny_mn("ct"), nullptr, nullptr, {64, 96}, 5);
+  try {
+    model->forward(at::zeros({1, 64, 160}), {});
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(),
+              "model.se_dims gates 12 frames where this input has 20: give the model inputs of the "
+              "size that it was made for");
+  }
+}
+
+TEST(Cnn, GatesOfSeveralDimsAreMerged) {
+  MnOptions options;
+  const at::Tensor x = Init(3).normal("x", {2, 16, 8, 24}, 1).detach();
+  const auto gated = [&](std::vector<int64_t> axes, std::vector<int64_t> sizes,
+                         schema::SqueezeMerge merge, const Init& init) {
+    options.se_agg = merge;
+    return SqueezeExcite(std::move(axes), sizes, options, init)(x).detach();
+  };
+  // A gate's values are of its place in the list: both alone are drawn at place 0.
+  const at::Tensor rows = gated({2}, {8}, schema::SqueezeMerge::kMax, Init(4));
+  const at::Tensor both = gated({2, 2}, {8, 8}, schema::SqueezeMerge::kAdd, Init(4));
+  const at::Tensor other = both - rows;
+  const auto merged = [&](schema::SqueezeMerge merge) {
+    return gated({2, 2}, {8, 8}, merge, Init(4));
+  };
+  EXPECT_FALSE(at::allclose(rows, other));
+  EXPECT_TRUE(at::allclose(merged(schema::SqueezeMerge::kAvg), both / 2));
+  EXPECT_TRUE(at::allclose(merged(schema::SqueezeMerge::kMax), at::max(rows, other), 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(merged(schema::SqueezeMerge::kMin), at::min(rows, other), 1e-5, 1e-6));
 }
 
 }  // namespace

@@ -143,15 +143,24 @@ TEST(ShippedRecipes, AnInferenceVariantReadsRInItsEvaluationAlone) {
   EXPECT_NE(sections(plain, "eval"), sections(merged, "eval"));
 }
 
+/// What a training stage of a shipped recipe is made of.
+std::string training(const char* recipe, std::string_view stage,
+                     const std::vector<std::string>& variants = {}) {
+  const auto loaded =
+      load_recipe(testing::source_dir() / "recipes" / recipe, no_environment(variants));
+  return recipe::canonical_text(
+      TrainStageOptions::configure(loaded.find_stage(stage)->instances[0].view));
+}
+
 TEST(ShippedRecipes, TheTeacherOfTenWordsIsTheCnnOfItsOwnRecipe) {
-  const std::filesystem::path folder = testing::source_dir() / "recipes/speechcommands";
-  const auto options = [&](const char* recipe, std::string_view stage) {
-    const auto loaded = load_recipe(folder / recipe, no_environment());
-    return recipe::canonical_text(
-        TrainStageOptions::configure(loaded.find_stage(stage)->instances[0].view));
-  };
-  EXPECT_EQ(options("core10_kd.toml", "teacher"), options("core10_cnn.toml", "train"))
+  EXPECT_EQ(training("speechcommands/core10_kd.toml", "teacher"),
+            training("speechcommands/core10_cnn.toml", "train"))
       << "it is trained once for both";
+}
+
+TEST(ShippedRecipes, TheSweepOfMergingTrainsAstAsItsOwnRecipeDoes) {
+  EXPECT_EQ(training("esc50/tome_sweep.toml", "train", {"ast"}),
+            training("esc50/ast.toml", "train"));
 }
 
 }  // namespace

@@ -65,6 +65,8 @@ TEST(Provenance, SourceStateIsCommitDiffAndUntrackedRecipes) {
   std::ofstream(dir / "large.csv") << std::string(kUntrackedFileBytes + 1, 'x');
   std::ofstream(dir / ".gitignore") << "ignored.toml\n";
   std::ofstream(dir / "ignored.toml") << "z = 1\n";
+  fs::create_directories(dir / "sub/.exp/runs/one");
+  std::ofstream(dir / "sub/.exp/runs/one/recipe.toml") << "what exp itself wrote\n";
 
   const SourceState state = source_state(dir / "sub");
   EXPECT_EQ(fs::canonical(state.root), fs::canonical(dir.path()));

@@ -149,6 +149,7 @@ std::string check_program(const train::OpenModel& open) {
   const schema::Arch arch = open.options.resolved();
   const bool dynamic = arch.family == schema::Family::k_dymn;
   if (!dynamic && arch.family != schema::Family::k_mn) return "";
+  if (open.options.se_dims != "c") return "";
   const auto& s = arch.strides;
   return fmt::format("{}STRIDES = [1, {}, 1, {}, 1, 1, {}, 1, 1, 1, 1, 1, {}, 1, 1]\n{}{}{}{}",
                      kStart, s[0], s[1], s[2], s[3], kConv, dynamic ? kDymn : kMn,
