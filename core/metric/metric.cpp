@@ -66,8 +66,11 @@ double RankedTable::map(std::span<const float> counts) const {
   for (int64_t k = 0; k < table_.classes; ++k) {
     if (!valid_[static_cast<size_t>(k)]) continue;
     const Ranking& ranking = classes_[static_cast<size_t>(k)];
-    sum += table_.mask.empty() ? ranking.average_precision(counts)
-                               : ranking.average_precision(weights(k, counts));
+    const double found = table_.mask.empty() ? ranking.average_precision(counts)
+                                             : ranking.average_precision(weights(k, counts));
+    // 0 only without a positive clip: a class that the resample lost.
+    if (found == 0) continue;
+    sum += found;
     ++classes;
   }
   return classes > 0 ? sum / static_cast<double>(classes) : kUndefined;

@@ -45,7 +45,8 @@ class RankedTable {
   explicit RankedTable(const Table& table);
 
   std::vector<ClassScore> per_class() const;
-  /// Mean AP over the classes valid in the whole split, where clip i counts `counts[i]` times.
+  /// Mean AP over the classes valid in the whole split, where clip i counts `counts[i]` times; a
+  /// class that lost its positive clips in the resample is left out.
   double map(std::span<const float> counts) const;
   /// Mean AUC over the same classes; a class that lost one kind in the resample is left out.
   double auc(std::span<const float> counts) const;

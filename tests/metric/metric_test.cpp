@@ -141,6 +141,18 @@ TEST(RankedTable, UnitCountsGiveThePlainMean) {
   EXPECT_DOUBLE_EQ(ranked.auc(once), summarise(ranked.per_class()).auc);
 }
 
+// One positive clip a class: a third of the resamples lack it, which says nothing of the model.
+TEST(RankedTable, AClassThatAResampleLostIsLeftOut) {
+  constexpr int64_t kClasses = 5;
+  std::vector<float> perfect(kClasses * kClasses, 0.0F);
+  for (size_t k = 0; k < kClasses; ++k) perfect[k * kClasses + k] = 1;
+  const RankedTable ranked(Table{perfect, perfect, {}, kClasses, kClasses});
+  const Interval found = percentile_interval(bootstrap(
+      kClasses, 200, 1, [&](std::span<const float> counts) { return ranked.map(counts); }));
+  EXPECT_DOUBLE_EQ(found.low, 1);
+  EXPECT_DOUBLE_EQ(found.high, 1);
+}
+
 TEST(Accuracy, TakesTheFirstOfEqualScores) {
   const std::vector<float> score{0.5F, 0.5F, 0.1F, 0.3F};
   const std::vector<float> target{1, 0, 1, 0};
