@@ -28,6 +28,25 @@ struct Autocast {
   }
 };
 
+/// Autocast as it was in the forward pass, while it lives. The casts of the weights that it makes
+/// end with it: left in ATen's cache they would be used for the next step's weights.
+class AutocastAgain {
+ public:
+  AutocastAgain(const Autocast& saved, const at::Tensor& x) : before_(Autocast::of(x)) {
+    saved.set();
+    at::autocast::increment_nesting();
+  }
+  ~AutocastAgain() {
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    before_.set();
+  }
+  AutocastAgain(const AutocastAgain&) = delete;
+  AutocastAgain& operator=(const AutocastAgain&) = delete;
+
+ private:
+  Autocast before_;
+};
+
 struct Saved : torch::CustomClassHolder {
   Work work;
   Autocast autocast;
@@ -55,10 +74,8 @@ class Recompute : public torch::autograd::Function<Recompute> {
     at::Tensor result;
     {
       const at::AutoGradMode grad_mode(true);
-      const Autocast before = Autocast::of(x);
-      saved->autocast.set();
+      const AutocastAgain autocast(saved->autocast, x);
       result = saved->work(x, true);
-      before.set();
     }
     torch::autograd::backward({result}, {grads[0]});
     return {x.grad(), at::Tensor(), at::Tensor()};
