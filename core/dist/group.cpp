@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/grad_mode.h>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
@@ -114,6 +115,8 @@ std::unique_ptr<Group> Group::make(Rendezvous& rendezvous, const std::string& na
     const bool cpu = device.is_cpu();
     const auto backend = cpu ? make_endable(make_gloo(store, rank, size, timeout))
                              : make_nccl(store, rank, size, timeout);
+    // What NCCL and its kernels take by themselves, they take of the thread's present device.
+    if (!cpu) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
     const auto type =
         cpu ? c10d::ProcessGroup::BackendType::GLOO : c10d::ProcessGroup::BackendType::NCCL;
     impl->group = c10::make_intrusive<c10d::ProcessGroup>(store, rank, size);
@@ -168,7 +171,9 @@ at::Tensor Group::gather_rows(const at::Tensor& rows) {
     std::vector<at::Tensor> parts;
     for (int r = 0; r < size(); ++r)
       parts.push_back(out[0][static_cast<size_t>(r)].narrow(0, 0, on_cpu[r].item<int64_t>()));
-    return at::cat(parts).to(rows.device());
+    at::Tensor all = at::cat(parts).to(rows.device());
+    check();
+    return all;
   });
 }
 
@@ -191,7 +196,10 @@ void Group::check() const {
 void Group::barrier() {
   check();
   guarded("barrier", [&] {
-    impl_->group->barrier()->wait();
+    c10d::BarrierOptions options;
+    options.device = impl_->device;
+    if (!impl_->device.is_cpu()) options.device_ids = {impl_->device.index()};
+    impl_->group->barrier(options)->wait();
     return 0;
   });
 }

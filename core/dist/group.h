@@ -80,8 +80,12 @@ class Group {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Averages gradients over the ranks while backward still runs: LibTorch's Reducer, pinned to its
-/// version.
+/// When gradients are averaged: while backward still runs (LibTorch's Reducer, pinned to its
+/// version), or after it. The Reducer watches the graph of the loss, so it cannot be used where
+/// blocks are recomputed in graphs of their own.
+enum class Averaging { kMeanwhile, kAfterwards };
+
+/// Averages gradients over the ranks.
 ///
 ///   reducer.begin();         // before the forward pass whose gradients are to be averaged
 ///   loss = ...;
@@ -94,7 +98,8 @@ class GradientReducer {
  public:
   /// `parameters`: the same list on every rank; their values are made rank 0's. Buckets of
   /// `bucket_mb`.
-  GradientReducer(Group& group, const std::vector<at::Tensor>& parameters, double bucket_mb = 25);
+  GradientReducer(Group& group, const std::vector<at::Tensor>& parameters,
+                  Averaging when = Averaging::kMeanwhile, double bucket_mb = 25);
   ~GradientReducer();
 
   void begin();

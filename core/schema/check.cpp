@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/schema/check_rules.h"
 #include "core/schema/geometry.h"
@@ -99,6 +100,19 @@ void check_validation(const Rules& rules, const TrainOptions& train,
     rules.fault({"dataset.train", "dataset.name"}, "there is no training split: dataset.train");
 }
 
+/// Training cannot go by what its validation does not compute: `known` metrics.
+void check_goals(const Rules& rules, const TrainOptions& train, const ScheduleOptions& schedule,
+                 const std::vector<std::string_view>& known) {
+  const auto check = [&](const char* key, const std::string& text) {
+    const std::optional<MetricGoal> goal = parse_goal(text);
+    if (!goal || std::find(known.begin(), known.end(), goal->metric) != known.end()) return;
+    rules.fault({key}, fmt::format("{} = \"{}\": validation of this stage computes {}", key, text,
+                                   fmt::join(known, ", ")));
+  };
+  check("train.select", train.select);
+  if (schedule.kind == ScheduleKind::kPlateau) check("schedule.metric", schedule.metric);
+}
+
 void check_masks(const Rules& rules, const AugmentOptions& augment,
                  const FrontendOptions& frontend) {
   if (augment.freq_mask_bins > frontend.mel_bins) {
@@ -186,6 +200,7 @@ void check_train(const Rules& rules) {
   check_loss(rules, o.train, o.dataset);
   check_epochs(rules, o.train, o.averaging);
   check_validation(rules, o.train, o.schedule, o.dataset);
+  check_goals(rules, o.train, o.schedule, {"loss", "mAP", "mAP_all", "auc", "d_prime", "acc"});
   if (o.tome) check_tome(rules, *o.tome, o.model);
   if (o.patchout) check_patchout(rules, *o.patchout, o.model, o.frontend);
   if (o.kd) check_kd(rules, *o.kd);
@@ -204,6 +219,10 @@ void check_pretrain(const Rules& rules) {
   check_weights(rules, o.model, o.frontend);
   check_epochs(rules, o.train, o.averaging);
   check_validation(rules, o.train, o.schedule, o.dataset);
+  std::vector<std::string_view> metrics = {"loss"};
+  if (o.pretrain.task != PretrainTask::kGenerative) metrics.emplace_back("acc");
+  if (o.pretrain.task != PretrainTask::kDiscriminative) metrics.emplace_back("loss_mse");
+  check_goals(rules, o.train, o.schedule, metrics);
   const Arch arch = o.model.resolved();
   if (arch.family != Family::k_ssast) {
     rules.fault({"model.arch"},
@@ -241,6 +260,11 @@ void check_scoring(const Rules& rules, bool needs_classes) {
   }
   if (o.eval.window_hop_s > 0 && o.eval.window_s == 0) {
     rules.fault({"eval.window_hop_s"}, "eval.window_hop_s needs eval.window_s");
+  } else if (o.eval.window_hop_s > o.eval.window_s) {
+    rules.fault({"eval.window_hop_s", "eval.window_s"},
+                fmt::format("eval.window_hop_s is {:g}, more than eval.window_s {:g}: what lies "
+                            "between the windows would not be scored",
+                            o.eval.window_hop_s, o.eval.window_s));
   }
 }
 

@@ -54,7 +54,7 @@ struct ScheduleOptions {
             "lr is multiplied by this at each step down");
     v.field("warmup_epochs", &O::warmup_epochs,
             {.min = 0, .max = 1e6, .unit = "epochs", .only = "exp_linear cosine"},
-            "length of the rise exp(-5 (1 - epoch / this)^2)");
+            "length of the rise: exp(-5 (1 - epoch / this)^2), cosine epoch / this");
     v.field("down_from_epoch", &O::down_from_epoch,
             {.min = 0, .max = 1e6, .unit = "epochs", .only = "exp_linear cosine"},
             "completed epochs at which the fall begins");

@@ -5,9 +5,9 @@
 namespace xp::schema {
 namespace {
 
-/// What validation computes for every epoch (vocabulary of metric leaves).
-constexpr std::array<std::string_view, 7> kValMetrics = {"loss",    "mAP", "mAP_all",  "auc",
-                                                         "d_prime", "acc", "loss_hard"};
+/// What validation computes for every epoch: of labels, and of masked patches.
+constexpr std::array<std::string_view, 7> kValMetrics = {"loss",    "mAP", "mAP_all", "auc",
+                                                         "d_prime", "acc", "loss_mse"};
 
 }  // namespace
 

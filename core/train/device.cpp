@@ -52,7 +52,12 @@ at::Device find_device(const std::string& name) {
 }
 
 void prepare_device(at::Device device, int threads) {
-  if (device.is_cpu()) at::set_num_threads(std::max(1, threads));
+  if (device.is_cpu()) {
+    at::set_num_threads(std::max(1, threads));
+  } else {
+    // For what asks for "cuda" without a number: else each rank had a context on the first GPU too.
+    c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+  }
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
   at::globalContext().setBenchmarkCuDNN(false);
   at::globalContext().setDeterministicCuDNN(true);

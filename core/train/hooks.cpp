@@ -105,7 +105,8 @@ void ValidateHook::after_epoch(Loop& loop) {
     best_epoch_ = epoch;
     if (loop.first_rank()) keep_best_(last_);
   }
-  if (train.early_stop_epochs > 0 && epoch - best_epoch_ >= train.early_stop_epochs) {
+  if (train.early_stop_epochs > 0 && best_epoch_ > 0 &&
+      epoch - best_epoch_ >= train.early_stop_epochs) {
     loop.context().say(fmt::format("epoch {}: no better {} since epoch {}; training ends", epoch,
                                    train.select, best_epoch_));
     loop.end();

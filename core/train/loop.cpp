@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string_view>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -54,7 +56,10 @@ Loop::Loop(const LoopOptions& options,
   if (group_ == nullptr) return;
   // Buffers too: ranks start from rank 0's values.
   for (auto& [name, tensor] : model_tensors_) group_->broadcast(tensor);
-  reducer_ = std::make_unique<dist::GradientReducer>(*group_, tensors_of(optimiser_.tensors()));
+  const auto when = options.train.activation_checkpointing ? dist::Averaging::kAfterwards
+                                                           : dist::Averaging::kMeanwhile;
+  reducer_ =
+      std::make_unique<dist::GradientReducer>(*group_, tensors_of(optimiser_.tensors()), when);
 }
 
 Loop::~Loop() = default;
@@ -72,6 +77,7 @@ States Loop::states() const {
   loop.facts["epoch"] = epoch_;
   loop.facts["step_in_epoch"] = step_in_epoch_;
   loop.facts["ended"] = static_cast<int64_t>(ended_);
+  loop.facts["hooks_done"] = hooks_done_;
   for (const Hook* hook : hooks_) states["hook." + hook->name()] = hook->state();
   return states;
 }
@@ -93,21 +99,55 @@ void Loop::load(const States& states) {
   epoch_ = loop.integer("epoch");
   step_in_epoch_ = loop.integer("step_in_epoch");
   ended_ = loop.integer("ended") != 0;
-  for (Hook* hook : hooks_) hook->load(of("hook." + hook->name()));
+  hooks_done_ = loop.integer("hooks_done");
+  schedule_.go_on(epoch_, step_ - step_in_epoch_);
+  for (Hook* hook : hooks_) {
+    // One without a state may be new: what is kept or profiled is not part of the stage's key.
+    const State now = hook->state();
+    const bool none = now.facts.empty() && now.tensors.empty();
+    if (!none || states.count("hook." + hook->name()) > 0) hook->load(of("hook." + hook->name()));
+  }
   saved_step_ = step_;
   if (first_rank()) context_.sink->resumed(step_, epoch_);
 }
 
 void Loop::run() {
-  while (epoch_ < epochs() && !ended_) {
-    run_epoch();
-    if (options_.stop_after_steps > 0 && step_ >= options_.stop_after_steps) return;
-    ++epoch_;
-    step_in_epoch_ = 0;
-    for (Hook* hook : hooks_) hook->after_epoch(*this);
+  while (hooks_done_ != kNoEpochEnds || (epoch_ < epochs() && !ended_)) {
+    if (hooks_done_ == kNoEpochEnds) {
+      run_epoch();
+      if (options_.stop_after_steps > 0 && step_ >= options_.stop_after_steps) return;
+      ++epoch_;
+      step_in_epoch_ = 0;
+      hooks_done_ = 0;
+      share_buffers();
+    }
+    end_epoch();
     save();
     stop_if_asked();
   }
+}
+
+/// The hooks' part of an epoch's end. One that is stopped has changed nothing: the checkpoint says
+/// how many were done before it, and the next holder goes on with that one.
+void Loop::end_epoch() {
+  saved_step_ = -1;  // the hooks' states are not those of a save at this step
+  try {
+    for (; hooks_done_ < static_cast<int64_t>(hooks_.size()); ++hooks_done_)
+      hooks_[static_cast<size_t>(hooks_done_)]->after_epoch(*this);
+  } catch (const Stopped&) {
+    save();
+    throw;
+  }
+  hooks_done_ = kNoEpochEnds;
+}
+
+/// Each rank's batch norm has counted its own clips; what is validated and saved is rank 0's.
+void Loop::share_buffers() {
+  if (group_ == nullptr) return;
+  std::set<std::string_view> trained;
+  for (const Trained& tensor : optimiser_.tensors()) trained.insert(tensor.name);
+  for (auto& [name, tensor] : model_tensors_)
+    if (trained.count(name) == 0) group_->broadcast(tensor);
 }
 
 void Loop::run_epoch() {
@@ -172,8 +212,7 @@ StepResult Loop::attempt(const data::Batch& batch, const Place& place, int64_t m
   result.clips = batches_.clips(step_in_epoch_);
   result.lr = schedule_.lr(step_);
   const double world = group_ == nullptr ? 1 : group_->size();
-  std::map<std::string, double> parts;
-  std::vector<std::string> order;
+  for (std::string& name : task_.parts()) result.parts.emplace_back(std::move(name), 0.0);
   int64_t first = 0;
   do {
     const int64_t count = std::min(micro, batch.size - first);
@@ -196,25 +235,11 @@ StepResult Loop::attempt(const data::Batch& batch, const Place& place, int64_t m
     else
       torch::autograd::backward({scaled}, {});
     if (count > 0) result.loss += loss.total.item<double>() * share;
-    for (const auto& [name, value] : loss.parts) {
-      if (parts.count(name) == 0) order.push_back(name);
-      parts[name] += value.item<double>() * share;
-    }
+    if (count > 0) add_parts(loss, share, result);
     first += count;
   } while (first < batch.size);
-  for (const std::string& name : order) result.parts.emplace_back(name, parts[name]);
   agree(result);
-
-  const bool finite = scale_.unscale(optimiser_.tensors());
-  if (!std::isfinite(result.loss)) {
-    if (options_.train.on_nan == schema::OnNan::kStop)
-      fail(result, fmt::format("the loss of step {} (epoch {}) is {}; lr {:.3g}", place.step,
-                               place.epoch + 1, loss_text(result.loss), result.lr));
-    result.skipped = true;
-    context_.sink->event(tracker::Level::kWarning,
-                         fmt::format("step {}: the loss is not finite; skipped", step_));
-  }
-  result.skipped = result.skipped || !finite;
+  result.skipped = !can_step(result);
   if (!result.skipped) {
     for (Hook* hook : hooks_) hook->before_update(*this, result);
     if ((step_ + 1) % options_.train.log_every_steps == 0)
@@ -224,6 +249,32 @@ StepResult Loop::attempt(const data::Batch& batch, const Place& place, int64_t m
   }
   optimiser_.zero_grad();
   return result;
+}
+
+void Loop::add_parts(const Loss& loss, double share, StepResult& result) const {
+  XP_CHECK(loss.parts.size() == result.parts.size(), "a loss has the parts that its task names");
+  for (size_t i = 0; i < loss.parts.size(); ++i) {
+    XP_CHECK(loss.parts[i].first == result.parts[i].first, "parts of a loss in their order");
+    result.parts[i].second += loss.parts[i].second.item<double>() * share;
+  }
+}
+
+/// Whether the gradients may change the weights. Throws where they may not and train.on_nan says
+/// so. An overflow of fp16 is no fault: the scale adapts to it.
+bool Loop::can_step(const StepResult& result) {
+  const bool scaled = scale_.on();
+  const bool finite =
+      scaled ? scale_.unscale(optimiser_.tensors()) : std::isfinite(optimiser_.gradient_norm());
+  const bool good = std::isfinite(result.loss);
+  if (good && (finite || scaled)) return finite;
+  if (options_.train.on_nan == schema::OnNan::kStop)
+    fail(result, fmt::format("the {} of step {} (epoch {}) is {}; lr {:.3g}",
+                             good ? "gradient" : "loss", result.place.step, result.place.epoch + 1,
+                             good ? "not finite" : loss_text(result.loss), result.lr));
+  context_.sink->event(
+      tracker::Level::kWarning,
+      fmt::format("step {}: the {} is not finite; skipped", step_, good ? "gradient" : "loss"));
+  return false;
 }
 
 /// Sums of the ranks' shares, and whether one of them was asked to stop: one exchange a step.

@@ -49,6 +49,8 @@ class Task {
   virtual ~Task() = default;
   /// Takes a batch: spectrograms, mixing, targets, on the device.
   virtual void begin(const data::Batch& batch, const Place& place) = 0;
+  /// Names of the parts of every loss, in their order: a rank without clips has them as well.
+  virtual std::vector<std::string> parts() const { return {}; }
   /// The loss of clips first .. first + count - 1 of that batch.
   virtual Loss loss(int64_t first, int64_t count) = 0;
   /// What a broken step was given: input and targets of the batch, ids of the clips.
@@ -153,9 +155,13 @@ class Loop {
 
  private:
   void run_epoch();
+  void end_epoch();
+  void share_buffers();
   StepResult do_step(const data::Batch& batch);
   StepResult attempt(const data::Batch& batch, const Place& place, int64_t micro);
+  void add_parts(const Loss& loss, double share, StepResult& result) const;
   void agree(StepResult& result);
+  bool can_step(const StepResult& result);
   std::optional<data::Batch> next_batch();
   bool save_due() const;
   void save();
@@ -180,7 +186,9 @@ class Loop {
   int64_t step_ = 0;
   int64_t epoch_ = 0;
   int64_t step_in_epoch_ = 0;
-  int64_t micro_ = 0;  // 0 = whole batches
+  static constexpr int64_t kNoEpochEnds = -1;
+  int64_t hooks_done_ = kNoEpochEnds;  // hooks that have seen the end of the epoch that ends
+  int64_t micro_ = 0;                  // 0 = whole batches
   bool ended_ = false;
   bool stop_ = false;  // some rank was asked to
   int64_t saved_at_ns_ = 0;

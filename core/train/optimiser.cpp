@@ -147,6 +147,13 @@ std::vector<at::Tensor> Optimiser::gradients() const {
   return found;
 }
 
+double Optimiser::gradient_norm() const {
+  const at::NoGradGuard no_grad;
+  const std::vector<at::Tensor> all = gradients();
+  if (all.empty()) return 0;
+  return at::linalg_vector_norm(at::stack(at::_foreach_norm(all, 2))).item<double>();
+}
+
 double Optimiser::clip(double max_norm) {
   const at::NoGradGuard no_grad;
   const std::vector<at::Tensor> all = gradients();

@@ -53,6 +53,8 @@ class Optimiser {
   /// Scales all gradients so that their joint 2-norm is at most `max_norm`; returns the norm
   /// before.
   double clip(double max_norm);
+  /// Joint 2-norm of all gradients; not finite as soon as one of their values is not.
+  double gradient_norm() const;
   /// 2-norm of the gradient of each group; 0 where there is none.
   std::vector<double> gradient_norms() const;
 
@@ -84,6 +86,7 @@ class LossScale {
  public:
   explicit LossScale(bool on) : on_(on) {}
 
+  bool on() const { return on_; }
   double scale() const { return on_ ? scale_ : 1.0; }
   /// Divides the gradients by the scale. False when one was not finite: the step has to be left
   /// out.

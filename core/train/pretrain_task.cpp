@@ -39,6 +39,15 @@ model::MaskedLosses PretrainTask::pass(const at::Tensor& mel, const model::Forwa
   return model_.losses(mel, masks, number == 0, number == 1, context);
 }
 
+std::vector<std::string> PretrainTask::parts() const {
+  std::vector<std::string> names;
+  for (const int64_t number : passes(options_.task)) {
+    names.emplace_back(number == 0 ? "loss_nce" : "loss_mse");
+    if (number == 0) names.emplace_back("acc");
+  }
+  return names;
+}
+
 Loss PretrainTask::loss(int64_t first, int64_t count) {
   const at::Tensor clips = mel(first, count);
   const model::ForwardContext context = forward_context(first, count);
@@ -91,6 +100,7 @@ std::map<std::string, double> PretrainTask::validate(const std::vector<uint32_t>
   sums = sums.to(setup_.device);
   if (how.group != nullptr) how.group->sum(sums);
   sums = sums.cpu();
+  if (how.group != nullptr) how.group->check();
   const auto mean = [&](int64_t i) { return (sums[i] / sums[3]).item<double>(); };
   std::map<std::string, double> values;
   const bool joint = options_.task == schema::PretrainTask::kJoint;

@@ -22,6 +22,7 @@ class PretrainTask final : public ClipTask {
       : ClipTask(std::move(setup)), model_(model), options_(options) {}
 
   void begin(const data::Batch& batch, const Place& place) override;
+  std::vector<std::string> parts() const override;
   Loss loss(int64_t first, int64_t count) override;
 
   /// Loss, masked accuracy ("acc") and reconstruction error ("loss_mse") over `rows`, with the same

@@ -53,12 +53,23 @@ int64_t Schedule::last_assignment(int64_t step) const {
   return std::min(step, options_.warmup_steps) / every * every;
 }
 
+/// The completed steps at which `epoch` epochs are completed.
+int64_t Schedule::step_of(int64_t epoch) const {
+  return from_step_ + (epoch - from_epoch_) * steps_per_epoch_;
+}
+
+void Schedule::go_on(int64_t epoch, int64_t step) {
+  if (step_of(epoch) == step) return;
+  from_epoch_ = epoch;
+  from_step_ = step;
+}
+
 double Schedule::lr(int64_t step) const {
   const int64_t assigned = last_assignment(step);
   double rate = base_lr_;
   if (assigned >= 0)
     rate *= static_cast<double>(assigned) / static_cast<double>(options_.warmup_steps);
-  const int64_t completed = step / steps_per_epoch_;
+  const int64_t completed = from_epoch_ + (step - from_step_) / steps_per_epoch_;
   const auto epoch = static_cast<double>(completed);
   const auto& o = options_;
   const auto warmup = static_cast<double>(o.warmup_epochs);
@@ -68,9 +79,9 @@ double Schedule::lr(int64_t step) const {
     case schema::ScheduleKind::kConstant:
       return rate;
     case schema::ScheduleKind::kStep:
-      // A decay at the end of epoch e happens before step e * steps_per_epoch.
+      // A decay at the end of epoch e happens before the step with that number.
       for (int64_t e = o.first_epoch; e <= completed; e += std::max<int64_t>(1, o.every_epochs))
-        if (e * steps_per_epoch_ > assigned && e > 0) rate *= o.factor;
+        if (step_of(e) > assigned && e > 0) rate *= o.factor;
       return rate;
     case schema::ScheduleKind::kPlateau:
       for (const int64_t at : reductions_)
@@ -86,8 +97,10 @@ double Schedule::lr(int64_t step) const {
         return base_lr_ * cosine_cycle_factor(completed, std::max<int64_t>(1, o.warmup_epochs),
                                               o.down_from_epoch, o.last_factor);
       // Smooth: by steps, so that the first one of a warm-up is not lost.
-      return base_lr_ * cosine_factor(static_cast<double>(step + (o.warmup_epochs > 0 ? 1 : 0)) /
-                                          static_cast<double>(steps_per_epoch_),
+      return base_lr_ * cosine_factor(static_cast<double>(from_epoch_) +
+                                          static_cast<double>(step - from_step_ +
+                                                              (o.warmup_epochs > 0 ? 1 : 0)) /
+                                              static_cast<double>(steps_per_epoch_),
                                       warmup, down_from, down, o.last_factor);
   }
   return rate;
@@ -116,6 +129,8 @@ State Schedule::state() const {
   state.facts["has_best"] = static_cast<int64_t>(has_best_);
   state.facts["bad"] = bad_;
   state.facts["reductions"] = reductions_;
+  state.facts["from_epoch"] = from_epoch_;
+  state.facts["from_step"] = from_step_;
   return state;
 }
 
@@ -124,6 +139,8 @@ void Schedule::load(const State& state) {
   has_best_ = state.integer("has_best") != 0;
   bad_ = state.integer("bad");
   reductions_ = state.integers("reductions");
+  from_epoch_ = state.integer("from_epoch");
+  from_step_ = state.integer("from_step");
 }
 
 }  // namespace xp::train

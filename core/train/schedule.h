@@ -17,7 +17,7 @@ double exp_linear_factor(double epoch, double warmup, double down_from, double d
 /// of a cycle at or after `down_from`.
 double cosine_cycle_factor(int64_t epoch, int64_t cycle, int64_t down_from, double last);
 
-/// Exponential warm-up as above, then half a cosine from 1 at `down_from` to `last` at `down_from +
+/// Linear warm-up: e / warmup, then half a cosine from 1 at `down_from` to `last` at `down_from +
 /// down`.
 double cosine_factor(double epoch, double warmup, double down_from, double down, double last);
 
@@ -40,16 +40,23 @@ class Schedule {
   /// relative threshold 1e-4, eps 1e-8.
   void observe(int64_t step, double metric);
 
+  /// Training goes on after `step` completed steps, which make `epoch` completed epochs. Where an
+  /// epoch had another number of steps before (`train.start_from`), epochs count on from here.
+  void go_on(int64_t epoch, int64_t step);
+
   State state() const;
   void load(const State& state);
 
  private:
   bool warming() const { return options_.warmup_steps > 0; }
   int64_t last_assignment(int64_t step) const;
+  int64_t step_of(int64_t epoch) const;
 
   schema::ScheduleOptions options_;
   double base_lr_;
   int64_t steps_per_epoch_;
+  int64_t from_epoch_ = 0;  // completed at from_step_; since then an epoch has steps_per_epoch_
+  int64_t from_step_ = 0;
   // plateau
   double best_ = 0;
   bool has_best_ = false;

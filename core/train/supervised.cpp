@@ -16,7 +16,7 @@ void SupervisedTask::begin(const data::Batch& batch, const Place& place) {
   labels_ = labels_of(batch, setup_.device);
   mask_ = mask_of(batch, setup_.device);
   teacher_ = {};
-  if (kd_) teacher_ = teacher_logits_->target(batch, labels_, setup_.device);
+  if (kd_) teacher_ = teacher_logits_->target(batch, setup_.device);
   if (!draws->mix) return;
   // The front end has mixed the spectrograms; what belongs to them is mixed alike. PaSST keeps the
   // first clip's mask.
@@ -29,6 +29,11 @@ void SupervisedTask::begin(const data::Batch& batch, const Place& place) {
 at::Tensor SupervisedTask::logits(int64_t first, int64_t count) const {
   const Autocast autocast(setup_.device, setup_.train.precision);
   return model_.forward(mel(first, count), forward_context(first, count)).logits.to(at::kFloat);
+}
+
+std::vector<std::string> SupervisedTask::parts() const {
+  if (!kd_) return {};
+  return {"loss_hard", "loss_kd"};
 }
 
 Loss SupervisedTask::loss_of(const at::Tensor& logits, int64_t first, int64_t count) const {

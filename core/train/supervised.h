@@ -23,6 +23,7 @@ class SupervisedTask final : public ClipTask {
 
   void begin(const data::Batch& batch, const Place& place) override;
   void restore(const State& evidence, const Place& place) override;
+  std::vector<std::string> parts() const override;
   Loss loss(int64_t first, int64_t count) override;
   State evidence() const override;
 

@@ -57,7 +57,7 @@ Bank read_bank(const fs::path& logits, const fs::path& index) {
 TeacherLogits::TeacherLogits(const fs::path& logits, const fs::path& index,
                              const schema::KdOptions& options, const Clips& clips,
                              const std::vector<uint32_t>& rows)
-    : options_(options) {
+    : options_(options), clips_(clips), rows_(rows) {
   const Bank bank = read_bank(logits, index);
   if (bank.classes != clips.classes())
     throw Error(fmt::format("the teacher in {} has {} classes, the data set {}", logits.string(),
@@ -96,6 +96,20 @@ TeacherLogits::TeacherLogits(const fs::path& logits, const fs::path& index,
   description_ = bank.description;
 }
 
+/// Labels [n, K] of those rows of the split that have no logits, 0 in all others.
+at::Tensor TeacherLogits::labels_of(std::span<const int64_t> rows) const {
+  at::Tensor labels = at::zeros({static_cast<int64_t>(rows.size()), clips_.classes()});
+  const data::LabelTable table = clips_.shards->labels();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] < 0 || row_of_[static_cast<size_t>(rows[i])] >= 0) continue;
+    const uint32_t clip = rows_[static_cast<size_t>(rows[i])];
+    float* out = labels.data_ptr<float>() + static_cast<int64_t>(i) * clips_.classes();
+    for (uint64_t at = table.start[clip]; at < table.start[clip + 1]; ++at)
+      out[table.index[at]] = table.value[at];
+  }
+  return labels;
+}
+
 SoftTarget TeacherLogits::gather(std::span<const int64_t> rows, at::Device device) const {
   std::vector<int64_t> index;
   std::vector<float> present;
@@ -105,21 +119,22 @@ SoftTarget TeacherLogits::gather(std::span<const int64_t> rows, at::Device devic
     present.push_back(bank_row < 0 ? 0.0F : 1.0F);
   }
   const at::Tensor picked = logits_.index_select(0, at::tensor(index, at::kLong));
-  return soft_target(picked.to(device), at::tensor(present).to(device), options_);
+  SoftTarget target = soft_target(picked.to(device), at::tensor(present).to(device), options_);
+  if (options_.on_missing != schema::OnMissing::kLabel || missing_ == 0) return target;
+  target.probability = target.probability + labels_of(rows).to(device);
+  // No partner (row -1) is none that lacks logits.
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (rows[i] >= 0) present[i] = 1;
+  target.weight = at::tensor(present).to(device);
+  return target;
 }
 
-SoftTarget TeacherLogits::target(const data::Batch& batch, const at::Tensor& labels,
-                                 at::Device device) const {
+SoftTarget TeacherLogits::target(const data::Batch& batch, at::Device device) const {
   SoftTarget target = gather(batch.rows, device);
   if (options_.mix_teacher) {
     // A clip without a partner has weight 1; its partner row -1 counts nothing.
     const at::Tensor weight = at::tensor(std::vector<float>(batch.mix)).to(device);
     target = mix(target, gather(batch.partner_rows, device), weight);
-  }
-  if (options_.on_missing == schema::OnMissing::kLabel && missing_ > 0) {
-    const at::Tensor rest = 1 - target.weight;
-    target.probability = target.probability + labels * rest.unsqueeze(-1);
-    target.weight = at::ones_like(target.weight);
   }
   return target;
 }

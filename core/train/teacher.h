@@ -28,9 +28,9 @@ class TeacherLogits {
                 const schema::KdOptions& options, const Clips& clips,
                 const std::vector<uint32_t>& rows);
 
-  /// The soft target of a batch: both rows of a mixed clip unless kd.mix_teacher is off. `labels`
-  /// [B, K] stands in for a missing row with on_missing "label".
-  SoftTarget target(const data::Batch& batch, const at::Tensor& labels, at::Device device) const;
+  /// The soft target of a batch: both rows of a mixed clip unless kd.mix_teacher is off. With
+  /// on_missing "label" a clip's own labels stand in for a missing row.
+  SoftTarget target(const data::Batch& batch, at::Device device) const;
 
   int64_t missing() const { return missing_; }
   /// "teacher NAME, 10-class logits of 120 clips, mAP 0.47": from the file, for the log.
@@ -39,7 +39,11 @@ class TeacherLogits {
  private:
   SoftTarget gather(std::span<const int64_t> rows, at::Device device) const;
 
+  at::Tensor labels_of(std::span<const int64_t> rows) const;
+
   schema::KdOptions options_;
+  Clips clips_;
+  std::vector<uint32_t> rows_;
   at::Tensor logits_;            // [N, K] float32 on the CPU
   std::vector<int64_t> row_of_;  // row of the split -> row of logits_, -1 = none
   int64_t missing_ = 0;

@@ -56,7 +56,7 @@ std::string device_of(const graph::StageContext& context, int rank) {
   // Ranks of a launcher: the device of that number on their own machine.
   const int local = environment_number("LOCAL_RANK", environment_number("SLURM_LOCALID", 0));
   const bool gpu = devices.empty() ? usable_gpus() > 0 : devices[0].starts_with("gpu");
-  return gpu ? fmt::format("gpu:{}", local) : "cpu";
+  return gpu ? launched_gpu(local, usable_gpus()) : "cpu";
 }
 
 void body(const schema::TrainStageOptions& options, graph::StageContext& context,
@@ -300,6 +300,10 @@ void run_ranks(const Options& options, graph::StageContext& context) {
 }
 
 }  // namespace
+
+std::string launched_gpu(int local, int usable) {
+  return fmt::format("gpu:{}", usable > 0 ? local % usable : local);
+}
 
 void set_worker_program(const std::string& program) { worker_program() = program; }
 

@@ -27,6 +27,10 @@ void pretrain_rank(const schema::PretrainStageOptions& options, graph::StageCont
 void run_team(const schema::TrainStageOptions& options, graph::StageContext& context);
 void run_team(const schema::PretrainStageOptions& options, graph::StageContext& context);
 
+/// The GPU of a launcher's rank: `local` is its number on its machine, `usable` the GPUs that it
+/// sees, which are all of the machine's or its own alone.
+std::string launched_gpu(int local, int usable);
+
 /// A process among others of one job.
 struct WorkerPlace {
   std::string host = "127.0.0.1";

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -153,10 +154,10 @@ TEST(GroupDist, ABackwardPassThatWaitsEndsWithTheGroup) {
   });
 }
 
-class ReducerDist : public testing::TestWithParam<int> {};
+class ReducerDist : public testing::TestWithParam<std::tuple<int, Averaging>> {};
 
 TEST_P(ReducerDist, GradientsAreThoseOfTheJointBatch) {
-  const int size = GetParam();
+  const auto [size, when] = GetParam();
   at::manual_seed(3);
   const at::Tensor x = at::randn({8, 8});
   const at::Tensor y = at::randn({8, 4});
@@ -166,12 +167,12 @@ TEST_P(ReducerDist, GradientsAreThoseOfTheJointBatch) {
   std::vector<Net> nets;
   for (int rank = 0; rank < size; ++rank) nets.emplace_back(rank == 0 ? 7 : 100 + rank);
   std::mutex mutex;
-  const auto errors = on_threads(size, [&](Group& group) {
+  const auto errors = on_threads(size, [&, when = when](Group& group) {
     const Net& net = nets[static_cast<size_t>(group.rank())];
-    GradientReducer reducer(group, net.parameters, 0.0001);
-    const auto part = static_cast<int64_t>(group.rank());
-    const at::Tensor mine_x = x.chunk(size)[static_cast<size_t>(part)];
-    const at::Tensor mine_y = y.chunk(size)[static_cast<size_t>(part)];
+    GradientReducer reducer(group, net.parameters, when, 0.0001);
+    const auto part = static_cast<size_t>(group.rank());
+    const at::Tensor mine_x = x.chunk(group.size())[part];
+    const at::Tensor mine_y = y.chunk(group.size())[part];
     for (int step = 0; step < 3; ++step) {
       for (const at::Tensor& p : net.parameters) p.mutable_grad().reset();
       // Two micro-batches: only the second one communicates.
@@ -191,7 +192,27 @@ TEST_P(ReducerDist, GradientsAreThoseOfTheJointBatch) {
   for (const std::string& error : errors) EXPECT_EQ(error, "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, ReducerDist, testing::Values(2, 4));
+// A gradient that no rank has stays none; one that only some have counts as zero on the others.
+TEST(AfterwardsDist, AveragesAfterwardsWhatSomeRankHas) {
+  const auto errors = on_threads(2, [](Group& group) {
+    std::vector<at::Tensor> parameters;
+    for (int i = 0; i < 3; ++i) parameters.push_back(at::ones({2}).requires_grad_());
+    GradientReducer reducer(group, parameters, Averaging::kAfterwards);
+    reducer.begin();
+    at::Tensor loss = parameters[0].sum() * (group.first() ? 1.0 : 3.0);
+    if (group.first()) loss = loss + parameters[1].sum();
+    reducer.backward(loss);
+    EXPECT_TRUE(at::equal(parameters[0].grad(), at::full({2}, 2.0)));
+    EXPECT_TRUE(at::equal(parameters[1].grad(), at::full({2}, 0.5)));
+    EXPECT_FALSE(parameters[2].grad().defined());
+  });
+  for (const std::string& error : errors) EXPECT_EQ(error, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, ReducerDist,
+                         testing::Combine(testing::Values(2, 4),
+                                          testing::Values(Averaging::kMeanwhile,
+                                                          Averaging::kAfterwards)));
 
 TEST(RendezvousDist, NobodyThereIsSaid) {
   try {

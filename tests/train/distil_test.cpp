@@ -101,13 +101,12 @@ TEST_F(TeacherIntegration, MissingRowsAreAnErrorZeroOrTheLabel) {
                           clips_.shards->id(rows_[1]), logits_.string()));
     EXPECT_EQ(error.code(), Exit::kData);
   }
-  const at::Tensor labels = at::tensor({1.0F, 0.0F, 0.0F, 0.0F, 1.0F, 0.0F}).reshape({2, 3});
   const at::Tensor logits = at::zeros({2, 3});
 
   options.on_missing = schema::OnMissing::kZero;
   const TeacherLogits zero(logits_, "", options, clips_, rows_);
   EXPECT_EQ(zero.missing(), 18);
-  const SoftTarget none = zero.target(batch(), labels, at::kCPU);
+  const SoftTarget none = zero.target(batch(), at::kCPU);
   EXPECT_NEAR(none.weight[0].item<double>(), 0.75, 1e-6);
   EXPECT_EQ(none.weight[1].item<double>(), 0);
   EXPECT_NEAR(none.probability[0][1].item<double>(), 0.75 * sigmoid(-0.5), 1e-6);
@@ -118,14 +117,19 @@ TEST_F(TeacherIntegration, MissingRowsAreAnErrorZeroOrTheLabel) {
 
   options.on_missing = schema::OnMissing::kLabel;
   const TeacherLogits label(logits_, "", options, clips_, rows_);
-  const SoftTarget some = label.target(batch(), labels, at::kCPU);
+  const SoftTarget some = label.target(batch(), at::kCPU);
   EXPECT_TRUE(at::equal(some.weight, at::ones({2})));
-  EXPECT_NEAR(some.probability[0][0].item<double>(), 0.75 * sigmoid(0) + 0.25, 1e-6);
-  EXPECT_TRUE(at::allclose(some.probability[1], labels[1]));
+  // Each clip of the mixed pair brings its own: the first its teacher, the second its label.
+  at::Tensor own = at::zeros({3});
+  own[clips_.shards->labels().of(rows_[1])[0]] = 1;
+  at::Tensor mixed = own * 0.25;
+  for (int64_t k = 0; k < 3; ++k) mixed[k] += 0.75 * sigmoid(-static_cast<double>(k) / 2);
+  EXPECT_TRUE(at::allclose(some.probability[0], mixed)) << some.probability << mixed;
+  EXPECT_TRUE(at::equal(some.probability[1], own));
 
   options.mix_teacher = false;
   const SoftTarget first =
-      TeacherLogits(logits_, "", options, clips_, rows_).target(batch(), labels, at::kCPU);
+      TeacherLogits(logits_, "", options, clips_, rows_).target(batch(), at::kCPU);
   EXPECT_NEAR(first.probability[0][0].item<double>(), sigmoid(0), 1e-6);
 }
 
@@ -165,7 +169,7 @@ TEST_F(TeacherIntegration, TakesAMatrixAndItsIndex) {
   data::Batch one = batch();
   one.partner_rows = {-1, -1};
   one.mix = {1, 1};
-  const SoftTarget target = teacher.target(one, at::zeros({2, 3}), at::kCPU);
+  const SoftTarget target = teacher.target(one, at::kCPU);
   EXPECT_TRUE(at::allclose(target.probability[1], at::softmax(at::tensor({1.0F, 0.0F, -1.0F}), 0)));
   EXPECT_THROW(TeacherLogits(*folder_ / "ensemble.npy", "", options, clips_, rows_), Error);
 

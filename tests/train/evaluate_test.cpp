@@ -53,6 +53,19 @@ class EvaluateIntegration : public Stages {
   }
 };
 
+TEST_F(EvaluateIntegration, AHopBeyondTheWindowIsOneWindow) {
+  const auto scores = [](double hop_s) {
+    schema::EvaluateStageOptions options = scoring(0);
+    options.eval.window_s = 0.3;
+    options.eval.window_hop_s = hop_s;
+    tracker::MemorySink sink;
+    graph::StageContext context = evaluation(hop_s > 1 ? "beyond" : "window", sink);
+    run_evaluate(options, context);
+    return read_metrics(context.output);
+  };
+  EXPECT_EQ(scores(25), scores(0.3));
+}
+
 TEST_F(EvaluateIntegration, ManyTogetherHaveTheBitsOfEachAlone) {
   std::vector<schema::EvaluateStageOptions> all;
   for (const int64_t r : {0, 1, 3, 100}) all.push_back(scoring(r));

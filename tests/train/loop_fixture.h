@@ -37,11 +37,14 @@ class LinearTask final : public Task {
     x_ = at::from_blob(batch.waves, {batch.size, batch.samples}, at::kFloat).clone();
     rows_ = batch.rows;
   }
+  std::vector<std::string> parts() const override { return {"loss_hard"}; }
   Loss loss(int64_t first, int64_t count) override {
     const at::Tensor x = x_.narrow(0, first, count);
     const at::Tensor target = at::stack({x.sum(1), x.select(1, 0), x.select(1, 1) * 2}, 1);
     at::Tensor total = (at::linear(x, problem_.weight, problem_.bias) - target).square().mean();
     if (place_.step == broken_step) total = total * std::numeric_limits<double>::quiet_NaN();
+    // The slope of a square root at 0 has no bound: a finite loss of an infinite gradient.
+    if (place_.step == steep_step) total = total + (problem_.weight.square().sum() * 0).sqrt();
     Loss loss;
     loss.parts = {{"loss_hard", total.detach() / 2}};
     loss.total = total;
@@ -56,6 +59,7 @@ class LinearTask final : public Task {
     return state;
   }
   int64_t broken_step = -1;
+  int64_t steep_step = -1;
 
  private:
   const LinearProblem& problem_;

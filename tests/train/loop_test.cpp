@@ -248,21 +248,152 @@ TEST(Loop, SavesAndThrowsWhenAskedToStop) {
   EXPECT_EQ(saved->step, 5);
 }
 
-class LoopDist : public ::testing::TestWithParam<int> {};
+TEST(Loop, AGradientThatIsNotFiniteChangesNothing) {
+  const TempDir temporary;
+  tracker::MemorySink sink;
+  LinearProblem problem;
+  LinearTask task(problem);
+  task.steep_step = 4;
+  MadeBatches batches(52, 8);
+  LoopOptions options = linear_options();
+  options.train.on_nan = schema::OnNan::kSkip;
+  graph::StageContext context = stage_context(temporary / "skip", sink);
+  Loop loop(options, problem.state(), problem.trained(), 2, task, batches, {}, context, at::kCPU,
+            nullptr);
+  loop.run();
+  EXPECT_TRUE(problem.weight.isfinite().all().item<bool>());
+  ASSERT_EQ(sink.events().size(), 1U) << "the steps after it are steps";
+  EXPECT_EQ(sink.events()[0].text, "step 4: the gradient is not finite; skipped");
+
+  LinearProblem other;
+  LinearTask again(other);
+  again.steep_step = 4;
+  graph::StageContext stopped = stage_context(temporary / "stop", sink);
+  Loop second(linear_options(), other.state(), other.trained(), 2, again, batches, {}, stopped,
+              at::kCPU, nullptr);
+  try {
+    second.run();
+    FAIL() << "trained on";
+  } catch (const Error& error) {
+    EXPECT_TRUE(error.message().starts_with("the gradient of step 4 (epoch 1) is not finite; lr "))
+        << error.message();
+  }
+  EXPECT_TRUE(other.weight.isfinite().all().item<bool>()) << "the weights that are kept";
+}
+
+/// Asked to stop while it looks at the epoch's result.
+class StoppedHook final : public Hook {
+ public:
+  explicit StoppedHook(int64_t at) : at_(at) {}
+  std::string name() const override { return "stopped"; }
+  void after_epoch(Loop& loop) override {
+    if (loop.epoch() == at_) throw Stopped(StopReason::kPreempted);
+    seen.push_back(loop.epoch());
+  }
+  std::vector<int64_t> seen;
+
+ private:
+  int64_t at_;
+};
+
+/// Counts epochs in its state: seen twice or never, one shows.
+class CountHook final : public Hook {
+ public:
+  std::string name() const override { return "count"; }
+  void after_epoch(Loop&) override { ++count; }
+  State state() const override {
+    State state;
+    state.facts["count"] = count;
+    return state;
+  }
+  void load(const State& state) override { count = state.integer("count"); }
+  int64_t count = 0;
+};
+
+// The steps of the epoch are not lost, and no hook sees its end twice.
+TEST(Loop, AStopInValidationKeepsTheEpoch) {
+  for (const int64_t at : {1, 3}) {
+    SCOPED_TRACE(at);
+    const TempDir temporary;
+    tracker::NullSink null;
+    const auto train = [&](int64_t stop_at, const std::string& name, LinearProblem& problem,
+                           CountHook& before, StoppedHook& stopped) {
+      LinearTask task(problem);
+      MadeBatches batches(52, 8);
+      graph::StageContext context = stage_context(temporary / name, null);
+      Loop loop(linear_options(), problem.state(), problem.trained(), 2, task, batches,
+                {&before, &stopped}, context, at::kCPU, nullptr);
+      const auto saved = CheckpointFolder(context.output).load([](std::string_view) {});
+      if (saved) {
+        EXPECT_EQ(saved->step, at * 7) << "where it was stopped";
+        loop.load(saved->states);
+      }
+      if (stop_at > 0)
+        EXPECT_THROW(loop.run(), Stopped);
+      else
+        loop.run();
+    };
+    LinearProblem whole, first, second;
+    CountHook counts[3];
+    StoppedHook never(0), once(at), then(0);
+    train(0, "whole", whole, counts[0], never);
+    train(at, "cut", first, counts[1], once);
+    train(0, "cut", second, counts[2], then);
+    EXPECT_TRUE(at::equal(second.weight, whole.weight));
+    EXPECT_EQ(counts[2].count, 3);
+    std::vector<int64_t> seen = once.seen;
+    seen.insert(seen.end(), then.seen.begin(), then.seen.end());
+    EXPECT_EQ(seen, (std::vector<int64_t>{1, 2, 3}));
+  }
+}
+
+// What is kept or profiled is not part of a stage's key: a checkpoint may be older than the wish.
+TEST(Loop, AHookWithoutAStateMayBeNew) {
+  class Plain final : public Hook {
+   public:
+    std::string name() const override { return "plain"; }
+  };
+  const TempDir temporary;
+  tracker::NullSink null;
+  LinearProblem problem;
+  LinearTask task(problem);
+  MadeBatches batches(52, 8);
+  graph::StageContext context = stage_context(temporary / "run", null);
+  Loop before(linear_options(), problem.state(), problem.trained(), 2, task, batches, {}, context,
+              at::kCPU, nullptr);
+  const States states = before.states();
+  Plain plain;
+  CountHook count;
+  Loop with(linear_options(), problem.state(), problem.trained(), 2, task, batches, {&plain},
+            context, at::kCPU, nullptr);
+  EXPECT_NO_THROW(with.load(states));
+  Loop other(linear_options(), problem.state(), problem.trained(), 2, task, batches, {&count},
+             context, at::kCPU, nullptr);
+  EXPECT_THROW(other.load(states), Error);
+}
+
+struct Ranks {
+  int size;
+  int64_t clips;  ///< an epoch, in batches of 8
+  bool recompute;
+};
+
+class LoopDist : public ::testing::TestWithParam<Ranks> {};
 
 TEST_P(LoopDist, RanksEndWhereOneRankDoes) {
-  const int size = GetParam();
+  const int size = GetParam().size;
   const TempDir temporary;
   const auto train = [&](LinearProblem& problem, int rank, int world, dist::Group* group,
                          const std::filesystem::path& folder) {
     tracker::NullSink null;
     LinearTask task(problem);
-    // 52 clips in batches of 8: the last batch has fewer clips than four ranks like.
-    MadeBatches batches(53, 8, rank, world);
+    MadeBatches batches(GetParam().clips, 8, rank, world);
+    LoopOptions options = linear_options();
+    options.train.activation_checkpointing = GetParam().recompute;
     graph::StageContext context = stage_context(folder, null);
     LogHook log(null);
-    Loop loop(linear_options(), problem.state(), problem.trained(), 2, task, batches, {&log},
-              context, at::kCPU, group);
+    Loop loop(options, problem.state(), problem.trained(), 2, task, batches, {&log}, context,
+              at::kCPU, group);
     loop.run();
   };
   LinearProblem alone;
@@ -295,7 +426,11 @@ TEST_P(LoopDist, RanksEndWhereOneRankDoes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, LoopDist, ::testing::Values(2, 4));
+// Of 49 clips the last batch has one: all ranks but one have none of it.
+INSTANTIATE_TEST_SUITE_P(Ranks, LoopDist,
+                         ::testing::Values(Ranks{2, 53, false}, Ranks{4, 53, false},
+                                           Ranks{2, 49, false}, Ranks{4, 49, false},
+                                           Ranks{2, 53, true}, Ranks{4, 49, true}));
 
 }  // namespace
 }  // namespace xp::train

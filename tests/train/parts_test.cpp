@@ -14,6 +14,7 @@
 #include "core/train/logits_file.h"
 #include "core/train/loss.h"
 #include "core/train/optimiser.h"
+#include "core/train/schedule.h"
 #include "tests/train/loop_fixture.h"
 
 namespace xp::train {
@@ -78,6 +79,34 @@ TEST(Optimiser, ClipsTheJointNorm) {
   EXPECT_NEAR(optimiser.clip(1), 5, 1e-6);
   EXPECT_NEAR(a.grad().item<double>(), 0.6, 1e-5);
   EXPECT_NEAR(optimiser.clip(10), 1, 1e-5);
+}
+
+TEST(Schedule, EpochsCountOnWhereTheirLengthChanges) {
+  schema::ScheduleOptions options;
+  options.kind = schema::ScheduleKind::kStep;
+  options.first_epoch = 2;
+  options.factor = 0.5;
+  Schedule before(options, 0.01, 3);
+  EXPECT_DOUBLE_EQ(before.lr(5), 0.01);
+  Schedule after(options, 0.01, 9);
+  after.load(before.state());
+  after.go_on(2, 6);  // two epochs of three steps are done
+  EXPECT_DOUBLE_EQ(after.lr(6), 0.005) << "as after two epochs";
+  EXPECT_DOUBLE_EQ(after.lr(6 + 8), 0.005);
+  EXPECT_DOUBLE_EQ(after.lr(6 + 9), 0.0025);
+  Schedule again(options, 0.01, 9);
+  again.load(after.state());
+  again.go_on(3, 15);  // a resume in the third epoch's end
+  EXPECT_DOUBLE_EQ(again.lr(15), 0.0025);
+  EXPECT_DOUBLE_EQ(again.lr(14), 0.005);
+
+  options.kind = schema::ScheduleKind::kCosine;
+  options.warmup_epochs = 0;
+  options.down_from_epoch = 0;
+  options.down_epochs = 4;
+  Schedule cosine(options, 0.01, 9);
+  cosine.go_on(2, 6);
+  EXPECT_DOUBLE_EQ(cosine.lr(6), 0.01 * cosine_factor(2, 0, 0, 4, options.last_factor));
 }
 
 TEST(LossScale, HalvesAfterAnOverflow) {

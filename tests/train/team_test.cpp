@@ -86,6 +86,44 @@ TEST_F(TeamDist, TwoAndFourRanksEndWhereOneDoes) {
   }
 }
 
+TEST_F(TeamDist, RecomputingRanksEndWhereOneDoes) {
+  tracker::NullSink null;
+  graph::StageContext alone = on("not_recomputed", 1, null);
+  run_train(plain_training(), alone);
+  schema::TrainStageOptions options = plain_training();
+  options.train.activation_checkpointing = true;
+  graph::StageContext team = on("recomputed", 2, null);
+  run_train(options, team);
+  EXPECT_LT(largest_difference(alone.output / "last.safetensors", team.output / "last.safetensors"),
+            2e-5);
+}
+
+TEST_F(TeamDist, RanksValidateWithTheBatchNormThatIsSaved) {
+  schema::TrainStageOptions options = plain_training();
+  options.model = schema::ModelOptions::of_kind(schema::Family::k_mn);
+  options.model.arch = "mn01";
+  tracker::MemorySink curves;
+  graph::StageContext team = on("batch_norm", 2, curves);
+  run_train(options, team);
+  schema::EvaluateStageOptions evaluation;
+  evaluation.dataset = options.dataset;
+  evaluation.frontend = options.frontend;
+  evaluation.model = options.model;
+  evaluation.loss = options.train.loss;
+  evaluation.eval.split = schema::Split::kVal;
+  tracker::MemorySink scores;
+  graph::StageContext context = stage("batch_norm_val", scores);
+  add(context, "checkpoint", "batch_norm", "last");
+  run_evaluate(evaluation, context);
+  EXPECT_NEAR(curves.last("val.loss"), scores.last("loss"), 1e-5);
+}
+
+TEST(LaunchedGpu, IsTheRanksOwnOrTheOnlyOne) {
+  EXPECT_EQ(launched_gpu(3, 8), "gpu:3") << "a launcher that shows all GPUs of the machine";
+  EXPECT_EQ(launched_gpu(3, 1), "gpu:0") << "one that shows each task its own";
+  EXPECT_EQ(launched_gpu(2, 0), "gpu:2") << "none: the message names the one that was asked for";
+}
+
 TEST_F(TeamDist, GoesOnWithAnotherNumberOfRanks) {
   tracker::NullSink null;
   graph::StageContext whole = on("whole_ranks", 1, null);
