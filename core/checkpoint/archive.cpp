@@ -1,9 +1,12 @@
 #include "core/checkpoint/archive.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "core/base/error.h"
 #include "core/checkpoint/formats.h"
@@ -38,7 +41,42 @@ const DtypeRow& row(Dtype dtype) {
   return kDtypes[0];
 }
 
+/// Bytes of the UTF-8 character at the start of `text`; 0 when there is none.
+size_t character_bytes(std::string_view text) {
+  const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const size_t size = byte(0) < 0x80                       ? 1
+                      : byte(0) >= 0xc2 && byte(0) <= 0xdf ? 2
+                      : byte(0) >= 0xe0 && byte(0) <= 0xef ? 3
+                      : byte(0) >= 0xf0 && byte(0) <= 0xf4 ? 4
+                                                           : 0;
+  if (size > text.size()) return 0;
+  for (size_t i = 1; i < size; ++i)
+    if ((byte(i) & 0xc0U) != 0x80U) return 0;
+  return size;
+}
+
+/// Whether a terminal acts on the character instead of showing it: C0, DEL and C1.
+bool is_control(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character[0]);
+  return first < 0x20 || first == 0x7f ||
+         (first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0);
+}
+
 }  // namespace
+
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t size = std::max<size_t>(1, character_bytes(text));
+    const std::string_view character = text.substr(0, size);
+    const bool shown = character_bytes(text) > 0 && !is_control(character);
+    if (shown) out += character;
+    for (size_t i = 0; !shown && i < size; ++i)
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(character[i]));
+    text.remove_prefix(size);
+  }
+  return out;
+}
 
 size_t element_size(Dtype dtype) { return row(dtype).size; }
 std::string_view dtype_name(Dtype dtype) { return row(dtype).name; }
@@ -50,7 +88,7 @@ int64_t Entry::numel() const {
 }
 
 void refuse(const std::filesystem::path& file, const std::string& reason) {
-  throw Error(Place{file.string()}, reason, Exit::kData);
+  throw Error(Place{file.string()}, printable(reason), Exit::kData);
 }
 
 std::optional<int64_t> byte_count(const std::vector<int64_t>& shape, Dtype dtype) {
@@ -95,12 +133,12 @@ const Entry* Archive::find(std::string_view name) const {
 void Archive::add(Entry entry) {
   const auto bytes = byte_count(entry.shape, entry.dtype);
   if (!bytes || static_cast<size_t>(*bytes) != entry.bytes.size()) {
-    throw Error("tensor '" + entry.name + "' has " + std::to_string(entry.bytes.size()) +
+    throw Error("tensor '" + printable(entry.name) + "' has " + std::to_string(entry.bytes.size()) +
                     " bytes, its shape says otherwise",
                 Exit::kData);
   }
   if (!index_.emplace(entry.name, entries_.size()).second) {
-    throw Error("two tensors are named '" + entry.name + "'", Exit::kData);
+    throw Error("two tensors are named '" + printable(entry.name) + "'", Exit::kData);
   }
   entries_.push_back(std::move(entry));
 }

@@ -34,6 +34,10 @@ size_t element_size(Dtype dtype);
 /// The name in a safetensors header: "F32", "BF16", "BOOL", ...
 std::string_view dtype_name(Dtype dtype);
 
+/// A name out of a file as messages show it: control characters and what is no UTF-8 as "\x1b", so
+/// that no file writes to the terminal.
+std::string printable(std::string_view text);
+
 /// One tensor: its values in row-major order. `bytes` may be unaligned (it can point into a mapped
 /// file), so copy it before reading it as numbers; it lives as long as `owner`.
 struct Entry {

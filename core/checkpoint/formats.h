@@ -14,7 +14,7 @@
 /// The readers and writers behind Archive: for core/checkpoint itself.
 namespace xp::checkpoint {
 
-/// Throws Error (kData) with the file's name in front.
+/// Throws Error (kData) with the file's name in front; the reason may hold names out of the file.
 [[noreturn]] void refuse(const std::filesystem::path& file, const std::string& reason);
 
 /// Product of `shape` times the element size; nullopt when a size is negative or it is 2^62 or

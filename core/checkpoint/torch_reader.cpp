@@ -273,8 +273,10 @@ Archive read_torch_zip(const std::filesystem::path& file, const MappedFile& mapp
   const std::string prefix = zip_prefix(file, zip);
   int64_t budget = budget_of(mapped, limits);
   if (zip.has(prefix + "byteorder")) {
-    const auto order = zip.read(prefix + "byteorder", budget).bytes;
-    if (std::string_view(reinterpret_cast<const char*>(order.data()), order.size()) != "little") {
+    const ZipReader::Content content = zip.read(prefix + "byteorder", budget);
+    const std::string_view order(reinterpret_cast<const char*>(content.bytes.data()),
+                                 content.bytes.size());
+    if (order != "little") {
       refuse(
           file,
           "it was written on a big-endian machine; load and save it again on a little-endian one");

@@ -155,6 +155,27 @@ void write_zip(const std::filesystem::path& file, const std::string& data_pkl) {
   out.commit();
 }
 
+/// A zip whose members are deflated, each in one block that is kept as it is (RFC 1951, 3.2.4).
+std::string deflated_zip(const std::vector<std::pair<std::string, std::string>>& members) {
+  std::string zip;
+  std::string directory;
+  for (const auto& [name, content] : members) {
+    const auto size = static_cast<uint16_t>(content.size());
+    const std::string packed = '\1' + raw(size) + raw(static_cast<uint16_t>(~size)) + content;
+    const std::string head = raw<uint16_t>(20) + raw<uint16_t>(0) + raw<uint16_t>(8) +
+                             raw<uint32_t>(0) + raw<uint32_t>(0) +
+                             raw(static_cast<uint32_t>(packed.size())) + raw<uint32_t>(size) +
+                             raw(static_cast<uint16_t>(name.size())) + raw<uint16_t>(0);
+    directory += "PK\1\2" + raw<uint16_t>(20) + head + std::string(10, '\0') +
+                 raw(static_cast<uint32_t>(zip.size())) + name;
+    zip += "PK\3\4" + head + name + packed;
+  }
+  const auto count = static_cast<uint16_t>(members.size());
+  return zip + directory + "PK\5\6" + raw<uint32_t>(0) + raw(count) + raw(count) +
+         raw(static_cast<uint32_t>(directory.size())) + raw(static_cast<uint32_t>(zip.size())) +
+         raw<uint16_t>(0);
+}
+
 std::string refusal_of(const std::filesystem::path& file, const Limits& limits) {
   try {
     (void)Archive::open(file, limits);
@@ -227,6 +248,34 @@ TEST(HostileFiles, DamagedContainers) {
     write_file_atomic(dir / "damaged.pt", damaged);
     EXPECT_EQ(refusal_of(dir / "damaged.pt", {}), c.message);
   }
+}
+
+// The unpacked text has to live as long as it is compared.
+TEST(HostileFiles, DeflatedMembersAreRead) {
+  const testing::TempDir dir;
+  const std::string described = one(tensor(storage("0", 4), 0, integer(4), integer(1)));
+  const std::string values(16, '\1');
+  write_file_atomic(dir / "file.pt", deflated_zip({{"archive/data.pkl", described},
+                                                   {"archive/byteorder", "little"},
+                                                   {"archive/data/0", values}}));
+  ASSERT_EQ(refusal_of(dir / "file.pt", {}), "");
+  const Archive a = Archive::open(dir / "file.pt");
+  ASSERT_NE(a.find("a"), nullptr);
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(a.find("a")->bytes.data()), 16), values);
+  write_file_atomic(dir / "file.pt", deflated_zip({{"archive/data.pkl", described},
+                                                   {"archive/byteorder", "big"},
+                                                   {"archive/data/0", values}}));
+  EXPECT_EQ(refusal_of(dir / "file.pt", {}).substr(0, 38),
+            "it was written on a big-endian machine");
+}
+
+TEST(HostileFiles, NamesDoNotReachTheTerminal) {
+  const testing::TempDir dir;
+  const std::string value = tensor(storage("0", 4), 1, integer(4), integer(1));
+  write_zip(dir / "file.pt", pickle('}' + text("\x1b[2J\xff") + value + 's'));
+  EXPECT_EQ(refusal_of(dir / "file.pt", {}),
+            "not a readable checkpoint: tensor '\\x1b[2J\\xff' reaches beyond its storage");
+  EXPECT_EQ(printable("caf\xc3\xa9 \xc2\x9b \xe2\x82"), "caf\xc3\xa9 \\xc2\\x9b \\xe2\\x82");
 }
 
 /// Flips, overwrites, cuts and copies pieces of sound and hostile files; each result is read or
