@@ -31,7 +31,9 @@ void check_form(const Trunk& trunk, Original as) {
   if ((as == Original::kAst || as == Original::kDeit) && separate) {
     cannot(as, "its position embedding is separate for time and frequency; use \"passt\"");
   }
-  const bool classifies = as == Original::kAst || as == Original::kPasst;
+  // TorchOnlyAST's classes exist without a head too; timm's file has none of ours.
+  const bool classifies = as == Original::kAst || as == Original::kPasst ||
+                          (as == Original::kTorchOnly && o.head != Head::kNone);
   if (classifies && (o.head != Head::kNormLinear || o.aggregator != Aggregator::kClsDist)) {
     cannot(as, "its classifier is a norm and a linear layer on the mean of the two special tokens");
   }

@@ -14,8 +14,8 @@ namespace xp::model {
 ///   kAst        joint position embedding, cls_dist aggregator, norm_linear head
 ///   kDeit       timm's distilled ViT without classifiers (num_classes = 0)
 ///   kPasst      separate position embedding, norm_linear head
-///   kTorchOnly  either; write_torch(file, "model") then makes its {model, resolved_config}. The
-///   positions of the
+///   kTorchOnly  either position, the same classifier or none; write_torch(file, "model") then
+///   makes its {model, resolved_config}. The positions of the
 ///               special tokens are added to the tokens, as that project has none
 ///   kMn, kDymn  the CNNs; dymn's temperature, which is ours, is left out
 ///   kExp        names of our own

@@ -8,10 +8,13 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "core/base/error.h"
+#include "core/model/dymn.h"
+#include "core/model/mn.h"
 #include "core/model/position.h"
 #include "core/model/trunk.h"
 
@@ -40,17 +43,23 @@ std::string some(const std::vector<std::string>& names) {
   return text;
 }
 
-/// The grid of a list of `patches` position embeddings: the model's own when it has as many, one of
-/// AST's trainings (128 bins by 1024, 512 or 128 frames at strides 10, 12, 14, 16), or a square.
-std::optional<Grid> grid_of_list(int64_t patches, const Trunk& trunk, Original original) {
+constexpr std::string_view kTemperature = "temperature";  // of dymn: in no original's file
+constexpr int64_t kBins = 128;                            // of every AST and SSAST
+
+/// The grid of a list of `patches` position embeddings: one row where a patch has all bins, the
+/// model's own when it has as many, one of AST's trainings (128 bins by 1024, 512 or 128 frames at
+/// strides 10, 12, 14, 16), or a square.
+std::optional<Grid> grid_of_list(int64_t patches, int64_t patch_bins, const Trunk& trunk,
+                                 Original original) {
   const TrunkOptions& o = trunk.options();
+  if (patch_bins >= kBins) return Grid{1, patches};  // SSAST's frames: a patch has all bins
   const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(patches))));
   const bool square = side * side == patches;
   if (original == Original::kDeit && square) return Grid{side, side};
   if (o.position == PositionKind::kJoint && o.grid.count() == patches) return o.grid;
   for (const int64_t frames : {1024, 512, 128}) {
     for (const int64_t stride : {10, 12, 14, 16}) {
-      const Grid grid{schema::patches_along(128, 16, stride),
+      const Grid grid{schema::patches_along(kBins, 16, stride),
                       schema::patches_along(frames, 16, stride)};
       if (grid.count() == patches) return grid;
     }
@@ -91,7 +100,7 @@ class Importer {
 
  private:
   [[noreturn]] void bad(const std::string& what) const {
-    throw Error(Place{file_.string()}, what, Exit::kData);
+    throw Error(Place{file_.string()}, checkpoint::printable(what), Exit::kData);
   }
 
   at::Tensor* find(const std::string& ours) {
@@ -108,13 +117,18 @@ class Importer {
     report_.reshaped.push_back({name, std::move(what)});
   }
 
+  std::string_view body() const {
+    if (trunk_ != nullptr) return "a transformer";
+    const bool cnn = dynamic_cast<const Mn*>(&model_) != nullptr ||
+                     dynamic_cast<const Dymn*>(&model_) != nullptr;
+    return cnn ? "a CNN" : "neither a transformer nor a CNN";
+  }
+
   void check_family() {
     const bool cnn = source_.original == Original::kMn || source_.original == Original::kDymn;
-    if (source_.original == Original::kExp) return;
-    if (cnn == (trunk_ != nullptr)) {
-      bad(fmt::format("these are weights of {}, the model is {}", original_name(source_.original),
-                      cnn ? "a transformer" : "a CNN"));
-    }
+    if (source_.original == Original::kExp || body() == (cnn ? "a CNN" : "a transformer")) return;
+    bad(fmt::format("these are weights of {}, the model is {}", original_name(source_.original),
+                    body()));
   }
 
   /// Blocks of the full model to their places in one with fewer.
@@ -145,8 +159,8 @@ class Importer {
   /// Position embeddings of the special tokens, and a distillation token for models without one.
   void fit_tokens() {
     at::Tensor* const rows = find("pos.special");
-    if (find("dist_token") == nullptr && find("cls_token") != nullptr &&
-        source_.original != Original::kExp) {
+    if (source_.original == Original::kDeit && find("dist_token") == nullptr &&
+        find("cls_token") != nullptr) {
       source_.tensors["dist_token"] = find("cls_token")->clone();
       changed("dist_token", "a copy of the class token");
       if (rows != nullptr && rows->size(0) == 1) *rows = at::cat({*rows, *rows});
@@ -168,13 +182,19 @@ class Importer {
     }
   }
 
+  /// Rows of the file's patches; 0 when it does not say.
+  int64_t patch_bins() {
+    const at::Tensor* const kernel = find("patch_embed.proj.weight");
+    return kernel != nullptr && kernel->dim() == 4 ? kernel->size(2) : 0;
+  }
+
   void fit_positions() {
     const TrunkOptions& o = trunk_->options();
     if (at::Tensor* const list = find("pos.grid"); list != nullptr && list->dim() == 2) {
       const auto grid = options_.grid ? options_.grid
                         : source_.grid.count() == list->size(0)
                             ? std::optional(source_.grid)
-                            : grid_of_list(list->size(0), *trunk_, source_.original);
+                            : grid_of_list(list->size(0), patch_bins(), *trunk_, source_.original);
       if (!grid || grid->count() != list->size(0)) {
         bad(fmt::format(
             "its position embedding has {} patches, and nothing says in how many rows and columns",
@@ -248,49 +268,59 @@ class Importer {
     changed(name, "colours summed");
   }
 
-  /// A classifier for other classes stays as the model has it: fine-tuning starts with a new one.
-  void drop_other_classes(const std::string& weight, const std::string& bias) {
+  void leave_out(const std::string& name) {
+    if (source_.tensors.erase(name) != 0) report_.dead.push_back(source_.theirs[name]);
+  }
+
+  /// Whether a layer of the file is the model's but for the number of its rows.
+  bool has_other_rows(const std::string& weight, const std::string& bias) {
     const at::Tensor* const have = find(weight);
     const at::Tensor* const want = wanted(weight);
-    const bool fits = have != nullptr && want != nullptr && have->sizes() == want->sizes();
-    if (fits) return;
-    if (have != nullptr) {
-      report_.dead.push_back(source_.theirs[weight]);
-      report_.dead.push_back(source_.theirs[bias]);
-    }
-    source_.tensors.erase(weight);
-    source_.tensors.erase(bias);
+    const at::Tensor* const offset = find(bias);
+    if (have == nullptr || want == nullptr || offset == nullptr) return false;
+    return have->dim() == want->dim() && have->sizes().slice(1) == want->sizes().slice(1) &&
+           have->size(0) != want->size(0) && offset->dim() == 1 && offset->size(0) == have->size(0);
+  }
+
+  /// A classifier for other classes stays as the model has it: fine-tuning starts with a new one.
+  /// So does the model's where the file has none. One that is damaged is not dropped: what is
+  /// missing or does not fit shows later.
+  void drop_other_classes(const std::string& weight, const std::string& bias) {
+    const bool absent = find(weight) == nullptr && find(bias) == nullptr;
+    const bool no_place = wanted(weight) == nullptr;
+    if (!absent && !no_place && !has_other_rows(weight, bias)) return;
+    leave_out(weight);
+    leave_out(bias);
     new_head_ = {weight, bias};
     const bool takes_norm =
         source_.original == Original::kPasst || source_.original == Original::kExp;
     if (trunk_ == nullptr || (takes_norm && wanted("head.norm.weight") != nullptr)) return;
     for (const char* name : {"head.norm.weight", "head.norm.bias"}) {
-      if (source_.tensors.erase(name) != 0) report_.dead.push_back(source_.theirs[name]);
+      leave_out(name);
       new_head_.emplace_back(name);
     }
   }
 
   void drop_other_conv_head() {
-    const at::Tensor* const have = find("classifier.0.weight");
-    const at::Tensor* const want = wanted("classifier.0.weight");
-    if (have == nullptr || want == nullptr || have->sizes() == want->sizes()) return;
+    if (!has_other_rows("classifier.0.weight", "classifier.1.bias")) return;
     for (const NamedTensor& t : state_) {
       if (!starts(t.name, "classifier.")) continue;
-      if (source_.tensors.erase(t.name) != 0) report_.dead.push_back(source_.theirs[t.name]);
+      leave_out(t.name);
       new_head_.push_back(t.name);
     }
   }
 
   bool expected_absent(const std::string& name) const {
     if (std::find(new_head_.begin(), new_head_.end(), name) != new_head_.end()) return true;
-    if (name == "temperature") return true;
+    if (name == kTemperature) return true;
     // Masked pretraining may start from an image or a fine-tuned model, whose files have no such
     // heads; a classifier is new after pretraining.
     const bool pretraining =
         name == "mask_embed" || starts(name, "cpredlayer.") || starts(name, "gpredlayer.");
     if (pretraining) return source_.tensors.count("mask_embed") == 0;
-    const bool has_head = source_.tensors.count("head.linear.weight") != 0;
-    return starts(name, "head.") && !has_head;
+    const bool has_head = source_.tensors.count("head.linear.weight") != 0 ||
+                          source_.tensors.count("head.linear.bias") != 0;
+    return trunk_ != nullptr && starts(name, "head.") && !has_head;
   }
 
   void plan() {
@@ -363,7 +393,28 @@ class Importer {
 
 ImportReport load_weights(Model& model, const checkpoint::Archive& archive,
                           const std::filesystem::path& file, const ImportOptions& options) {
-  return Importer(model, rename(archive, file), file, options).run();
+  try {
+    return Importer(model, rename(archive, file), file, options).run();
+  } catch (const c10::Error& error) {
+    // What the rules above foresee is said in their words; this names the file at least.
+    throw Error(Place{file.string()},
+                fmt::format("its tensors cannot be made the model's: {}",
+                            checkpoint::printable(error.what_without_backtrace())),
+                Exit::kData);
+  }
+}
+
+bool ImportReport::exact() const {
+  const auto ours_alone = [](const std::string& name) { return name == kTemperature; };
+  return reshaped.empty() && missing.empty() && std::all_of(fresh.begin(), fresh.end(), ours_alone);
+}
+
+std::string untrained_head(const Model& model, const ImportReport& report) {
+  for (const auto* list : {&report.fresh, &report.missing}) {
+    for (const std::string& name : *list)
+      if (model.placement(name).head) return name;
+  }
+  return "";
 }
 
 std::string ImportReport::line() const {
@@ -371,7 +422,7 @@ std::string ImportReport::line() const {
   for (const Change& c : reshaped) text += fmt::format("; {}: {}", c.name, c.what);
   if (!fresh.empty()) text += "; new: " + some(fresh);
   if (!missing.empty()) text += "; missing: " + some(missing);
-  if (!unexpected.empty()) text += "; not used: " + some(unexpected);
+  if (!unexpected.empty()) text += "; not used: " + checkpoint::printable(some(unexpected));
   return text;
 }
 
@@ -379,7 +430,8 @@ std::string ImportReport::text() const {
   std::string text = fmt::format("{}: {} tensors used\n", original_name(original), used);
   for (const Change& c : reshaped) text += fmt::format("  fitted      {}: {}\n", c.name, c.what);
   const auto group = [&](const char* title, const std::vector<std::string>& names) {
-    for (const std::string& name : names) text += fmt::format("  {:<11} {}\n", title, name);
+    for (const std::string& name : names)
+      text += fmt::format("  {:<11} {}\n", title, checkpoint::printable(name));
   };
   group("new", fresh);
   group("missing", missing);

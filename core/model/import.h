@@ -37,6 +37,8 @@ struct ImportReport {
   std::vector<std::string> unexpected;  ///< the file's, that nothing wanted
   std::vector<std::string> dead;        ///< the file's, that no forward pass uses
 
+  /// Every tensor of the model came as the file has it: line() has nothing to tell.
+  bool exact() const;
   /// One line for a log: "AST: 150 tensors; pos.grid 12x101 -> 12x50, cut around the middle; new:
   /// head.norm.weight, ..".
   std::string line() const;
@@ -52,13 +54,18 @@ struct ImportReport {
 ///     to PaSST's separate one bicubically, then the means of rows and columns; PaSST's time
 ///     embedding is cut at its front;
 ///   - colour filters are summed to one channel;
-///   - a plain ViT's class token also starts the distillation token;
-///   - a classifier for other classes is left as it is (AST: with its norm, PaSST: without);
+///   - an image model's class token also starts the distillation token where the file has none;
+///   - a classifier for other classes (other rows in weight and bias, nothing else), or one that
+///   the file has not, is left as it is (AST: with its norm, PaSST: without);
 ///   - with `cut_depth`, blocks come from their places in the full model.
 ///
 /// `file` is for messages. Throws Error (kData) when the family does not fit, a shape differs
 /// otherwise, or (strict) names are missing or left over; then the model is unchanged.
 ImportReport load_weights(Model& model, const checkpoint::Archive& archive,
                           const std::filesystem::path& file, const ImportOptions& options = {});
+
+/// A tensor of the classifier that the file did not give: its outputs mean nothing before training.
+/// "" when there is none.
+std::string untrained_head(const Model& model, const ImportReport& report);
 
 }  // namespace xp::model

@@ -6,7 +6,9 @@
 #include <optional>
 #include <utility>
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/cat.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/base/error.h"
 #include "core/model/archive_tensors.h"
@@ -243,75 +245,125 @@ bool matches(std::string_view name, std::string_view theirs, std::string& index)
   return std::all_of(index.begin(), index.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-void put_part(Renamed& out, const std::string& ours, const at::Tensor& part, int64_t which) {
-  at::Tensor& whole = out.tensors[ours];
-  const int64_t rows = part.size(0);
-  if (!whole.defined()) {
-    std::vector<int64_t> shape = part.sizes().vec();
-    shape[0] = 3 * rows;
-    whole = at::empty(shape, part.options());
-  }
-  if (whole.size(0) == 3 * rows) whole.narrow(0, which * rows, rows).copy_(part);
-}
+/// A family's table applied to one file, tensor by tensor.
+class Renamer {
+ public:
+  Renamer(Renamed& out, const std::filesystem::path& file, bool distilled)
+      : out_(out), file_(file), distilled_(distilled) {}
 
-void put(Renamed& out, const std::string& ours, const at::Tensor& stored, Form form,
-         bool distilled) {
-  const auto want = [&](int64_t rank) {
-    if (stored.dim() != rank) {
-      throw Error("'" + out.theirs[ours] + "' has " + std::to_string(stored.dim()) +
-                      " dimensions instead of " + std::to_string(rank),
-                  Exit::kData);
+  void put(const std::string& ours, const std::string& theirs, const at::Tensor& stored,
+           Form form) {
+    out_.theirs[ours] = theirs;
+    switch (form) {
+      case F::kSame:
+        out_.tensors[ours] = stored;
+        return;
+      case F::kToken:
+        out_.tensors[ours] = stored.reshape({1, 1, stored.numel()});
+        return;
+      case F::kRows:
+        want(theirs, stored, {1, kAny, kAny});
+        out_.tensors[ours] = stored[0];
+        return;
+      case F::kGrid:
+        want(theirs, stored, {kAny, kAny, kAny});
+        out_.tensors[ours] = stored.permute({1, 2, 0}).contiguous();
+        out_.grid = {stored.size(1), stored.size(2)};
+        return;
+      case F::kAxis:
+        want(theirs, stored, {kAny, kAny});
+        out_.tensors[ours] = stored.t().contiguous();
+        return;
+      case F::kFreqAxis:
+        want(theirs, stored, {1, kAny, kAny, 1});
+        out_.tensors[ours] = stored[0].select(2, 0).t().contiguous();
+        return;
+      case F::kTimeAxis:
+        want(theirs, stored, {1, kAny, 1, kAny});
+        out_.tensors[ours] = stored[0].select(1, 0).t().contiguous();
+        return;
+      case F::kSequence:
+        put_sequence(ours, theirs, stored);
+        return;
+      case F::kQuery:
+        parts_[ours][0] = {theirs, stored};
+        return;
+      case F::kKey:
+        parts_[ours][1] = {theirs, stored};
+        return;
+      case F::kValue:
+        parts_[ours][2] = {theirs, stored};
+        return;
+      case F::kDead:
+        return;
     }
-  };
-  switch (form) {
-    case F::kSame:
-      out.tensors[ours] = stored;
-      return;
-    case F::kToken:
-      out.tensors[ours] = stored.reshape({1, 1, -1});
-      return;
-    case F::kRows:
-      want(3);
-      out.tensors[ours] = stored[0];
-      return;
-    case F::kGrid:
-      want(3);
-      out.tensors[ours] = stored.permute({1, 2, 0}).contiguous();
-      out.grid = {stored.size(1), stored.size(2)};
-      return;
-    case F::kAxis:
-      want(2);
-      out.tensors[ours] = stored.t().contiguous();
-      return;
-    case F::kFreqAxis:
-      want(4);
-      out.tensors[ours] = stored[0].select(2, 0).t().contiguous();
-      return;
-    case F::kTimeAxis:
-      want(4);
-      out.tensors[ours] = stored[0].select(1, 0).t().contiguous();
-      return;
-    case F::kSequence: {
-      want(3);
-      const int64_t special = std::min<int64_t>(distilled ? 2 : 1, stored.size(1));
-      out.tensors["pos.special"] = stored[0].narrow(0, 0, special);
-      out.tensors[ours] = stored[0].narrow(0, special, stored.size(1) - special);
-      out.theirs["pos.special"] = out.theirs[ours];
-      return;
-    }
-    case F::kQuery:
-      put_part(out, ours, stored, 0);
-      return;
-    case F::kKey:
-      put_part(out, ours, stored, 1);
-      return;
-    case F::kValue:
-      put_part(out, ours, stored, 2);
-      return;
-    case F::kDead:
-      return;
   }
-}
+
+  /// Queries, keys and values to one tensor each; where one is missing the whole is.
+  void join_parts() {
+    for (const auto& [ours, parts] : parts_) {
+      std::vector<at::Tensor> tensors;
+      for (const Part& part : parts) {
+        if (!part.tensor.defined()) continue;
+        const Part& first = *std::find_if(parts.begin(), parts.end(), is_there);
+        if (part.tensor.dim() < 1 || part.tensor.sizes() != first.tensor.sizes()) {
+          bad(fmt::format("'{}' is {} and '{}' is {}: queries, keys and values have one shape",
+                          first.theirs, shape_of(first.tensor), part.theirs,
+                          shape_of(part.tensor)));
+        }
+        tensors.push_back(part.tensor);
+      }
+      if (tensors.size() == parts.size()) out_.tensors[ours] = at::cat(tensors);
+    }
+  }
+
+ private:
+  struct Part {
+    std::string theirs;
+    at::Tensor tensor;
+  };
+  static constexpr int64_t kAny = -1;  ///< any size but 0
+
+  static bool is_there(const Part& part) { return part.tensor.defined(); }
+  static std::string shape_of(const at::Tensor& tensor) {
+    return fmt::format("[{}]", fmt::join(tensor.sizes(), ", "));
+  }
+
+  [[noreturn]] void bad(const std::string& what) const {
+    throw Error(Place{file_.string()}, checkpoint::printable(what), Exit::kData);
+  }
+
+  void want(const std::string& theirs, const at::Tensor& stored,
+            std::initializer_list<int64_t> sizes) const {
+    bool fits = stored.dim() == static_cast<int64_t>(sizes.size());
+    int64_t axis = 0;
+    std::vector<std::string> shown;
+    for (const int64_t size : sizes) {
+      fits = fits && (size == kAny ? stored.size(axis) > 0 : stored.size(axis) == size);
+      ++axis;
+      shown.push_back(size == kAny ? "n" : std::to_string(size));
+    }
+    if (!fits)
+      bad(fmt::format("'{}' is {}, its place is for [{}]", theirs, shape_of(stored),
+                      fmt::join(shown, ", ")));
+  }
+
+  void put_sequence(const std::string& ours, const std::string& theirs, const at::Tensor& stored) {
+    want(theirs, stored, {1, kAny, kAny});
+    const int64_t special = distilled_ ? 2 : 1;
+    if (stored.size(1) <= special)
+      bad(fmt::format("'{}' is {}: {} rows are of the special tokens, none of patches", theirs,
+                      shape_of(stored), special));
+    out_.tensors["pos.special"] = stored[0].narrow(0, 0, special);
+    out_.tensors[ours] = stored[0].narrow(0, special, stored.size(1) - special);
+    out_.theirs["pos.special"] = theirs;
+  }
+
+  Renamed& out_;
+  const std::filesystem::path& file_;
+  bool distilled_;
+  std::map<std::string, std::array<Part, 3>> parts_;
+};
 
 /// SSAST says which input it was pretrained on; its strides are its patch's shape.
 schema::Grid ssast_grid(const Archive& archive, const Renamed& out) {
@@ -395,9 +447,10 @@ Renamed rename(const Archive& archive, const std::filesystem::path& file) {
   // them.
   known = known || archive.metadata().count("exp.carried") != 0;
   if (!known) {
-    const std::string first = archive.entries().empty()
-                                  ? ""
-                                  : " (its first tensor is '" + archive.entries()[0].name + "')";
+    const std::string first =
+        archive.entries().empty()
+            ? ""
+            : " (its first tensor is '" + checkpoint::printable(archive.entries()[0].name) + "')";
     throw Error(Place{file.string()},
                 "the tensor names are none of AST, SSAST, PaSST, TorchOnlyAST, EfficientAT, timm "
                 "DeiT/ViT or transformers AST" +
@@ -407,6 +460,7 @@ Renamed rename(const Archive& archive, const std::filesystem::path& file) {
   const auto rules = key_rules(out.original);
   const bool distilled =
       archive.find(out.prefix + "dist_token") != nullptr || out.original != Original::kDeit;
+  Renamer renamer(out, file, distilled);
   for (const Entry& e : archive.entries()) {
     if (e.name.compare(0, out.prefix.size(), out.prefix) != 0) continue;
     const std::string name = e.name.substr(out.prefix.size());
@@ -429,9 +483,9 @@ Renamed rename(const Archive& archive, const std::filesystem::path& file) {
     }
     std::string ours(rule->ours);
     if (const auto hash = ours.find('#'); hash != ours.npos) ours.replace(hash, 1, index);
-    out.theirs[ours] = e.name;
-    put(out, ours, to_tensor(e), rule->form, distilled);
+    renamer.put(ours, e.name, to_tensor(e), rule->form);
   }
+  renamer.join_parts();
   if (out.original == Original::kSsast) out.grid = ssast_grid(archive, out);
   if (out.original == Original::kExp && out.tensors.count("pos.grid") != 0 &&
       out.tensors["pos.grid"].dim() == 3) {

@@ -9,12 +9,14 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
 #include "core/model/archive_tensors.h"
 #include "core/model/export.h"
 #include "core/model/mn.h"
+#include "core/model/pool.h"
 #include "core/model/trunk.h"
 #include "tests/model/originals.h"
 #include "tests/testing/fixtures.h"
@@ -388,6 +390,131 @@ TEST(Import, SaysWhatDoesNotFit) {
             "transformers AST (its first tensor is 'something.module.v.cls_token')");
   Mn cnn(MnOptions{}, Init(0, false));
   EXPECT_EQ(error_of(cnn, whole), "file.pth: these are weights of AST, the model is a CNN");
+  Pool pool({128, 64}, 5, Init(0, false));
+  EXPECT_EQ(error_of(pool, whole),
+            "file.pth: these are weights of AST, the model is neither a transformer nor a CNN");
+}
+
+/// The archive with one tensor in another's place.
+Archive with(const Archive& archive, const std::string& name, const at::Tensor& tensor) {
+  Archive out = renamed(archive, "", name);
+  out.add(to_entry(name, tensor));
+  return out;
+}
+
+/// Without the advice behind it.
+std::string start_of(const std::string& error) { return error.substr(0, error.find(';')); }
+
+TEST(Import, AClassifierIsWholeOrNew) {
+  const Trunk trained(tiny_model(), Init(1));
+  const Archive whole = export_weights(trained, Original::kAst);
+  const auto error = [](const Archive& archive) {
+    Trunk model(tiny_model(), Init(2));
+    return error_of(model, archive);
+  };
+  EXPECT_EQ(start_of(error(renamed(whole, "", "module.mlp_head.1.bias"))),
+            "file.pth: it lacks 1 of the model's tensors: head.linear.bias");
+  EXPECT_EQ(start_of(error(renamed(whole, "", "module.mlp_head.1.weight"))),
+            "file.pth: it lacks 1 of the model's tensors: head.linear.weight");
+  EXPECT_EQ(error(with(whole, "module.mlp_head.1.weight", at::zeros({5, 4}))),
+            "file.pth: AST weights do not fit the model: head.linear.weight is [5, 4] there and "
+            "[5, 8] here");
+  EXPECT_EQ(error(with(whole, "module.mlp_head.1.bias", at::zeros({6}))),
+            "file.pth: AST weights do not fit the model: head.linear.bias is [6] there and [5] "
+            "here");
+  Trunk model(tiny_model(), Init(2));
+  EXPECT_EQ(untrained_head(model, load_weights(model, whole, "file")), "");
+  const Archive without =
+      renamed(renamed(whole, "", "module.mlp_head.1.weight"), "", "module.mlp_head.1.bias");
+  EXPECT_EQ(untrained_head(model, load_weights(model, without, "file")), "head.norm.weight");
+}
+
+TEST(Import, OnlyImagesLackTheDistillationToken) {
+  const Trunk trained(tiny_model(), Init(1));
+  Trunk model(tiny_model(), Init(2));
+  const Archive lacks = renamed(export_weights(trained, Original::kAst), "", "module.v.dist_token");
+  EXPECT_EQ(start_of(error_of(model, lacks)),
+            "file.pth: it lacks 1 of the model's tensors: dist_token");
+}
+
+TEST(Import, QueriesKeysAndValuesBelongTogether) {
+  const Trunk trained(tiny_model(), Init(1));
+  const Archive whole = as_transformers(trained, true);
+  const std::string at = "audio_spectrogram_transformer.layers.1.attention.";
+  Trunk model(tiny_model(), Init(2));
+  EXPECT_EQ(start_of(error_of(model, renamed(whole, "", at + "k_proj.weight"))),
+            "file.pth: it lacks 1 of the model's tensors: blocks.1.attn.qkv.weight");
+  EXPECT_EQ(error_of(model, with(whole, at + "v_proj.weight", at::zeros({4, 8}))),
+            "file.pth: '" + at + "q_proj.weight' is [8, 8] and '" + at +
+                "v_proj.weight' is [4, 8]: queries, keys and values have one shape");
+  EXPECT_EQ(error_of(model, with(whole, at + "k_proj.bias", at::scalar_tensor(0.5))),
+            "file.pth: '" + at + "q_proj.bias' is [8] and '" + at +
+                "k_proj.bias' is []: queries, keys and values have one shape");
+}
+
+TEST(Import, FramesHaveOneRow) {
+  TrunkOptions o = tiny_model();
+  o.patch_f = o.stride_f = 128;
+  o.patch_t = o.stride_t = 2;
+  o.grid = {1, 512};
+  const Trunk trained(o, Init(1));
+  // A fine-tuned SSAST has AST's names, and nothing but its kernel says what its patches are.
+  const Archive file = export_weights(trained, Original::kAst);
+  o.grid = {1, 256};
+  Trunk model(o, Init(2));
+  const ImportReport report = load_weights(model, file, "file");
+  ASSERT_EQ(report.reshaped.size(), 1U);
+  EXPECT_EQ(report.reshaped[0].what, "1x512 -> 1x256, time cut around the middle, frequency kept");
+  std::map<std::string, at::Tensor> from;
+  for (const NamedTensor& t : trained.state()) from[t.name] = t.tensor;
+  for (const NamedTensor& t : model.state()) {
+    if (t.name != "pos.grid") continue;
+    EXPECT_TRUE(at::equal(t.tensor, from.at("pos.grid").narrow(1, 128, 256)));
+  }
+}
+
+TEST(Import, MalformedTensorsAreNamed) {
+  const Trunk trained(tiny_model(), Init(1));
+  const Archive whole = export_weights(trained, Original::kAst);
+  const std::string positions = "module.v.pos_embed";
+  Trunk model(tiny_model(), Init(2));
+  const struct {
+    std::vector<int64_t> shape;
+    const char* want;
+  } cases[] = {
+      {{34, 8}, "'module.v.pos_embed' is [34, 8], its place is for [1, n, n]"},
+      {{0, 34, 8}, "'module.v.pos_embed' is [0, 34, 8], its place is for [1, n, n]"},
+      {{1, 0, 8}, "'module.v.pos_embed' is [1, 0, 8], its place is for [1, n, n]"},
+      {{1, 2, 8},
+       "'module.v.pos_embed' is [1, 2, 8]: 2 rows are of the special tokens, none of patches"},
+      {{}, "'module.v.pos_embed' is [], its place is for [1, n, n]"},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(error_of(model, with(whole, positions, at::zeros(c.shape))),
+              std::string("file.pth: ") + c.want);
+  }
+  // What no rule foresees names the file too, and shows no stack.
+  TrunkOptions o = tiny_model();
+  const Archive own = export_weights(trained, Original::kExp);
+  o.special_position = false;
+  Trunk other(o, Init(2));
+  const std::string error = error_of(other, with(own, "pos.special", at::scalar_tensor(0.0)));
+  EXPECT_EQ(error.substr(0, 50), "file.pth: its tensors cannot be made the model's: ") << error;
+  EXPECT_EQ(error.find("frame #"), error.npos);
+}
+
+TEST(Import, NamesOutOfTheFileDoNotReachTheTerminal) {
+  const Trunk trained(tiny_model(), Init(1));
+  Archive more = export_weights(trained, Original::kAst);
+  more.add(to_entry("module.\x1b[2J", at::zeros({1})));
+  Trunk model(tiny_model(), Init(2));
+  EXPECT_EQ(
+      error_of(model, more),
+      "file.pth: the model has no place for 1 of its tensors: module.\\x1b[2J; model.strict = "
+      "false ignores them");
+  const ImportReport report = load_weights(model, more, "file", {.strict = false});
+  EXPECT_NE(report.line().find("not used: module.\\x1b[2J"), std::string::npos);
+  EXPECT_NE(report.text().find("unexpected  module.\\x1b[2J"), std::string::npos);
 }
 
 TEST(Import, ShortenedModelsTakeTheirBlocks) {
@@ -446,10 +573,14 @@ TEST(Export, SaysWhatHasNoSuchForm) {
             "this model cannot be written as EfficientAT mn: it is a transformer");
   TrunkOptions o = tiny_model();
   o.aggregator = Aggregator::kMean;
-  EXPECT_EQ(error(Trunk(o, Init(0)), Original::kAst),
-            "this model cannot be written as AST: its classifier is a norm and a linear layer on "
-            "the mean of the two "
-            "special tokens");
+  for (const Original as : {Original::kAst, Original::kTorchOnly}) {
+    EXPECT_EQ(error(Trunk(o, Init(0)), as),
+              fmt::format("this model cannot be written as {}: its classifier is a norm and a "
+                          "linear layer on the mean of the two special tokens",
+                          original_name(as)));
+  }
+  o.head = Head::kNone;
+  EXPECT_EQ(error(Trunk(o, Init(0)), Original::kTorchOnly), "");
 }
 
 }  // namespace
