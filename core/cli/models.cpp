@@ -80,6 +80,14 @@ class Models : public Command {
   }
 
  private:
+  void check_found(const TextTable& table, const char* what,
+                   const std::vector<std::string>& names) const {
+    if (!table.rows.empty()) return;
+    const std::string near = nearest(filter_, names);
+    throw Error(fmt::format("the name of no {} contains '{}'{}", what, filter_,
+                            near.empty() ? "; without it all are listed" : did_you_mean(near)));
+  }
+
   bool wanted(std::string_view name) const { return name.find(filter_) != name.npos; }
 
   void list_archs(bool json) const {
@@ -102,6 +110,7 @@ class Models : public Command {
                             number(static_cast<double>(cost.tokens), "{:.0f}"),
                             number(cost.gflop, cost.gflop < 0.01 ? "{:.1e}" : "{:.2f}")});
     }
+    check_found(table, "architecture", listed_archs());
     if (json) {
       fmt::print("{}\n", rows.dump(2));
     } else {
@@ -138,6 +147,10 @@ class Models : public Command {
                             number(static_cast<double>(w.classes), "{:.0f}"),
                             std::string(source->licence), here ? "yes" : ""});
     }
+    std::vector<std::string> names;
+    for (const schema::PublishedWeights& w : schema::published_weights())
+      names.emplace_back(w.name);
+    check_found(table, "published weights", names);
     if (json) {
       fmt::print("{}\n", rows.dump(2));
     } else {

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "core/base/error.h"
 #include "core/cli/arguments.h"
 #include "core/cli/model_commands.h"
@@ -50,9 +52,27 @@ void PredictCommand::declare(Arguments& declared) {
       "  exp predict audioset_10_10_0.4593 dog.wav --tome-r 32 --trace-merges merges.png\n");
 }
 
+namespace {
+
+/// Option values from `least` seconds to an hour; 0 = not given.
+void check_seconds(const char* option, double value, double least) {
+  if (value == 0 || (value >= least && value <= 3600)) return;  // false for NaN
+  throw Error(fmt::format("{} is {:g}: seconds from {:g} to 3600", option, value, least));
+}
+
+}  // namespace
+
 int PredictCommand::run(Session&) {
   if (listen.inputs.empty()) throw Error("give sound files or a folder; see `exp predict --help`");
+  check_seconds("--window-s", window_s, 0.05);
+  check_seconds("--hop-s", hop_s, 0.01);
   if (hop_s > 0 && window_s <= 0) throw Error("--hop-s is between windows: give --window-s too");
+  if (hop_s > window_s) {
+    throw Error(
+        fmt::format("--hop-s is {:g}, more than --window-s {:g}: what lies between the "
+                    "windows would not be heard",
+                    hop_s, window_s));
+  }
   if (!trace_merges.empty() && listen.tome_r == 0)
     throw Error("--trace-merges draws what --tome-r merged: give --tome-r too");
   return kContinue;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/base/stop.h"
 
 namespace xp::train {
 namespace {
@@ -94,6 +95,7 @@ at::Tensor Embedder::windowed(const at::Tensor& waves, int64_t window, int64_t h
       padded.unfold(1, window, hop).flatten(0, 1);  // [B * S, window], a view
   std::vector<at::Tensor> parts;
   for (int64_t at = 0; at < windows.size(0); at += settings_.batch) {
+    throw_if_stopped();
     parts.push_back(
         rows(windows.narrow(0, at, std::min(settings_.batch, windows.size(0) - at)).contiguous()));
   }

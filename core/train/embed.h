@@ -49,7 +49,7 @@ struct TimeEmbeddings {
 };
 
 /// Embeds with one front end and one model, both in evaluation. Holds references: both must outlive
-/// it.
+/// it. Throws Stopped between batches when the process was asked to stop.
 class Embedder {
  public:
   Embedder(const frontend::Frontend& frontend, const model::Model& model, EmbedSettings settings,

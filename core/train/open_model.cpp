@@ -1,6 +1,8 @@
 #include "core/train/open_model.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -10,6 +12,7 @@
 #include "core/checkpoint/archive.h"
 #include "core/model/import.h"
 #include "core/model/registry.h"
+#include "core/model/trunk.h"
 #include "core/recipe/view.h"
 #include "core/schema/geometry.h"
 #include "core/schema/weights.h"
@@ -23,14 +26,17 @@ namespace {
 namespace fs = std::filesystem;
 using checkpoint::Archive;
 
-/// Classes of the classifier in a file of the originals; 0 = none.
+/// Classes of the classifier in a file of the originals, by its weight or its bias; 0 = none.
 int64_t classes_in(const Archive& archive) {
-  constexpr auto kEnds =
-      std::to_array<std::string_view>({"mlp_head.1.bias", "head.1.bias", "head.linear.bias",
-                                       "classifier.dense.bias", "classifier.5.bias"});
+  constexpr auto kLayers = std::to_array<std::string_view>(
+      {"head.1.", "head.linear.", "classifier.dense.", "classifier.5."});
   for (const checkpoint::Entry& e : archive.entries()) {
-    for (const std::string_view end : kEnds) {
-      if (std::string_view(e.name).ends_with(end) && e.shape.size() == 1) return e.shape[0];
+    for (const std::string_view layer : kLayers) {
+      for (const std::string_view part : {"weight", "bias"}) {
+        if (std::string_view(e.name).ends_with(fmt::format("{}{}", layer, part)) &&
+            !e.shape.empty())
+          return e.shape[0];
+      }
     }
   }
   return 0;
@@ -79,6 +85,20 @@ void describe_published(const schema::PublishedWeights& weights, OpenModel& out)
   out.frontend = view.build<schema::FrontendOptions>();
 }
 
+bool has_strides(const OpenOptions& options) { return options.fstride > 0 || options.tstride > 0; }
+
+/// Options that a checkpoint which says everything itself would pass over.
+void check_options(const OpenOptions& options, const OpenModel& out, bool says_itself) {
+  if (says_itself && (!options.arch.empty() || has_strides(options))) {
+    throw Error(
+        fmt::format("{} says its architecture and strides itself: leave out --arch, "
+                    "--fstride and --tstride",
+                    out.name));
+  }
+  if (options.arch.empty() && has_strides(options))
+    throw Error("--fstride and --tstride go with --arch");
+}
+
 void describe_arch(const OpenOptions& options, OpenModel& out) {
   const auto family = schema::ModelOptions::parse_kind(options.arch);
   if (!family) {
@@ -87,6 +107,10 @@ void describe_arch(const OpenOptions& options, OpenModel& out) {
       return near.empty() ? std::string("; `exp models` lists them")
                           : fmt::format("; did you mean '{}'?", near);
     }()));
+  }
+  if (has_strides(options) && !schema::is_transformer(*family)) {
+    throw Error(fmt::format("{} has no patches: --fstride and --tstride have no effect on it",
+                            options.arch));
   }
   out.options = schema::ModelOptions::of_kind(*family);
   out.options.arch = options.arch;
@@ -121,6 +145,16 @@ void set_frames(schema::FrontendOptions& frontend, int64_t frames) {
   }
 }
 
+[[noreturn]] void throw_unknown(const std::string& what) {
+  std::vector<std::string_view> names;
+  for (const schema::PublishedWeights& weights : schema::published_weights())
+    names.emplace_back(weights.name);
+  const std::string near = nearest(what, names);
+  throw Error(fmt::format("'{}' is neither a file nor published weights{}", what,
+                          near.empty() ? " (`exp models --weights`)" : did_you_mean(near)),
+              Exit::kData);
+}
+
 /// Frames of the input, where the checkpoint leaves them to the clip: ten seconds.
 model::Geometry geometry_of(const OpenModel& open) {
   schema::Geometry geometry = schema::input_geometry(open.frontend);
@@ -146,15 +180,12 @@ fs::path published_file(const std::string& name) {
 OpenModel open_model(const std::string& what, const OpenOptions& options) {
   OpenModel out;
   const bool published = schema::find_weights(what) != nullptr && !fs::exists(what);
-  if (!published && !fs::exists(expand_user(what))) {
-    throw Error(
-        fmt::format("'{}' is neither a file nor published weights (`exp models --weights`)", what),
-        Exit::kData);
-  }
+  if (!published && !fs::exists(expand_user(what))) throw_unknown(what);
   const fs::path file = published ? published_file(what) : weights_path(expand_user(what), "");
   out.name = published ? what : file.filename().string();
   const Archive archive = Archive::open(file);
   const std::optional<Carried> carried = carried_of(archive, file);
+  check_options(options, out, published || carried.has_value());
   int64_t classes = 0;
   if (carried) {
     out.options = carried->model;
@@ -189,6 +220,8 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
   if (out.classes.empty() || !options.labels.empty())
     out.classes = read_labels(options.labels, classes);
   out.options.strict = options.strict;
+  if (options.tome && !schema::is_transformer(out.options.resolved().family))
+    throw Error(fmt::format("--tome-r merges tokens, and {} has none", out.options.arch));
   const schema::TomeOptions* tome = options.tome ? &*options.tome : nullptr;
   out.model =
       model::make_model(out.options, tome, nullptr, out.geometry, classes, 0, /*draw=*/false);
@@ -196,6 +229,38 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
       model::load_weights(*out.model, archive, file, {.strict = options.strict, .grid = {}});
   out.model->require_grad(false);
   return out;
+}
+
+void require_classifier(const OpenModel& open) {
+  if (open.model->classes() == 0)
+    throw Error(fmt::format("{} has no classifier; `exp embed` gives its embeddings", open.name));
+  const std::string untrained = model::untrained_head(*open.model, open.report);
+  if (untrained.empty()) return;
+  throw Error(fmt::format("{} has no trained classifier: its file lacks {}", open.name, untrained),
+              Exit::kData);
+}
+
+std::optional<int64_t> heard_samples(const OpenModel& open) {
+  const schema::FrontendOptions& frontend = open.frontend;
+  // The longest clip that makes no more frames than these: see schema::frames_of.
+  const auto samples_of = [&frontend](int64_t frames) {
+    return frontend.kind == schema::FrontendKind::kKaldi
+               ? frontend.window_samples + frames * frontend.hop_samples - 1
+               : frames * frontend.hop_samples;
+  };
+  std::optional<int64_t> most;
+  const auto at_most = [&most](int64_t samples) {
+    most = most ? std::min(*most, samples) : samples;
+  };
+  if (frontend.clip_s > 0)
+    at_most(std::llround(frontend.clip_s * static_cast<double>(frontend.rate_hz)));
+  if (frontend.frames > 0) at_most(samples_of(frontend.frames));
+  const auto* const trunk = dynamic_cast<const model::Trunk*>(open.model.get());
+  if (trunk != nullptr && trunk->options().position == model::PositionKind::kSeparate) {
+    const model::TrunkOptions& o = trunk->options();
+    at_most(samples_of(o.grid.t * o.stride_t + o.patch_t - 1));
+  }
+  return most;
 }
 
 }  // namespace xp::train

@@ -21,8 +21,8 @@ namespace xp::train {
 struct OpenOptions {
   std::string arch;     ///< of a file that neither exp wrote nor the table knows
   int64_t frames = 0;   ///< of the input instead of the checkpoint's; 0 = its own
-  int64_t fstride = 0;  ///< with `arch`; 0 = the architecture's
-  int64_t tstride = 0;  ///< with `arch`
+  int64_t fstride = 0;  ///< with `arch` alone; 0 = the architecture's
+  int64_t tstride = 0;  ///< with `arch` alone
   bool strict = true;   ///< model.strict
   std::optional<schema::TomeOptions> tome;  ///< merging at inference
   std::filesystem::path labels;  ///< CSV (index, mid, display_name); empty = the checkpoint's own
@@ -44,8 +44,17 @@ struct OpenModel {
 /// Opens a checkpoint for `exp predict`, `embed`, `import` and `export`. `what` is a checkpoint of
 /// exp (.safetensors), a stage's folder (its last weights), the name of published weights (fetched
 /// before), or any file of the originals: `arch` says what it is, or, without, its published
-/// namesake by file name. On the CPU, without gradients. Throws Error naming what is missing.
+/// namesake by file name. On the CPU, without gradients. Throws Error naming what is missing, and
+/// (kUsage) for options that have no effect on it.
 OpenModel open_model(const std::string& what, const OpenOptions& options);
+
+/// Throws Error for a model without classifier, or with one that its file did not hold: the scores
+/// would mean nothing.
+void require_classifier(const OpenModel& open);
+
+/// Samples of the longest clip that the model hears whole: what the front end keeps, and what has
+/// positions. nullopt: it hears clips of any length.
+std::optional<int64_t> heard_samples(const OpenModel& open);
 
 /// Where published weights should be. Throws Error (kData) with the address and the path when they
 /// are not there.

@@ -133,7 +133,9 @@ std::vector<at::Tensor> run_batch(Ensemble& ensemble, const frontend::Frontend& 
   if (window <= 0 || batch.samples <= window)
     return ensemble.run(frontend.forward(waves, batch.lengths), how);
   const double hop_s = how.window_hop_s > 0 ? how.window_hop_s : how.window_s / 2;
-  const auto hop = std::max<int64_t>(1, static_cast<int64_t>(hop_s * static_cast<double>(rate_hz)));
+  // A hop beyond the window would leave sound unheard, and end behind the clip.
+  const auto hop =
+      std::clamp<int64_t>(static_cast<int64_t>(hop_s * static_cast<double>(rate_hz)), 1, window);
   PerWay means;
   for (int64_t clip = 0; clip < batch.size; ++clip) {
     const int64_t length = std::max<int64_t>(1, batch.lengths[static_cast<size_t>(clip)]);

@@ -36,7 +36,7 @@ struct Predictions {
 struct PredictOptions {
   int64_t batch_size = 32;
   double window_s = 0;      ///< long clips in windows, their outputs averaged; 0 = off
-  double window_hop_s = 0;  ///< 0 = half a window
+  double window_hop_s = 0;  ///< 0 = half a window; at most a window
   schema::Precision precision = schema::Precision::kFp32;
   bool embeddings = false;  ///< instead of logits
   at::Device device = at::kCPU;

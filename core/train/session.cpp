@@ -108,8 +108,7 @@ LoadedModel load_model(const graph::StageInput& input, const LoadOptions& option
   model::ImportOptions import;
   import.strict = options.model.strict;
   const model::ImportReport report = model::load_weights(*loaded.model, archive, file, import);
-  for (const std::string& name : report.fresh) {
-    if (!loaded.model->placement(name).head) continue;
+  if (!model::untrained_head(*loaded.model, report).empty()) {
     throw Error(fmt::format("{} has no classifier for the {} classes of the data set", loaded.name,
                             clips.classes()),
                 Exit::kData);

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -27,7 +29,9 @@ using testing::write_wav;
 /// 10 on 128 x 128, with small values that are a function of the name.
 class AstFile {
  public:
-  explicit AstFile(int64_t classes) {
+  /// `without`: names that are left out; `broken`: one whose values are NaN.
+  explicit AstFile(int64_t classes, std::set<std::string> without = {}, std::string broken = "")
+      : without_(std::move(without)), broken_(std::move(broken)) {
     constexpr int64_t kDim = 128;
     add("v.cls_token", {1, 1, kDim});
     add("v.dist_token", {1, 1, kDim});
@@ -61,6 +65,7 @@ class AstFile {
 
  private:
   void add(const std::string& name, const std::vector<int64_t>& shape, float base = 0) {
+    if (without_.contains(name)) return;
     int64_t count = 1;
     for (const int64_t extent : shape) count *= extent;
     const size_t begin = values_.size() * sizeof(float);
@@ -69,6 +74,7 @@ class AstFile {
       state = state * 1664525U + 1013904223U;
       values_.push_back(base + 0.1F * (static_cast<float>(state >> 8) / 16777216.0F - 0.5F));
     }
+    if (name == broken_) values_.back() = std::numeric_limits<float>::quiet_NaN();
     header_["module." + name] = {{"dtype", "F32"},
                                  {"shape", shape},
                                  {"data_offsets", {begin, values_.size() * sizeof(float)}}};
@@ -82,6 +88,8 @@ class AstFile {
     add(name + ".bias", {out});
   }
 
+  std::set<std::string> without_;
+  std::string broken_;
   json header_ = json::object();
   std::vector<float> values_;
 };
@@ -145,14 +153,76 @@ TEST_F(ModelCommandsIntegration, ExportedWeightsPredictTheSame) {
   EXPECT_EQ(heard("mine.safetensors"), first);
 }
 
+TEST_F(ModelCommandsIntegration, PredictsAWholeClipOnce) {
+  const Shell result = exp(fmt::format("--json predict {} tone.wav --top 2", source_.string()));
+  ASSERT_EQ(result.code, 0) << result.text;
+  const json windows = json::parse(result.text).at(0).at("windows");
+  ASSERT_EQ(windows.size(), 1U);
+  EXPECT_EQ(windows[0].at("length_s"), 3);
+}
+
+// The last window ends with the clip.
 TEST_F(ModelCommandsIntegration, PredictsOverTime) {
-  const Shell result = exp(
-      fmt::format("--json predict {} tone.wav --window-s 1 --hop-s 0.5 --top 2", source_.string()));
+  const Shell result = exp(fmt::format(
+      "--json predict {} tone.wav --window-s 0.8 --hop-s 0.5 --top 2 --batch 4", source_.string()));
   ASSERT_EQ(result.code, 0) << result.text;
   const json windows = json::parse(result.text).at(0).at("windows");
   ASSERT_EQ(windows.size(), 6U);
-  EXPECT_EQ(windows[5].at("start_s"), 2.5);
-  EXPECT_EQ(windows[5].at("length_s"), 0.5);
+  EXPECT_EQ(windows[4].at("start_s"), 2);
+  EXPECT_EQ(windows[5].at("start_s"), 2.2);
+  EXPECT_EQ(windows[5].at("length_s"), 0.8);
+}
+
+TEST_F(ModelCommandsIntegration, NothingIsUnheardInSilence) {
+  write_wav(dir_ / "long.wav", 12, 440, 8000);
+  const Shell whole = exp(fmt::format("predict {} long.wav", source_.string()));
+  EXPECT_EQ(whole.code, 0);
+  EXPECT_NE(whole.text.find("long.wav: first 10.00 of 12.00 s; --window-s hears all\n"),
+            std::string::npos)
+      << whole.text;
+  const std::map<std::string, std::string> refused = {
+      {"--window-s 11", "error: --window-s is 11, mn04_as.pt hears 10.00 s at once\n"},
+      {"--window-s 1 --hop-s 2",
+       "error: --hop-s is 2, more than --window-s 1: what lies between the windows would not be "
+       "heard\n"},
+      {"--window-s 0.001", "error: --window-s is 0.001: seconds from 0.05 to 3600\n"},
+      {"--window-s nan", "error: --window-s is nan: seconds from 0.05 to 3600\n"},
+  };
+  for (const auto& [options, text] : refused) {
+    const Shell result = exp(fmt::format("predict {} long.wav {}", source_.string(), options));
+    EXPECT_EQ(result.code, 2) << options;
+    EXPECT_EQ(result.text, text);
+  }
+}
+
+TEST_F(ModelCommandsIntegration, OneBadSoundDoesNotEndTheOthers) {
+  fs::create_directory(dir_ / "sounds");
+  fs::copy_file(dir_ / "tone.wav", dir_ / "sounds/b.wav");
+  for (const char* name : {"sounds/a.wav", "sounds/c.wav"})
+    std::ofstream(dir_ / name) << "RIFF, but no sound";
+  const Shell heard = exp(fmt::format("predict {} sounds", source_.string()));
+  EXPECT_EQ(heard.code, 3);
+  for (const char* text : {"sounds/b.wav\n", "error: sounds/a.wav: ", "error: sounds/c.wav: ",
+                           "error: 2 of 3 sounds failed\n"})
+    EXPECT_NE(heard.text.find(text), std::string::npos) << heard.text;
+  const Shell embedded = exp(fmt::format(
+      "-q embed sounds --checkpoint {} --content embed_only --out out.h5", source_.string()));
+  EXPECT_EQ(embedded.code, 3);
+  EXPECT_NE(embedded.text.find("out.h5: 1 clips, 1 rows of 384\n"), std::string::npos)
+      << embedded.text;
+  EXPECT_EQ(testing::read_h5(dir_ / "out.h5").at("embeddings").shape[0], 1);
+}
+
+TEST_F(ModelCommandsIntegration, StopsWhenAsked) {
+  write_wav(dir_ / "long.wav", 600, 440, 8000);
+  for (const std::string& command :
+       {fmt::format("predict {} long.wav --window-s 0.5 --hop-s 0.01", source_.string()),
+        fmt::format("embed long.wav --checkpoint {} --timestamps", source_.string())}) {
+    const Shell stopped = testing::shell(
+        fmt::format("cd '{}' && OMP_NUM_THREADS=1 timeout --preserve-status -k 60 -s TERM 4 {}/exp -q {}",
+                    dir_.path().string(), XP_BIN_DIR, command));
+    EXPECT_EQ(stopped.code, 75) << stopped.text;
+  }
 }
 
 TEST_F(ModelCommandsIntegration, EmbedsScenesAndTimestamps) {
@@ -213,8 +283,8 @@ class TransformerCommandsIntegration : public ::testing::Test {
                                       dir_.path().string(), XP_BIN_DIR, arguments));
   }
   json heard(const std::string& arguments) const {
-    const Shell result = exp("--json predict " + arguments);
-    EXPECT_EQ(result.code, 0) << result.text;
+    const Shell result = exp("--json predict " + arguments + " 2>messages");
+    EXPECT_EQ(result.code, 0) << read_file((dir_ / "messages").string());
     if (result.code != 0) return {};
     return json::parse(result.text).at(0).at("windows").at(0).at("classes");
   }
@@ -263,13 +333,108 @@ TEST_F(TransformerCommandsIntegration, EveryFormPredictsTheSame) {
       EXPECT_NEAR(again[i].at("p").get<double>(), first[i].at("p").get<double>(), 1e-5);
     }
   }
-  EXPECT_EQ(exp(std::string("export ast.safetensors --as timm --out vit.pth") + kNano).code, 0);
+  const Shell timm = exp(std::string("export ast.safetensors --as timm --out vit.pth") + kNano);
+  EXPECT_EQ(timm.code, 0);
+  EXPECT_NE(timm.text.find("the classifier is not written"), std::string::npos) << timm.text;
   const Shell start = exp(std::string("--json import vit.pth") + kNano);
   ASSERT_EQ(start.code, 0) << start.text;
   EXPECT_EQ(json::parse(start.text).at("family"), "timm DeiT/ViT");
   EXPECT_EQ(exp(std::string("export ast.safetensors --as passt") + kNano).text,
             "error: this model cannot be written as PaSST: it has one position embedding per "
             "patch; use \"ast\"\n");
+}
+
+TEST_F(TransformerCommandsIntegration, SaysWhatWasFitted) {
+  const Shell heard = exp("predict ast.safetensors tone.wav --arch ast-nano --frames 256");
+  EXPECT_EQ(heard.code, 0);
+  EXPECT_NE(heard.text.find("ast.safetensors: AST: 60 tensors; pos.grid: 12x12 -> 12x25, time "
+                            "stretched, frequency kept\n"),
+            std::string::npos)
+      << heard.text;
+}
+
+TEST_F(TransformerCommandsIntegration, OptionsWithoutEffectAreRefused) {
+  ASSERT_EQ(exp(std::string("import ast.safetensors --out mine.safetensors") + kNano).code, 0);
+  const std::map<std::string, std::string> refused = {
+      {"mine.safetensors --arch ast-nano",
+       "error: mine.safetensors says its architecture and strides itself: leave out --arch, "
+       "--fstride and --tstride\n"},
+      {"mine.safetensors --tstride 16",
+       "error: mine.safetensors says its architecture and strides itself: leave out --arch, "
+       "--fstride and --tstride\n"},
+      {"ast.safetensors --fstride 16", "error: --fstride and --tstride go with --arch\n"},
+      {"ast.safetensors --arch mn04 --fstride 16",
+       "error: mn04 has no patches: --fstride and --tstride have no effect on it\n"},
+  };
+  for (const auto& [arguments, text] : refused) {
+    const Shell result = exp("import " + arguments);
+    EXPECT_EQ(result.code, 2) << arguments;
+    EXPECT_EQ(result.text, text);
+  }
+  EXPECT_EQ(exp("import ast.safetensors --arch pool").text,
+            "error: ast.safetensors: these are weights of AST, the model is neither a transformer "
+            "nor a CNN\n");
+}
+
+TEST_F(TransformerCommandsIntegration, AnUntrainedClassifierSaysNothing) {
+  AstFile(5, {"mlp_head.1.bias"}).write(dir_ / "half.safetensors");
+  AstFile(5, {"mlp_head.1.weight", "mlp_head.1.bias"}).write(dir_ / "none.safetensors");
+  const Shell half = exp(std::string("predict half.safetensors tone.wav") + kNano);
+  EXPECT_EQ(half.code, 3);
+  EXPECT_EQ(half.text.rfind("error: half.safetensors: it lacks 1 of the model's tensors: "
+                            "head.linear.bias",
+                            0),
+            0U)
+      << half.text;
+  const std::string untrained =
+      "error: half.safetensors has no trained classifier: its file lacks head.linear.bias\n";
+  for (const char* command : {"predict half.safetensors tone.wav", "export half.safetensors",
+                              "import half.safetensors --out out.safetensors"}) {
+    const Shell loose = exp(std::string(command) + " --loose" + kNano);
+    EXPECT_EQ(loose.code, 3) << command;
+    EXPECT_NE(loose.text.find(untrained), std::string::npos) << loose.text;
+  }
+  EXPECT_NE(exp(std::string("predict none.safetensors tone.wav") + kNano)
+                .text.find("none.safetensors has no classifier; `exp embed` gives its embeddings"),
+            std::string::npos);
+}
+
+TEST_F(TransformerCommandsIntegration, OutputsAreNumbers) {
+  AstFile(5, {}, "v.norm.bias").write(dir_ / "nan.safetensors");
+  const std::string want =
+      "error: tone.wav: nan.safetensors answers with NaN or infinity: its weights, or the sound, "
+      "are damaged\n";
+  for (const char* command :
+       {"predict nan.safetensors tone.wav", "-q embed tone.wav --checkpoint nan.safetensors"}) {
+    const Shell result = exp(std::string(command) + kNano);
+    EXPECT_EQ(result.code, 3) << command;
+    EXPECT_NE(result.text.find(want), std::string::npos) << result.text;
+  }
+  EXPECT_FALSE(fs::exists(dir_ / "embeddings.h5"));
+}
+
+// The model's positions end after 1.3 s: longer clips are embedded in windows of that.
+TEST_F(TransformerCommandsIntegration, EmbedsTheWholeClip) {
+  write_wav(dir_ / "long.wav", 4, 440);
+  std::string half = read_file((dir_ / "long.wav").string());
+  std::fill(half.begin() + static_cast<std::ptrdiff_t>(half.size() / 2), half.end(), '\0');
+  std::ofstream(dir_ / "half.wav", std::ios::binary) << half;
+  const Shell made = exp(std::string("-q embed long.wav half.wav --content embed_only --out out.h5 "
+                                     "--checkpoint ast.safetensors") +
+                         kNano);
+  ASSERT_EQ(made.code, 0) << made.text;
+  const std::vector<double> rows = testing::read_h5(dir_ / "out.h5").at("embeddings").values();
+  ASSERT_EQ(rows.size(), 256U);
+  EXPECT_FALSE(std::equal(rows.begin(), rows.begin() + 128, rows.begin() + 128));
+}
+
+TEST_F(TransformerCommandsIntegration, AModuleNeedsItsFrontEnd) {
+  const Shell other =
+      exp(std::string("embed tone.wav --module base --checkpoint ast.safetensors") + kNano);
+  EXPECT_EQ(other.code, 2);
+  EXPECT_EQ(other.text,
+            "error: --module base is of a front end augment_mel at 32000 Hz with a hop of 320 and "
+            "128 bins; ast.safetensors has kaldi at 16000 Hz with a hop of 160 and 128 bins\n");
 }
 
 TEST_F(TransformerCommandsIntegration, MergingIsDrawn) {
@@ -297,11 +462,15 @@ TEST_F(ModelCommandsIntegration, SaysWhatIsMissing) {
   EXPECT_EQ(
       exp("predict nowhere.pt tone.wav").text,
       "error: 'nowhere.pt' is neither a file nor published weights (`exp models --weights`)\n");
+  EXPECT_EQ(exp("predict mn10_sa tone.wav").text,
+            "error: 'mn10_sa' is neither a file nor published weights; did you mean 'mn10_as'?\n");
   fs::copy_file(source_, dir_ / "unknown.pt");
   EXPECT_EQ(
       exp("predict unknown.pt tone.wav").text,
       "error: unknown.pt does not say its architecture: give --arch (`exp models` lists them)\n");
   EXPECT_EQ(exp("predict unknown.pt tone.wav --arch mn40").code, 3);
+  EXPECT_EQ(exp("predict unknown.pt tone.wav --arch mn04 --tome-r 8").text,
+            "error: --tome-r merges tokens, and mn04 has none\n");
   const Shell absent = exp("predict mn10_as tone.wav");
   EXPECT_EQ(absent.code, 3);
   EXPECT_NE(absent.text.find("weights mn10_as are not here: run `exp fetch mn10_as`"),

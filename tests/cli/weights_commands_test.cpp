@@ -127,6 +127,16 @@ TEST_F(Fetching, ModelsListsArchitecturesAndWeights) {
   }
 }
 
+TEST_F(Fetching, ModelsSaysThatNothingMatches) {
+  const Shell archs = exp("models nosuch");
+  EXPECT_EQ(archs.code, 2);
+  EXPECT_EQ(archs.text,
+            "error: the name of no architecture contains 'nosuch'; without it all are listed\n");
+  EXPECT_EQ(exp("models --weights mn10_sa").text,
+            "error: the name of no published weights contains 'mn10_sa'; did you mean "
+            "'mn10_as'?\n");
+}
+
 TEST(WeightsTables, EveryNameHasOneAddress) {
   ASSERT_EQ(schema::weights_sources().size(), schema::published_weights().size());
   for (size_t i = 0; i < schema::weights_sources().size(); ++i) {

@@ -1,7 +1,9 @@
 // exp embed: embeddings of sound files, as HEAR 2021 asks for them.
 #include "core/train/embed.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -13,6 +15,7 @@
 #include "core/cli/run_text.h"
 #include "core/frontend/frontend.h"
 #include "core/schema/augment.h"
+#include "core/schema/weights.h"
 #include "core/train/device.h"
 #include "core/train/logits_file.h"
 
@@ -20,6 +23,44 @@ namespace xp::cli {
 namespace {
 
 using train::EmbedSettings;
+
+/// A module is its weights' front end and positions; a checkpoint in their place has to have them.
+void check_module(const train::EmbedModule& module, const train::OpenModel& open) {
+  recipe::View view;
+  schema::carry_published(std::string(module.weights), view);
+  const auto wants = view.build<schema::FrontendOptions>();
+  const schema::FrontendOptions& has = open.frontend;
+  if (has.kind == wants.kind && has.rate_hz == wants.rate_hz &&
+      has.hop_samples == wants.hop_samples && has.mel_bins == wants.mel_bins)
+    return;
+  throw Error(fmt::format(
+      "--module {} is of a front end {} at {} Hz with a hop of {} and {} bins; "
+      "{} has {} at {} Hz with a hop of {} and {} bins",
+      module.name, recipe::enum_name(wants.kind), wants.rate_hz, wants.hop_samples, wants.mel_bins,
+      open.name, recipe::enum_name(has.kind), has.rate_hz, has.hop_samples, has.mel_bins));
+}
+
+/// No window is longer than what the model hears: it would drop the rest of each.
+void fit_windows(EmbedSettings& settings, const train::EmbedModule* module,
+                 const train::OpenModel& open) {
+  const std::optional<int64_t> most = train::heard_samples(open);
+  if (!most) return;
+  const double most_ms =
+      1000.0 * static_cast<double>(*most) / static_cast<double>(open.frontend.rate_hz);
+  const double longest_level =
+      settings.window_ms *
+      static_cast<double>(*std::max_element(settings.levels.begin(), settings.levels.end()));
+  const double needs_ms = std::max(longest_level, module != nullptr ? settings.longest_ms : 0.0);
+  if (needs_ms > most_ms) {
+    throw Error(fmt::format("{} hears {:.0f} ms at once, windows of {:.0f} ms are to be embedded{}",
+                            open.name, most_ms, needs_ms,
+                            module != nullptr ? fmt::format(" (--module {})", module->name) : ""));
+  }
+  // The step stays what it is of the window where that gets shorter.
+  const double step = settings.scene_hop_ms / settings.longest_ms;
+  settings.longest_ms = std::min(settings.longest_ms, most_ms);
+  settings.scene_hop_ms = std::min(settings.scene_hop_ms, step * settings.longest_ms);
+}
 
 EmbedSettings settings_of(const EmbedCommand& command, const train::EmbedModule* module,
                           const train::OpenModel& open) {
@@ -29,6 +70,7 @@ EmbedSettings settings_of(const EmbedCommand& command, const train::EmbedModule*
   settings.content = command.content == "all"          ? EmbedSettings::Content::kAll
                      : command.content == "embed_only" ? EmbedSettings::Content::kFeatures
                                                        : EmbedSettings::Content::kLogits;
+  fit_windows(settings, module, open);
   return settings;
 }
 
@@ -38,6 +80,17 @@ void append(train::ScoreFile& file, const at::Tensor& rows, const std::string& i
   file.values.insert(file.values.end(), data, data + values.numel());
   file.width = values.size(1);
   for (int64_t i = 0; i < values.size(0); ++i) file.ids.push_back(id);
+}
+
+void embed(const std::string& file, bool timestamps, const train::Embedder& embedder,
+           const train::OpenModel& open, train::ScoreFile& out) {
+  const at::Tensor wave = read_wave(file, open.frontend.rate_hz);
+  train::TimeEmbeddings times;
+  if (timestamps) times = embedder.timestamps(wave);
+  const at::Tensor rows = timestamps ? times.values[0] : embedder.scene(wave);
+  check_finite(rows, open);
+  append(out, rows, file);
+  out.times_ms.insert(out.times_ms.end(), times.times_ms.begin(), times.times_ms.end());
 }
 
 }  // namespace
@@ -58,8 +111,8 @@ int compute_embed(Command& base, Session& session) {
   }
   const std::string what =
       !command.source.checkpoint.empty() ? command.source.checkpoint : std::string(module->weights);
-  train::OpenModel open =
-      train::open_model(what, open_options(command.source, command.listen.tome_r));
+  train::OpenModel open = open_and_say(what, command.source, command.listen.tome_r);
+  if (module != nullptr) check_module(*module, open);
   // Windows are as long as they are: the front end must not pad or cut them.
   if (open.frontend.kind == schema::FrontendKind::kAugmentMel) open.frontend.clip_s = 0;
   const at::Device device = train::find_device(command.listen.device);
@@ -68,6 +121,7 @@ int compute_embed(Command& base, Session& session) {
   if (command.content != "embed_only" && open.model->classes() == 0) {
     throw Error(fmt::format("{} has no classifier: --content embed_only", open.name));
   }
+  if (command.content != "embed_only") train::require_classifier(open);
   const frontend::Frontend frontend(open.frontend, schema::AugmentOptions{});
   const train::Embedder embedder(frontend, *open.model, settings_of(command, module, open), device);
 
@@ -75,31 +129,26 @@ int compute_embed(Command& base, Session& session) {
   train::ScoreFile out;
   out.dataset = "embeddings";
   out.texts = {{"model", open.name}, {"content", command.content}, {"module", command.module}};
+  Failures failures;
   {
     Progress progress("embed", static_cast<int64_t>(files.size()), "clips");
     for (const std::string& file : files) {
-      const at::Tensor wave = read_wave(file, open.frontend.rate_hz);
-      if (command.timestamps) {
-        const train::TimeEmbeddings times = embedder.timestamps(wave);
-        append(out, times.values[0], file);
-        out.times_ms.insert(out.times_ms.end(), times.times_ms.begin(), times.times_ms.end());
-      } else {
-        append(out, embedder.scene(wave), file);
-      }
+      failures.guard(file, [&] { embed(file, command.timestamps, embedder, open, out); });
       progress.add(1);
     }
   }
+  if (out.ids.empty()) return failures.report();
+  const size_t clips = files.size() - failures.count();
   train::write_scores(command.out, out);
   if (session.json) {
     fmt::print("{}\n", dump({{"file", command.out},
-                             {"clips", files.size()},
+                             {"clips", clips},
                              {"rows", out.ids.size()},
                              {"width", out.width}}));
   } else {
-    fmt::print("{}: {} clips, {} rows of {}\n", command.out, files.size(), out.ids.size(),
-               out.width);
+    fmt::print("{}: {} clips, {} rows of {}\n", command.out, clips, out.ids.size(), out.width);
   }
-  return 0;
+  return failures.report();
 }
 
 }  // namespace xp::cli

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/cli/compute/bundle.h"
 #include "core/cli/compute/listen.h"
 #include "core/cli/run_text.h"
@@ -38,8 +39,8 @@ fs::path default_out(const std::string& name, const std::string& as) {
 
 int compute_export(Command& base, Session& session) {
   const auto& command = dynamic_cast<ExportCommand&>(base);
-  const train::OpenModel open =
-      train::open_model(command.source.checkpoint, open_options(command.source));
+  const train::OpenModel open = open_and_say(command.source.checkpoint, command.source);
+  if (open.model->classes() > 0 && command.as != "timm") train::require_classifier(open);
   const fs::path out =
       command.out.empty() ? default_out(open.name, command.as) : fs::path(command.out);
   if (command.as == "bundle") {
@@ -52,6 +53,8 @@ int compute_export(Command& base, Session& session) {
           .write_torch(out, original == model::Original::kTorchOnly ? "model" : "");
     }
   }
+  if (command.as == "timm")
+    log::info("the classifier is not written: timm's model ends at its norm (num_classes = 0)");
   if (session.json) {
     fmt::print("{}\n",
                dump({{"checkpoint", open.name}, {"as", command.as}, {"written", out.string()}}));

@@ -19,6 +19,8 @@ int compute_import(Command& base, Session& session) {
   const fs::path out = command.out;
   if (!out.empty()) {
     if (out.extension() != ".safetensors") throw Error("--out needs the ending .safetensors");
+    // What is written has a classifier like any other.
+    if (open.model->classes() > 0) train::require_classifier(open);
     train::Carried carried;
     carried.model = open.options;
     carried.frontend = open.frontend;

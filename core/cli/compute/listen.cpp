@@ -2,11 +2,15 @@
 
 #include <filesystem>
 
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/tensor.h>
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/log.h"
+#include "core/base/stop.h"
 #include "data/decode.h"
 #include "data/sets/sets.h"
 
@@ -27,6 +31,13 @@ train::OpenOptions open_options(const CheckpointArguments& source, int64_t tome_
     options.tome = tome;
   }
   return options;
+}
+
+train::OpenModel open_and_say(const std::string& what, const CheckpointArguments& source,
+                              int64_t tome_r) {
+  train::OpenModel open = train::open_model(what, open_options(source, tome_r));
+  if (!open.report.exact()) log::info("{}: {}", open.name, open.report.line());
+  return open;
 }
 
 std::vector<std::string> sound_files_of(const std::vector<std::string>& inputs) {
@@ -53,6 +64,34 @@ at::Tensor read_wave(const std::string& file, int64_t rate_hz) {
   const data::Wave wave = data::Decoder(options).read(data::FileSource{file});
   if (!wave.problem.empty()) throw Error(Place{file}, wave.problem, Exit::kData);
   return at::tensor(wave.samples).unsqueeze(0);
+}
+
+void check_finite(const at::Tensor& outputs, const train::OpenModel& open) {
+  if (outputs.isfinite().all().item<bool>()) return;
+  throw Error(fmt::format("{} answers with NaN or infinity: its weights, or the sound, are damaged",
+                          open.name),
+              Exit::kData);
+}
+
+void Failures::guard(const std::string& file, const std::function<void()>& work) {
+  const auto keep = [&](const std::string& what) {
+    texts_.push_back(what.starts_with(file) ? what : fmt::format("{}: {}", file, what));
+  };
+  throw_if_stopped();
+  ++files_;
+  try {
+    work();
+  } catch (const Error& error) {
+    keep(error.what());
+  } catch (const c10::Error& error) {
+    keep(error.what_without_backtrace());
+  }
+}
+
+int Failures::report() const {
+  for (const std::string& text : texts_) log::error("{}", text);
+  if (count() > 0 && files_ > 1) log::error("{} of {} sounds failed", texts_.size(), files_);
+  return count() > 0 ? static_cast<int>(Exit::kData) : 0;
 }
 
 }  // namespace xp::cli

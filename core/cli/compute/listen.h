@@ -14,11 +14,33 @@ namespace xp::cli {
 
 train::OpenOptions open_options(const CheckpointArguments& source, int64_t tome_r = 0);
 
+/// train::open_model, and a line on stderr where a tensor was fitted or is not in the file.
+train::OpenModel open_and_say(const std::string& what, const CheckpointArguments& source,
+                              int64_t tome_r = 0);
+
 /// Sound files of `inputs`: files as they are, folders with everything below them, sorted. Throws
 /// Error (kData) for what is not there and when there is none.
 std::vector<std::string> sound_files_of(const std::vector<std::string>& inputs);
 
 /// [1, N] float32 at `rate_hz`. Throws Error (kData) naming the file.
 at::Tensor read_wave(const std::string& file, int64_t rate_hz);
+
+/// Throws Error (kData) when an output of the model is NaN or infinite.
+void check_finite(const at::Tensor& outputs, const train::OpenModel& open);
+
+/// What went wrong with single files of many: the others go on.
+class Failures {
+ public:
+  /// Runs the work on one file; an Error of it is kept, with the file's name. Throws Stopped when
+  /// the process was asked to stop.
+  void guard(const std::string& file, const std::function<void()>& work);
+  size_t count() const { return texts_.size(); }
+  /// Lists them on stderr. The exit code of the command: kData when there are some.
+  int report() const;
+
+ private:
+  std::vector<std::string> texts_;
+  size_t files_ = 0;
+};
 
 }  // namespace xp::cli

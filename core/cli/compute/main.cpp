@@ -1,5 +1,8 @@
 // exp-compute: the same command table, with the compute halves of the kCompute commands.
 
+#include <c10/util/Exception.h>
+
+#include "core/base/error.h"
 #include "core/cli/command.h"
 
 namespace xp::cli {
@@ -12,11 +15,21 @@ namespace xp::cli {
 
 namespace {
 
+/// Errors of LibTorch without their stack.
+template <ComputeFunction run>
+int without_stack(Command& command, Session& session) {
+  try {
+    return run(command, session);
+  } catch (const c10::Error& error) {
+    throw Error(error.what_without_backtrace(), Exit::kFailed);
+  }
+}
+
 ComputeFunction compute_function([[maybe_unused]] const std::string& name) {
 #define XP_COMMAND(id, where, help) XP_RETURN_##where(id)
 #define XP_RETURN_kLocal(id)
 #define XP_RETURN_kCompute(id) \
-  if (name == #id) return &compute_##id;
+  if (name == #id) return &without_stack<&compute_##id>;
 #include "core/cli/commands.inc"
 #undef XP_COMMAND
   return nullptr;

@@ -7,11 +7,15 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/topk.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/stop.h"
+#include "core/checkpoint/archive.h"
 #include "core/cli/compute/listen.h"
 #include "core/cli/run_text.h"
 #include "core/frontend/frontend.h"
@@ -34,6 +38,14 @@ struct Heard {
   std::vector<std::pair<int64_t, double>> classes;  ///< index, probability, the likeliest first
 };
 
+/// Where windows begin: one every hop, and the last where it ends with the clip.
+std::vector<int64_t> window_starts(int64_t samples, int64_t window, int64_t hop) {
+  std::vector<int64_t> starts = {0};
+  while (starts.back() + window < samples)
+    starts.push_back(std::min(starts.back() + hop, samples - window));
+  return starts;
+}
+
 class Listener {
  public:
   Listener(const PredictCommand& command, train::OpenModel& open)
@@ -41,6 +53,8 @@ class Listener {
         open_(open),
         device_(train::find_device(command.listen.device)),
         frontend_(open.frontend, schema::AugmentOptions{}) {
+    train::require_classifier(open_);
+    check_window();
     train::prepare_device(device_, at::get_num_threads());
     open_.model->to(device_);
   }
@@ -48,18 +62,23 @@ class Listener {
   std::vector<Heard> hear(const std::string& file) const {
     const at::NoGradGuard no_grad;
     const at::Tensor wave = read_wave(file, open_.frontend.rate_hz);
-    std::vector<Heard> heard;
-    const auto rate = static_cast<double>(open_.frontend.rate_hz);
+    const int64_t samples = wave.size(1);
+    if (command_.window_s <= 0) say_what_is_unheard(file, samples);
     const int64_t window =
-        command_.window_s > 0 ? std::llround(command_.window_s * rate) : wave.size(1);
-    const int64_t hop =
-        command_.hop_s > 0 ? std::llround(command_.hop_s * rate) : std::max<int64_t>(window / 2, 1);
-    for (int64_t at = 0; at < wave.size(1); at += hop) {
-      const int64_t length = std::min(window, wave.size(1) - at);
-      // What is left at the end is heard with the window before it, unless it is most of one.
-      if (at > 0 && length < window / 2) break;
-      heard.push_back(score(wave.narrow(1, at, length), static_cast<double>(at) / rate,
-                            static_cast<double>(length) / rate));
+        command_.window_s > 0 ? std::min(samples_of(command_.window_s), samples) : samples;
+    const int64_t hop = command_.hop_s > 0 ? samples_of(command_.hop_s) : window / 2;
+    const std::vector<int64_t> starts = window_starts(samples, window, std::max<int64_t>(hop, 1));
+    std::vector<Heard> heard;
+    for (size_t at = 0; at < starts.size(); at += static_cast<size_t>(command_.listen.batch)) {
+      throw_if_stopped();
+      const size_t end = std::min(starts.size(), at + static_cast<size_t>(command_.listen.batch));
+      std::vector<at::Tensor> windows;
+      for (size_t i = at; i < end; ++i) windows.push_back(wave[0].narrow(0, starts[i], window));
+      const at::Tensor scores = score(at::stack(windows));
+      for (size_t i = at; i < end; ++i) {
+        heard.push_back(best_of(scores[static_cast<int64_t>(i - at)], seconds_of(starts[i]),
+                                seconds_of(window)));
+      }
     }
     return heard;
   }
@@ -82,16 +101,39 @@ class Listener {
   }
 
  private:
-  Heard score(const at::Tensor& wave, double start_s, double length_s) const {
+  /// A window longer than what the model hears would leave its end unheard.
+  void check_window() const {
+    const std::optional<int64_t> most = train::heard_samples(open_);
+    if (!most || command_.window_s <= 0 || samples_of(command_.window_s) <= *most) return;
+    throw Error(fmt::format("--window-s is {:g}, {} hears {:.2f} s at once", command_.window_s,
+                            open_.name, seconds_of(*most)));
+  }
+
+  void say_what_is_unheard(const std::string& file, int64_t samples) const {
+    const std::optional<int64_t> most = train::heard_samples(open_);
+    if (!most || samples <= *most) return;
+    log::info("{}: first {:.2f} of {:.2f} s; --window-s hears all", file, seconds_of(*most),
+              seconds_of(samples));
+  }
+
+  int64_t samples_of(double seconds) const {
+    return std::llround(seconds * static_cast<double>(open_.frontend.rate_hz));
+  }
+  double seconds_of(int64_t samples) const {
+    return static_cast<double>(samples) / static_cast<double>(open_.frontend.rate_hz);
+  }
+
+  /// Waves [B, N] to probabilities [B, K].
+  at::Tensor score(const at::Tensor& waves) const {
     const at::Tensor logits =
-        open_.model->forward(frontend_.forward(wave.contiguous().to(device_), {}), {}).logits;
-    if (!logits.defined())
-      throw Error(
-          fmt::format("{} has no classifier; `exp embed` gives its embeddings", open_.name));
-    const at::Tensor scores =
-        (command_.softmax ? at::softmax(logits, 1) : logits.sigmoid()).to(at::kDouble).cpu();
-    const int64_t top = std::min(command_.top, scores.size(1));
-    const auto [values, indices] = scores[0].topk(top);
+        open_.model->forward(frontend_.forward(waves.to(device_), {}), {}).logits;
+    check_finite(logits, open_);
+    return (command_.softmax ? at::softmax(logits, 1) : logits.sigmoid()).to(at::kDouble).cpu();
+  }
+
+  Heard best_of(const at::Tensor& scores, double start_s, double length_s) const {
+    const int64_t top = std::min(command_.top, scores.size(0));
+    const auto [values, indices] = scores.topk(top);
     Heard heard{start_s, length_s, {}};
     for (int64_t i = 0; i < top; ++i) {
       heard.classes.emplace_back(indices[i].item<int64_t>(), values[i].item<double>());
@@ -126,7 +168,7 @@ void print(const std::string& file, const std::vector<Heard>& heard, const train
     if (windows) fmt::print("  {:.2f} - {:.2f} s\n", h.start_s, h.start_s + h.length_s);
     for (const auto& [index, value] : h.classes) {
       fmt::print("  {}{:6.3f}  {}\n", windows ? "  " : "", value,
-                 open.classes[static_cast<size_t>(index)].second);
+                 checkpoint::printable(open.classes[static_cast<size_t>(index)].second));
     }
   }
 }
@@ -135,22 +177,25 @@ void print(const std::string& file, const std::vector<Heard>& heard, const train
 
 int compute_predict(Command& base, Session& session) {
   const auto& command = dynamic_cast<PredictCommand&>(base);
-  train::OpenModel open = train::open_model(command.source.checkpoint,
-                                            open_options(command.source, command.listen.tome_r));
+  train::OpenModel open =
+      open_and_say(command.source.checkpoint, command.source, command.listen.tome_r);
   const Listener listener(command, open);
   const std::vector<std::string> files = sound_files_of(command.listen.inputs);
   ordered_json rows = ordered_json::array();
+  Failures failures;
   for (const std::string& file : files) {
-    const std::vector<Heard> heard = listener.hear(file);
-    if (session.json) {
-      rows.push_back(to_json(file, heard, open));
-    } else {
-      print(file, heard, open, command.window_s > 0);
-    }
+    failures.guard(file, [&] {
+      const std::vector<Heard> heard = listener.hear(file);
+      if (session.json) {
+        rows.push_back(to_json(file, heard, open));
+      } else {
+        print(file, heard, open, command.window_s > 0);
+      }
+    });
   }
-  if (!command.trace_merges.empty()) listener.draw(files.front());
+  if (!command.trace_merges.empty() && failures.count() == 0) listener.draw(files.front());
   if (session.json) fmt::print("{}\n", dump(rows));
-  return 0;
+  return failures.report();
 }
 
 }  // namespace xp::cli
