@@ -5,6 +5,7 @@
 
 #include "core/schema/check.h"
 #include "core/schema/check_rules.h"
+#include "core/schema/geometry.h"
 #include "core/schema/weights.h"
 
 namespace xp::schema {
@@ -23,23 +24,68 @@ std::string unknown_weights(const std::string& name) {
                                   : fmt::format("; did you mean '{}'?", near));
 }
 
-/// "kaldi at 16000 Hz" ... of published weights against [frontend]; "" when they agree.
+/// Upper edge of the bands outside of training (FrontendOptions::high_hz).
+double upper_edge(const FrontendOptions& frontend) {
+  if (frontend.high_hz > 0) return frontend.high_hz;
+  const double jitter = frontend.kind == FrontendKind::kAugmentMel ? frontend.high_jitter_hz : 0;
+  return (static_cast<double>(frontend.rate_hz) - jitter) / 2;
+}
+
+/// "32000 Hz (here 16000)": where the front end that published weights carry and [frontend] differ;
+/// "" when they agree. Lengths may differ, positions are fitted; and so may AST's normalisation,
+/// which belongs to the data, but not PaSST's and EfficientAT's, which is the same for all.
 std::string mismatch(const PublishedWeights& weights, const FrontendOptions& frontend) {
-  if (weights.frontend == WeightsFrontend::kImage) return "";
-  const bool mel = weights.frontend == WeightsFrontend::kMel;
-  const FrontendKind kind = mel ? FrontendKind::kAugmentMel : FrontendKind::kKaldi;
-  const int64_t rate = mel ? 32000 : 16000;
-  if (frontend.kind != kind) {
-    return fmt::format("kind {} (here {})", recipe::enum_name(kind),
+  recipe::View view;
+  if (!carry_published(weights.name, view)) return "";
+  const auto theirs = view.build<FrontendOptions>();
+  if (frontend.kind != theirs.kind) {
+    return fmt::format("kind {} (here {})", recipe::enum_name(theirs.kind),
                        recipe::enum_name(frontend.kind));
   }
-  if (frontend.rate_hz != rate) return fmt::format("{} Hz (here {})", rate, frontend.rate_hz);
-  if (frontend.mel_bins != weights.mel_bins)
-    return fmt::format("{} mel bins (here {})", weights.mel_bins, frontend.mel_bins);
-  if (frontend.hop_samples != weights.hop_samples) {
-    return fmt::format("a hop of {} samples (here {})", weights.hop_samples, frontend.hop_samples);
+  const auto differs = [](auto there, auto here, std::string_view what) {
+    return there == here
+               ? std::string()
+               : fmt::format("{} (here {})", fmt::format(fmt::runtime(what), there), here);
+  };
+  for (const std::string& text :
+       {differs(theirs.rate_hz, frontend.rate_hz, "{} Hz"),
+        differs(theirs.mel_bins, frontend.mel_bins, "{} mel bins"),
+        differs(theirs.hop_samples, frontend.hop_samples, "a hop of {} samples"),
+        differs(theirs.window_samples, frontend.window_samples, "windows of {} samples"),
+        differs(theirs.fft_size, frontend.fft_size, "an FFT of {} points"),
+        differs(theirs.low_hz, frontend.low_hz, "bands from {} Hz"),
+        differs(upper_edge(theirs), upper_edge(frontend), "bands up to {} Hz")})
+    if (!text.empty()) return text;
+  if (theirs.kind != FrontendKind::kAugmentMel) return "";
+  if (!frontend.norm.empty()) return "a fixed normalisation (here that of frontend.norm)";
+  const std::string mean = differs(theirs.norm_mean, frontend.norm_mean, "norm_mean {}");
+  return mean.empty() ? differs(theirs.norm_std, frontend.norm_std, "norm_std {}") : mean;
+}
+
+/// What of published weights [model] has no place for; "" when all fits.
+std::string misfit(const PublishedWeights& weights, const ModelOptions& model,
+                   const FrontendOptions& frontend) {
+  recipe::View view;
+  const Family family = model.resolved().family;
+  // An ImageNet start of PaSST has one embedding for all positions, which fits any stride.
+  if (family == Family::k_passt && carry_published(weights.name, view)) {
+    const auto theirs = view.build<ModelOptions>();
+    const int64_t there = patch_grid(theirs, {weights.mel_bins, weights.frames}).f;
+    const int64_t here = patch_grid(model, {frontend.mel_bins, weights.frames}).f;
+    if (here != there) {
+      return fmt::format("{} rows of patches (model.fstride = {}; here {})", there, theirs.fstride,
+                         here);
+    }
+    if (strides(model).t != strides(theirs).t)
+      return fmt::format("model.tstride = {} (here {})", theirs.tstride, strides(model).t);
   }
-  return "";
+  if (!is_cnn(family)) return "";
+  // EfficientAT's ImageNet starts have the head of most of its models.
+  const CnnHead head =
+      carry_published(weights.name, view) ? view.build<ModelOptions>().cnn_head : CnnHead::kMlp;
+  if (model.cnn_head == head) return "";
+  return fmt::format("model.cnn_head = \"{}\" (here \"{}\")", recipe::enum_name(head),
+                     recipe::enum_name(model.cnn_head));
 }
 
 void check_one_checkpoint(const Rules& rules, const std::string& text, bool needs_classes,
@@ -124,6 +170,10 @@ void check_weights(const Rules& rules, const ModelOptions& model, const Frontend
     rules.fault(
         {"model.dim", "model.heads"},
         fmt::format("weights {} fit no other dim or heads than those of {}", text, model.arch));
+  } else if (const std::string without = misfit(*weights, model, frontend);
+             model.strict && !without.empty()) {
+    rules.fault({"model.fstride", "model.tstride", "model.cnn_head", "model.weights"},
+                fmt::format("weights {} are of {}", text, without));
   }
   const std::string differs = mismatch(*weights, frontend);
   if (!differs.empty() && model.frontend_mismatch == OnMismatch::kError) {
