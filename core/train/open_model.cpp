@@ -225,6 +225,7 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
   const schema::TomeOptions* tome = options.tome ? &*options.tome : nullptr;
   out.model =
       model::make_model(out.options, tome, nullptr, out.geometry, classes, 0, /*draw=*/false);
+  if (out.model->classes() == 0) out.classes.clear();
   out.report =
       model::load_weights(*out.model, archive, file, {.strict = options.strict, .grid = {}});
   out.model->require_grad(false);

@@ -218,9 +218,9 @@ TEST_F(ModelCommandsIntegration, StopsWhenAsked) {
   for (const std::string& command :
        {fmt::format("predict {} long.wav --window-s 0.5 --hop-s 0.01", source_.string()),
         fmt::format("embed long.wav --checkpoint {} --timestamps", source_.string())}) {
-    const Shell stopped = testing::shell(
-        fmt::format("cd '{}' && OMP_NUM_THREADS=1 timeout --preserve-status -k 60 -s TERM 4 {}/exp -q {}",
-                    dir_.path().string(), XP_BIN_DIR, command));
+    const Shell stopped = testing::shell(fmt::format(
+        "cd '{}' && OMP_NUM_THREADS=1 timeout --preserve-status -k 60 -s TERM 4 {}/exp -q {}",
+        dir_.path().string(), XP_BIN_DIR, command));
     EXPECT_EQ(stopped.code, 75) << stopped.text;
   }
 }
@@ -394,6 +394,9 @@ TEST_F(TransformerCommandsIntegration, AnUntrainedClassifierSaysNothing) {
     EXPECT_EQ(loose.code, 3) << command;
     EXPECT_NE(loose.text.find(untrained), std::string::npos) << loose.text;
   }
+  const Shell none = exp(std::string("--json import none.safetensors") + kNano);
+  ASSERT_EQ(none.code, 0) << none.text;
+  EXPECT_EQ(json::parse(none.text).at("classes"), 0);
   EXPECT_NE(exp(std::string("predict none.safetensors tone.wav") + kNano)
                 .text.find("none.safetensors has no classifier; `exp embed` gives its embeddings"),
             std::string::npos);
