@@ -23,6 +23,10 @@ void Rules::fault(std::initializer_list<std::string_view> keys, const std::strin
   faults_.fault(at, fmt::format("stage {}: {}", view().stage, message));
 }
 
+void Rules::fault_at(const recipe::Value& value, const std::string& message) const {
+  faults_.fault(&value, fmt::format("stage {}: {}", view().stage, message));
+}
+
 namespace {
 
 using Each = std::vector<std::pair<std::string, recipe::Value>>;
