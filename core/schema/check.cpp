@@ -286,7 +286,7 @@ void check_instance(const Rules& rules) {
   const std::string& kind = rules.view().kind;
   if (kind == "train") check_train(rules);
   if (kind == "pretrain") check_pretrain(rules);
-  if (kind == "stats" || kind == "baseline") {
+  if (kind == "prepare" || kind == "stats" || kind == "baseline") {
     check_dataset(rules, rules.view().build<DatasetOptions>());
     check_frontend(rules, rules.view().build<FrontendOptions>());
   }

@@ -263,6 +263,10 @@ TEST(CrossFieldRules, JoinedSetsHaveNoKeysOfTheWholeSet) {
               std::string::npos)
         << fault(key);
   }
+  EXPECT_TRUE(RecipeFiles("[dataset]\nname = \"synthetic\"\nalso = [{ name = \"synthetic\", crop = "
+                          "\"random\" }]\n[stages.prepare]\ndo = \"prepare\"\n")
+                  .fault()
+                  .starts_with("a.toml:3:38: stage prepare: dataset.also: crop is set for the "));
 }
 
 TEST(CrossFieldRules, Devices) {
