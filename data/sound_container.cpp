@@ -48,9 +48,10 @@ bool chunk_at(Bytes bytes, size_t at) {
 Damage riff_damage(Bytes bytes) {
   constexpr uint32_t kOpen = 0x7FFFFF00U;  // and above: a writer to a pipe
   const bool wide = has(bytes, 0, "RF64");
+  const bool big_endian = has(bytes, 0, "RIFX");
   uint64_t data_bytes = 0;  // of RF64's ds64 chunk
   for (size_t at = 12; at + 8 <= bytes.size();) {
-    const auto size = little<uint32_t>(bytes, at + 4);
+    const uint32_t size = big_endian ? big32(bytes, at + 4) : little<uint32_t>(bytes, at + 4);
     const size_t there = bytes.size() - at - 8;
     if (wide && has(bytes, at, "ds64") && there >= 16)
       data_bytes = little<uint64_t>(bytes, at + 16);
@@ -167,7 +168,8 @@ Damage mp3_damage(Bytes bytes) {
 
 std::optional<std::string> find_damage(Bytes encoded) {
   if (encoded.size() < 12) return std::nullopt;
-  if (has(encoded, 0, "RIFF") || has(encoded, 0, "RF64")) return riff_damage(encoded);
+  if (has(encoded, 0, "RIFF") || has(encoded, 0, "RIFX") || has(encoded, 0, "RF64"))
+    return riff_damage(encoded);
   if (has(encoded, 0, "FORM")) return aiff_damage(encoded);
   if (has(encoded, 0, "OggS")) return ogg_damage(encoded);
   return mp3_damage(encoded);

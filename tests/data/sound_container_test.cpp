@@ -54,13 +54,14 @@ constexpr int kVorbis = SF_FORMAT_OGG | SF_FORMAT_VORBIS;
 constexpr int kOpus = SF_FORMAT_OGG | SF_FORMAT_OPUS;
 constexpr int kMp3 = SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III;
 constexpr int kWav = SF_FORMAT_WAV | SF_FORMAT_PCM_16;
+constexpr int kRifx = SF_FORMAT_WAV | SF_FORMAT_PCM_16 | SF_ENDIAN_BIG;
 constexpr int kRf64 = SF_FORMAT_RF64 | SF_FORMAT_PCM_16;
 constexpr int kAiff = SF_FORMAT_AIFF | SF_FORMAT_PCM_16;
 
 TEST(SoundContainer, WholeFilesHaveNoDamage) {
   for (const int format :
-       {kWav, SF_FORMAT_WAV | SF_FORMAT_FLOAT, SF_FORMAT_WAVEX | SF_FORMAT_PCM_24, kRf64, kAiff,
-        SF_FORMAT_FLAC | SF_FORMAT_PCM_16, kVorbis, kMp3}) {
+       {kWav, SF_FORMAT_WAV | SF_FORMAT_FLOAT, SF_FORMAT_WAVEX | SF_FORMAT_PCM_24, kRifx, kRf64,
+        kAiff, SF_FORMAT_FLAC | SF_FORMAT_PCM_16, kVorbis, kMp3}) {
     for (const int rate : {16000, 44100}) {
       for (const double seconds : {0.1, 5.0}) {
         SCOPED_TRACE(format);
@@ -76,6 +77,7 @@ TEST(SoundContainer, WholeFilesHaveNoDamage) {
 TEST(SoundContainer, CutFilesAreTruncated) {
   const std::string wav = tone(kWav);
   EXPECT_EQ(problem_of(half(wav)), "truncated: 79978 of 160000 bytes of sound are there");
+  EXPECT_EQ(problem_of(half(tone(kRifx))), "truncated: 79978 of 160000 bytes of sound are there");
   EXPECT_TRUE(problem_of(half(tone(kRf64))).starts_with("truncated: "));
   EXPECT_TRUE(problem_of(half(tone(kAiff))).starts_with("truncated: "));
   EXPECT_TRUE(problem_of(half(tone(kMp3))).starts_with("truncated: "));
