@@ -82,6 +82,11 @@ std::shared_ptr<const ImpulseResponses> read_impulse_responses(const fs::path& f
     if (!wave.problem.empty())
       throw Error(fmt::format("impulse response {}: {}", (folder / name).string(), wave.problem),
                   Exit::kData);
+    if (wave.samples.empty()) {
+      throw Error(fmt::format("impulse response {}: too short, no sample of it is left at {} Hz",
+                              (folder / name).string(), rate_hz),
+                  Exit::kData);
+    }
     irs->waves.push_back(std::move(wave.samples));
   }
   return irs;

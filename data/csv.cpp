@@ -11,10 +11,15 @@
 
 namespace xp::data {
 
-CsvReader::CsvReader(std::string name, std::string_view text)
-    : name_(std::move(name)), text_(text) {
-  if (text_.starts_with("\xEF\xBB\xBF")) text_.remove_prefix(3);
+std::string_view utf8_text(const std::string& name, std::string_view text) {
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+    throw Error(Place{name}, "not UTF-8 (UTF-16); save it as UTF-8", Exit::kData);
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  return text;
 }
+
+CsvReader::CsvReader(std::string name, std::string_view text)
+    : name_(std::move(name)), text_(utf8_text(name_, text)) {}
 
 bool CsvReader::at_line_end() const {
   return at_ >= text_.size() || text_[at_] == '\n' ||
@@ -127,6 +132,12 @@ void CsvReader::fail(const CsvRow& row, const std::string& message) const {
   place.file = name_;
   place.line = row.line;
   throw Error(place, message, Exit::kData);
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  return text.substr(0, text.find_last_not_of(kBlanks) + 1);
 }
 
 std::vector<std::string> split_any(std::string_view text, std::string_view separators) {

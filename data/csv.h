@@ -8,6 +8,10 @@
 
 namespace xp::data {
 
+/// The text without its byte order mark. Throws Error (kData) naming the file for UTF-16, which a
+/// spreadsheet may save.
+std::string_view utf8_text(const std::string& name, std::string_view text);
+
 /// One row of a CSV text.
 struct CsvRow {
   int line = 0;  ///< 1-based, where the row begins
@@ -20,7 +24,8 @@ struct CsvRow {
 /// memory.
 class CsvReader {
  public:
-  /// `name` is the file as the user knows it, for messages; `text` must outlive the reader.
+  /// `name` is the file as the user knows it, for messages; `text` must outlive the reader. Throws
+  /// as `utf8_text`.
   CsvReader(std::string name, std::string_view text);
 
   /// False at the end. Throws Error (kData) with file and line for a quote that is never closed.
@@ -47,6 +52,9 @@ class CsvReader {
   size_t at_ = 0;
   int line_ = 1;
 };
+
+/// Without blanks, tabs and line ends at both ends.
+std::string_view trimmed(std::string_view text);
 
 /// The parts of `text` between any of `separators`, without empty ones.
 std::vector<std::string> split_any(std::string_view text, std::string_view separators);

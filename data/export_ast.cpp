@@ -1,5 +1,6 @@
-#include <array>
-#include <cctype>
+#include <algorithm>
+#include <map>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/schema/dataset.h"
+#include "data/csv.h"
 #include "data/decode.h"
 #include "data/export.h"
 #include "data/sampler.h"
@@ -27,22 +29,70 @@ std::string label_csv(const std::vector<ClassInfo>& classes) {
   return text;
 }
 
-/// The clip's own file, or a WAV made of it.
-std::string sound_file(const Clip& clip, Decoder& decoder, int64_t rate_hz, const fs::path& folder,
-                       AstFiles& made) {
-  const auto* file = std::get_if<FileSource>(&clip.source);
-  if (file != nullptr && file->start_s == 0 && file->length_s == 0)
-    return fs::absolute(file->file).string();
-  const Wave wave = decoder.read(clip.source);
-  if (!wave.problem.empty())
-    throw Error(fmt::format("clip '{}': {}", clip.id, wave.problem), Exit::kData);
-  std::string name = clip.id;
-  for (char& c : name) c = c == '/' ? '_' : c;
-  const fs::path out = folder / "audio" / (name + ".wav");
-  fs::create_directories(out.parent_path());
-  write_wav(out, wave.samples, rate_hz);
-  ++made.decoded;
-  return fs::absolute(out).string();
+/// Files of clips: their own, or WAVs made of them.
+class SoundFiles {
+ public:
+  SoundFiles(const DecodeOptions& options, fs::path folder)
+      : decoder_(options), rate_hz_(options.rate_hz), folder_(std::move(folder)) {}
+
+  /// A clip that several splits have is written once.
+  const std::string& of(const Clip& clip) {
+    const auto [at, fresh] = files_.try_emplace(&clip);
+    if (!fresh) return at->second;
+    const auto* file = std::get_if<FileSource>(&clip.source);
+    const bool own = file != nullptr && file->start_s == 0 && file->length_s == 0;
+    at->second = fs::absolute(own ? fs::path(file->file) : write(clip)).string();
+    return at->second;
+  }
+
+  int64_t written() const { return static_cast<int64_t>(names_.size()); }
+
+ private:
+  fs::path write(const Clip& clip) {
+    const Wave wave = decoder_.read(clip.source);
+    if (!wave.problem.empty())
+      throw Error(fmt::format("clip '{}': {}", clip.id, wave.problem), Exit::kData);
+    make_folders(folder_);
+    fs::path out = folder_ / (free_name(clip.id) + ".wav");
+    write_wav(out, wave.samples, rate_hz_);
+    return out;
+  }
+
+  /// Joined sets and splits may have clips of one id, and "a/b" becomes what "a_b" is.
+  std::string free_name(std::string id) {
+    for (char& c : id) c = c == '/' ? '_' : c;
+    std::string name = id;
+    for (int i = 2; !names_.insert(name).second; ++i) name = fmt::format("{}-{}", id, i);
+    return name;
+  }
+
+  Decoder decoder_;
+  int64_t rate_hz_;
+  fs::path folder_;
+  std::map<const Clip*, std::string> files_;
+  std::set<std::string> names_;
+};
+
+/// "mid1,mid2".
+std::string label_list(const Clip& clip, const std::vector<ClassInfo>& classes) {
+  std::string text;
+  for (const Label& label : clip.labels) {
+    const std::string& id = classes[static_cast<size_t>(label.index)].id;
+    if (id.find(',') != std::string::npos) {
+      throw Error(fmt::format("class '{}': AST's lists have commas between classes, so that none "
+                              "may be in a name",
+                              id),
+                  Exit::kData);
+    }
+    text += (text.empty() ? "" : ",") + id;
+  }
+  return text;
+}
+
+/// Takes out the clips without labels; returns how many they were.
+int64_t drop_unlabelled(std::vector<const Clip*>& clips) {
+  return static_cast<int64_t>(
+      std::erase_if(clips, [](const Clip* clip) { return clip->labels.empty(); }));
 }
 
 /// AST's weights of the clips, in their order (egs/audioset/gen_weight_file.py).
@@ -62,6 +112,16 @@ std::string weight_csv(const std::vector<const Clip*>& clips, int64_t classes) {
   return text;
 }
 
+/// The first field, without the quotes and blanks that may be around it.
+std::string id_of_line(std::string_view line) {
+  line = trimmed(line);
+  if (line.starts_with('"')) {
+    line.remove_prefix(1);
+    return std::string(line.substr(0, line.find('"')));
+  }
+  return std::string(trimmed(line.substr(0, line.find(','))));
+}
+
 }  // namespace
 
 std::string csv_field(std::string_view text) {
@@ -77,27 +137,22 @@ std::string csv_field(std::string_view text) {
 AstFiles write_ast_files(const JoinedListing& joined, const schema::DatasetOptions& options,
                          int64_t rate_hz, const fs::path& folder) {
   AstFiles made;
-  fs::create_directories(folder);
+  make_folders(folder);
   DecodeOptions decode;
   decode.rate_hz = rate_hz;
   decode.quality = options.resample;
-  Decoder decoder(decode);
+  SoundFiles sounds(decode, folder / "audio");
   const auto put = [&](const std::string& name, std::string_view text) {
     write_file_atomic(folder / name, text);
     made.files.push_back(name);
   };
   for (const char* role : {"train", "val", "test"}) {
-    const std::vector<const Clip*> clips = clips_of_split(joined, options, role);
+    std::vector<const Clip*> clips = clips_of_split(joined, options, role);
+    made.unlabelled += drop_unlabelled(clips);
     if (clips.empty()) continue;
     nlohmann::ordered_json data = nlohmann::ordered_json::array();
     for (const Clip* clip : clips) {
-      std::string labels;
-      for (const Label& label : clip->labels) {
-        if (!labels.empty()) labels += ',';
-        labels += joined.classes[static_cast<size_t>(label.index)].id;
-      }
-      data.push_back(
-          {{"wav", sound_file(*clip, decoder, rate_hz, folder, made)}, {"labels", labels}});
+      data.push_back({{"wav", sounds.of(*clip)}, {"labels", label_list(*clip, joined.classes)}});
       ++made.clips;
     }
     const nlohmann::ordered_json whole = {{"data", data}};
@@ -107,26 +162,26 @@ AstFiles write_ast_files(const JoinedListing& joined, const schema::DatasetOptio
       put("train_weight.csv", weight_csv(clips, static_cast<int64_t>(joined.classes.size())));
   }
   put("class_labels_indices.csv", label_csv(joined.classes));
+  made.decoded = sounds.written();
   return made;
 }
 
 int64_t write_filtered_segments(const fs::path& list, const std::set<std::string>& absent,
                                 const fs::path& out) {
   const std::string text = read_file(list);
-  std::string kept;
+  std::string kept = text.substr(0, text.size() - utf8_text(list.string(), text).size());
   int64_t dropped = 0;
-  for (size_t at = 0; at < text.size();) {
+  for (size_t at = kept.size(); at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
     const std::string line = text.substr(at, end - at);
-    const std::string id = line.substr(0, line.find(','));
-    if (absent.count(id) != 0) {
+    if (absent.count(id_of_line(line)) != 0) {
       ++dropped;
     } else {
       kept += line;
     }
     at = end;
   }
-  fs::create_directories(fs::absolute(out).parent_path());
+  make_folders(fs::absolute(out).parent_path());
   write_file_atomic(out, kept);
   return dropped;
 }

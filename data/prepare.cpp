@@ -64,6 +64,12 @@ class Report {
   int64_t count_ = 0;
 };
 
+/// Whether a file of the output is one of ours.
+bool is_own(std::string_view name) {
+  return name.starts_with("shard-") || name == kPlanFile || name == kReportFile ||
+         name == kIndexFile;
+}
+
 /// At most `most` clips of each split (or fold), evenly spaced, in their order.
 void thin_out(std::vector<Clip>& clips, int64_t most) {
   const auto group = [](const Clip& clip) { return std::pair(clip.split, clip.fold); };
@@ -86,6 +92,8 @@ class Preparation {
   std::string fingerprint() const;
   void start_over() const;
   void remove_half_written() const;
+  bool is_check() const { return job_.clips_of_each > 0; }
+  std::string_view set_name(size_t set) const;
   /// False when it was stopped.
   bool make_shard(int64_t number);
   void count_old(const std::vector<ClipRecord>& records, std::span<const Listed> clips);
@@ -105,6 +113,7 @@ class Preparation {
   const PrepareJob& job_;
   JoinedListing joined_;
   std::vector<Listed> clips_;
+  int64_t there_ = 0;  ///< clips of the whole set that have a file; `clips_` may be a sample
   ShardStore store_;
   bool masked_ = false;
   int64_t per_shard_ = 1;
@@ -124,7 +133,8 @@ Preparation::Preparation(const schema::PrepareOptions& options, const PrepareJob
                                                            : ShardStore::kPcm16) {
   for (size_t s = 0; s < joined_.sets.size(); ++s) {
     masked_ = masked_ || joined_.sets[s].masked;
-    if (job.clips_of_each > 0) thin_out(joined_.sets[s].clips, job.clips_of_each);
+    there_ += static_cast<int64_t>(joined_.sets[s].clips.size());
+    if (is_check()) thin_out(joined_.sets[s].clips, job.clips_of_each);
     for (const Clip& clip : joined_.sets[s].clips)
       clips_.push_back({&clip, static_cast<int32_t>(s)});
   }
@@ -171,19 +181,22 @@ std::string Preparation::fingerprint() const {
 
 void Preparation::start_over() const {
   for (const auto& entry : fs::directory_iterator(job_.output)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("shard-") || name == kPlanFile || name == kReportFile ||
-        name == kIndexFile)
-      fs::remove(entry.path());
+    if (is_own(entry.path().filename().string())) fs::remove(entry.path());
   }
 }
 
-/// What a killed attempt was in the middle of writing beside its place.
+/// What a killed attempt was in the middle of writing beside its place. Others write into the
+/// folder meanwhile: the tracker its curves.
 void Preparation::remove_half_written() const {
   for (const auto& entry : fs::directory_iterator(job_.output)) {
-    if (entry.path().filename().string().find(".tmp-") != std::string::npos)
-      fs::remove(entry.path());
+    const std::string name = entry.path().filename().string();
+    const size_t suffix = name.find(".tmp-");
+    if (suffix != std::string::npos && is_own(name.substr(0, suffix))) fs::remove(entry.path());
   }
+}
+
+std::string_view Preparation::set_name(size_t set) const {
+  return recipe::enum_name(set == 0 ? options_.dataset.name : options_.dataset.also[set - 1].name);
 }
 
 std::string Preparation::split_name(const Listed& listed) const {
@@ -195,23 +208,33 @@ std::string Preparation::split_name(const Listed& listed) const {
 }
 
 void Preparation::check_limit() const {
-  const auto listed = static_cast<double>(clips_.size()) + static_cast<double>(result_.absent);
-  // A few clips cannot tell a fraction: of a sample one more may be missing than it allows.
-  const double spare = job_.clips_of_each > 0 ? 1 : 0;
-  if (static_cast<double>(report_.count()) <= options_.dataset.max_bad_p * listed + spare) return;
+  const int64_t listed = there_ + result_.absent;
+  // All of the absent are known, the bad ones of a sample stand for those of the set: but for one,
+  // since a few clips cannot tell a fraction.
+  const int64_t spare = is_check() ? 1 : 0;
+  const double scale = static_cast<double>(there_) / static_cast<double>(clips_.size());
+  const double bad = static_cast<double>(std::max<int64_t>(0, result_.bad - spare)) * scale;
+  const double limit = options_.dataset.max_bad_p;
+  if (static_cast<double>(result_.absent) + bad <= limit * static_cast<double>(listed)) return;
+  if (is_check()) {  // its output is thrown away, and the report with it
+    throw Error(
+        fmt::format("of {} clips {} are absent, and of {} that were tried {} are bad: more "
+                    "than dataset.max_bad_p = {} allows:{}",
+                    listed, result_.absent, clips_.size(), result_.bad, limit, report_.examples()),
+        Exit::kData);
+  }
   report_.write(job_.output);
-  throw Error(
-      fmt::format("{} of {:.0f} clips cannot be used ({} absent, {} bad), more than "
-                  "dataset.max_bad_p = {} allows:{}\n"
-                  "all of them are named in {}",
-                  report_.count(), listed, result_.absent, result_.bad, options_.dataset.max_bad_p,
-                  report_.examples(), (job_.output / kReportFile).string()),
-      Exit::kData);
+  throw Error(fmt::format("{} of {} clips cannot be used ({} absent, {} bad), more than "
+                          "dataset.max_bad_p = {} allows:{}\n"
+                          "all of them are named in {}",
+                          report_.count(), listed, result_.absent, result_.bad, limit,
+                          report_.examples(), (job_.output / kReportFile).string()),
+              Exit::kData);
 }
 
 void Preparation::count_bad(const Listed& listed, const std::string& problem) {
   ++result_.bad;
-  report_.add(recipe::enum_name(options_.dataset.name), listed.clip->id, split_name(listed),
+  report_.add(set_name(static_cast<size_t>(listed.set)), listed.clip->id, split_name(listed),
               describe(listed.clip->source), problem);
   if (options_.dataset.on_bad_clip == schema::OnBadClip::kError) {
     report_.write(job_.output);
@@ -332,9 +355,7 @@ void Preparation::write_index_file() {
   index.masked = masked_;
   index.classes = joined_.classes;
   for (size_t s = 0; s < joined_.sets.size(); ++s) {
-    const auto name = s == 0 ? options_.dataset.name : options_.dataset.also[s - 1].name;
-    index.sets.push_back(
-        {std::string(recipe::enum_name(name)), joined_.sets[s].splits, joined_.sets[s].folds});
+    index.sets.push_back({std::string(set_name(s)), joined_.sets[s].splits, joined_.sets[s].folds});
   }
   index.shards = made_;
   write_index(job_.output, index);
@@ -350,11 +371,10 @@ PrepareResult Preparation::run() {
     start_over();
     write_file_atomic(plan_file, print);
   }
-  for (const Listing& listing : joined_.sets) {
-    for (const Absent& absent : listing.absent) {
+  for (size_t s = 0; s < joined_.sets.size(); ++s) {
+    for (const Absent& absent : joined_.sets[s].absent) {
       ++result_.absent;
-      report_.add(recipe::enum_name(options_.dataset.name), absent.id, absent.split, "",
-                  absent.reason);
+      report_.add(set_name(s), absent.id, absent.split, "", absent.reason);
     }
   }
   if (clips_.empty()) {
@@ -383,9 +403,9 @@ PrepareResult Preparation::run() {
   for (int64_t number = 0; number < shards_; ++number)
     fs::remove(base(number).string() + ".journal");
   fs::remove(plan_file);
-  job_.say(fmt::format("{}: {} clips in {} shards, {} bad, {} absent ({})",
-                       recipe::enum_name(options_.dataset.name), result_.clips, made_.size(),
-                       result_.bad, result_.absent, kReportFile));
+  job_.say(fmt::format("{}: {} clips in {} shards, {} bad, {} absent{}", set_name(0), result_.clips,
+                       made_.size(), result_.bad, result_.absent,
+                       is_check() ? "" : fmt::format(" ({})", kReportFile)));
   return result_;
 }
 

@@ -8,9 +8,8 @@
 #include <map>
 #include <string_view>
 
-#include <ogg/ogg.h>
-
 #include <fmt/format.h>
+#include <ogg/ogg.h>
 
 namespace xp::data {
 namespace {
@@ -49,11 +48,13 @@ bool chunk_at(Bytes bytes, size_t at) {
 Damage riff_damage(Bytes bytes) {
   constexpr uint32_t kOpen = 0x7FFFFF00U;  // and above: a writer to a pipe
   const bool wide = has(bytes, 0, "RF64");
+  const bool big_endian = has(bytes, 0, "RIFX");
   uint64_t data_bytes = 0;  // of RF64's ds64 chunk
   for (size_t at = 12; at + 8 <= bytes.size();) {
-    const auto size = little<uint32_t>(bytes, at + 4);
+    const uint32_t size = big_endian ? big32(bytes, at + 4) : little<uint32_t>(bytes, at + 4);
     const size_t there = bytes.size() - at - 8;
-    if (wide && has(bytes, at, "ds64") && there >= 16) data_bytes = little<uint64_t>(bytes, at + 16);
+    if (wide && has(bytes, at, "ds64") && there >= 16)
+      data_bytes = little<uint64_t>(bytes, at + 16);
     if (has(bytes, at, "data")) {
       const uint64_t promised = wide && size >= kOpen ? data_bytes : size;
       if (promised == 0 && there > 0 && !chunk_at(bytes, at + 8)) {
@@ -115,10 +116,14 @@ Damage ogg_damage(Bytes bytes) {
       if (ended) return std::nullopt;  // a tag behind the sound
       return fmt::format("damaged: no whole Ogg page at byte {}", at);
     }
-    const auto [last, fresh] = numbers.emplace(ogg_page_serialno(&page), ogg_page_pageno(&page));
-    if (!fresh && ++last->second != ogg_page_pageno(&page))
+    const long number = ogg_page_pageno(&page);
+    const auto [last, fresh] = numbers.emplace(ogg_page_serialno(&page), number);
+    if (ogg_page_bos(&page) != 0) {
+      ended = false;
+      last->second = number;  // files that were joined may have streams of one serial number
+    } else if (!fresh && ++last->second != number) {
       return fmt::format("damaged: Ogg page {} is missing", last->second);
-    if (ogg_page_bos(&page) != 0) ended = false;
+    }
     if (ogg_page_eos(&page) != 0) ended = true;
     at += static_cast<uint64_t>(length);
   }
@@ -130,7 +135,8 @@ Damage ogg_damage(Bytes bytes) {
 size_t first_mp3_frame(Bytes bytes) {
   if (!has(bytes, 0, "ID3") || bytes.size() < 10) return 0;
   size_t size = 0;
-  for (size_t i = 6; i < 10; ++i) size = size << 7U | std::to_integer<size_t>(bytes[i] & std::byte{0x7F});
+  for (size_t i = 6; i < 10; ++i)
+    size = size << 7U | std::to_integer<size_t>(bytes[i] & std::byte{0x7F});
   const bool footer = (bytes[5] & std::byte{0x10}) != std::byte{0};
   return 10 + size + (footer ? 10 : 0);
 }
@@ -162,7 +168,8 @@ Damage mp3_damage(Bytes bytes) {
 
 std::optional<std::string> find_damage(Bytes encoded) {
   if (encoded.size() < 12) return std::nullopt;
-  if (has(encoded, 0, "RIFF") || has(encoded, 0, "RF64")) return riff_damage(encoded);
+  if (has(encoded, 0, "RIFF") || has(encoded, 0, "RIFX") || has(encoded, 0, "RF64"))
+    return riff_damage(encoded);
   if (has(encoded, 0, "FORM")) return aiff_damage(encoded);
   if (has(encoded, 0, "OggS")) return ogg_damage(encoded);
   return mp3_damage(encoded);

@@ -11,7 +11,8 @@ namespace xp::data {
 /// silently give the sound that is left. Nothing for a whole file, or one whose container does not
 /// tell.
 ///
-/// - RIFF, RF64, AIFF: a chunk of sound longer than the file; all ones as its size is a writer to a
+/// - RIFF, RIFX, RF64, AIFF: a chunk of sound longer than the file; all ones as its size is a
+/// writer to a
 ///   pipe and no fault. 0 is one where sound follows: nothing of it would be read.
 /// - Ogg (RFC 3533): bytes between pages, a wrong checksum, a gap in the page numbers, no page that
 ///   ends the stream.

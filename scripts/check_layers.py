@@ -16,6 +16,7 @@ OWNERS = {
     "toml++/": {"core/recipe"},
     "sqlite3.h": {"tracker", "sweeps"},
     "hdf5.h": {"data", "core/train"},
+    "ogg/ogg.h": {"data"},
     "sndfile.h": {"data"},
     "soxr.h": {"data"},
     "CLI/": {"core/cli/arguments.cpp"},

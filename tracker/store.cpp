@@ -38,7 +38,7 @@ void mark_changed(const fs::path& workspace, std::string_view uid) {
 void keep_out_of_git(const fs::path& workspace) {
   const fs::path file = workspace / ".gitignore";
   if (fs::exists(file)) return;
-  fs::create_directories(workspace);
+  make_folders(workspace);
   write_file_atomic(file, "*\n");
 }
 

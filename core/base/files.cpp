@@ -100,6 +100,16 @@ void write_file_atomic(const fs::path& file, std::string_view text) {
   out.commit();
 }
 
+void make_folders(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    errno = error.value();
+    fail("make the folder", folder, Exit::kFailed);
+  }
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) fail("write in", folder, Exit::kFailed);
+}
+
 void sync_path(const fs::path& path) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) fail("open", path, Exit::kFailed);

@@ -37,6 +37,10 @@ class AtomicFile {
   bool committed_ = false;
 };
 
+/// A folder to write in: it and those above it are made where they are missing. Throws Error
+/// (kFailed) naming it and the reason: no permission, a file in its place or in its way.
+void make_folders(const std::filesystem::path& folder);
+
 /// fsync of a file or folder. Throws Error (kFailed).
 void sync_path(const std::filesystem::path& path);
 

@@ -94,10 +94,20 @@ double Rng::gamma(double shape) {
   }
 }
 
+double Rng::log_gamma(double shape) {
+  if (shape >= 1.0) return std::log(gamma(shape));
+  const double boost = std::log(1.0 - uniform()) / shape;
+  return log_gamma(shape + 1.0) + boost;
+}
+
 double Rng::beta(double a, double b) {
+  Rng again = *this;
   const double x = gamma(a);
   const double y = gamma(b);
-  return x + y > 0 ? x / (x + y) : 0.5;
+  if (x + y > 0) return x / (x + y);
+  const double log_x = again.log_gamma(a);
+  const double log_y = again.log_gamma(b);
+  return 1.0 / (1.0 + std::exp(log_y - log_x));
 }
 
 }  // namespace xp

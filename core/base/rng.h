@@ -35,11 +35,13 @@ class Rng {
   double normal();
   /// Gamma(shape, 1), shape > 0 (Marsaglia and Tsang 2000).
   double gamma(double shape);
-  /// Beta(a, b) as a ratio of gammas.
+  /// Beta(a, b) as a ratio of gammas; of their logarithms where both are too small for a double.
   double beta(double a, double b);
 
  private:
   void refill();
+  /// The logarithm of what `gamma` would draw, also where that is too small.
+  double log_gamma(double shape);
 
   std::array<uint32_t, 2> key_{};
   std::array<uint32_t, 4> counter_{};  // word 0 counts blocks; the rest come from epoch and index

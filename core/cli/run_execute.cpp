@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/files.h"
 #include "core/base/log.h"
 #include "core/cli/command.h"
 #include "core/cli/run_record.h"
@@ -115,6 +116,8 @@ void finish(tracker::Run& run, const graph::Execution& done) {
 int execute_run(const RunArguments& arguments, PlannedRun planned, const Session& session,
                 graph::Runner& runner, const std::vector<std::string>& versions) {
   const bool rehearsal = arguments.check || arguments.overfit > 0;
+  // The tracker works on where it cannot write; stages cannot, so that this is said once, here.
+  make_folders(planned.cache.root());
   tracker::Store store(planned.workspace.exp_folder());
   std::unique_ptr<tracker::Run> run;
   if (!rehearsal) {

@@ -127,7 +127,8 @@ std::string summary_text(const Plan& plan, const Execution& done, const std::str
       tail += fmt::format("stage {} failed: {}\n", node.name, result.error);
   }
   std::string out = table(rows) + tail;
-  if (done.code() != Exit::kOk) out += "what is done is kept; the same command goes on from here\n";
+  if (done.code() != Exit::kOk && !run.empty())
+    out += "what is done is kept; the same command goes on from here\n";
   if (!run.empty()) out += fmt::format("look further: exp show {0}, or exp report {0}\n", run);
   return out;
 }

@@ -125,7 +125,7 @@ class Sweep : public Command {
   // One at a time: of two commands that start at once the second finds the first one's sweep.
   fs::path stored(sweeps::SweepSpec& spec, const std::vector<sweeps::Trial>& trials,
                   const Workspace& workspace) const {
-    fs::create_directories(workspace.exp_folder());
+    make_folders(workspace.exp_folder());
     const FileLock turn = FileLock::wait(workspace.exp_folder() / "sweeps.lock");
     return store_sweep(earlier(workspace, spec), spec, trials, workspace, arguments_.place.jobs);
   }

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "core/base/clock.h"
+#include "core/base/files.h"
 #include "core/graph/summary_sink.h"
 
 namespace xp::graph {
@@ -113,7 +114,7 @@ class Work {
   Execution run() {
     std::optional<FileLock> alive;  // tells gc that the scratch folder is in use
     if (options_.depth != Depth::kFull) {
-      fs::create_directories(scratch_.root());
+      make_folders(scratch_.root());
       if (auto lock = FileLock::try_acquire(scratch_.root() / "lock"))
         alive.emplace(std::move(*lock));
     }

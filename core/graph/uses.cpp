@@ -23,8 +23,7 @@ constexpr const char* kLock = "gc.lock";
 // Held while uses are written and while garbage is told from what is used: one or the other sees
 // the new run.
 FileLock lock_uses(const Cache& cache) {
-  std::error_code error;
-  fs::create_directories(cache.root(), error);
+  make_folders(cache.root());
   auto lock = FileLock::acquire(cache.root() / kLock, [] {
     throw_if_stopped();
     return true;

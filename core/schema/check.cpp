@@ -24,6 +24,10 @@ void Rules::fault(std::initializer_list<std::string_view> keys, const std::strin
   faults_.fault(at, fmt::format("stage {}: {}", view().stage, message));
 }
 
+void Rules::fault_at(const recipe::Value& value, const std::string& message) const {
+  faults_.fault(&value, fmt::format("stage {}: {}", view().stage, message));
+}
+
 namespace {
 
 using Each = std::vector<std::pair<std::string, recipe::Value>>;
@@ -306,7 +310,7 @@ void check_instance(const Rules& rules) {
   const std::string& kind = rules.view().kind;
   if (kind == "train") check_train(rules);
   if (kind == "pretrain") check_pretrain(rules);
-  if (kind == "stats" || kind == "baseline") {
+  if (kind == "prepare" || kind == "stats" || kind == "baseline") {
     check_dataset(rules, rules.view().build<DatasetOptions>());
     check_frontend(rules, rules.view().build<FrontendOptions>());
   }

@@ -49,6 +49,25 @@ std::optional<int64_t> published_classes(const DatasetOptions& dataset) {
   }
 }
 
+/// A joined set has its own clips and splits; what is done with all clips stands in [dataset]
+/// alone, and would be passed over here.
+void check_joined(const Rules& rules) {
+  const recipe::Value* also = rules.view().find("dataset", "also");
+  const recipe::Array* sets = also == nullptr ? nullptr : also->get<recipe::Array>();
+  if (sets == nullptr) return;
+  for (const recipe::Value& set : *sets) {
+    for (const char* key :
+         {"also", "crop", "on_bad_clip", "max_bad_p", "resample", "store", "shard_mb"}) {
+      const recipe::Table& table = *set.get<recipe::Table>();
+      if (const auto found = table.find(std::string_view(key)); found != table.end()) {
+        rules.fault_at(
+            found->second,
+            fmt::format("dataset.also: {} is set for the whole set: put it in [dataset]", key));
+      }
+    }
+  }
+}
+
 bool no_overlap_limit(const Arch& arch) { return arch.patch_f != 16 || arch.patch_t != 16; }
 
 }  // namespace
@@ -77,6 +96,7 @@ bool has_split(const DatasetOptions& dataset, Split split) {
 }
 
 void check_dataset(const Rules& rules, const DatasetOptions& dataset) {
+  check_joined(rules);
   const bool needs_root =
       dataset.name != DatasetName::kSynthetic && dataset.name != DatasetName::kJson;
   if (needs_root && dataset.root.empty()) {

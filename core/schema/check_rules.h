@@ -23,6 +23,8 @@ class Rules {
   /// A fault at the first of `keys` ("patchout.t", or "checkpoint" for a stage's own key) that a
   /// layer set.
   void fault(std::initializer_list<std::string_view> keys, const std::string& message) const;
+  /// A fault at a value itself.
+  void fault_at(const recipe::Value& value, const std::string& message) const;
 
  private:
   const recipe::Recipe& recipe_;

@@ -36,7 +36,7 @@ struct SamplerOptions {
            "AST's weights, "
            "importance without replacement by PaSST's, class_balanced a class first and then a "
            "clip of it");
-    v.field("draws", &O::draws, {.min = 0, .max = 1e12},
+    v.field("draws", &O::draws, {.min = 0, .max = 1e9},
             "clips in an epoch, 0 = as many as the split has");
     v.field("count_offset", &O::count_offset,
             {.min = 0, .max = 1e9, .only = "ast_balanced importance"},

@@ -31,6 +31,15 @@ void blank_hash_lines(std::string& text) {
   }
 }
 
+/// "mid1, dog bark" -> mid1; dog bark.
+std::vector<std::string> labels_of(std::string_view text) {
+  std::vector<std::string> labels;
+  for (const std::string& part : split_any(text, ",")) {
+    if (const std::string_view label = trimmed(part); !label.empty()) labels.emplace_back(label);
+  }
+  return labels;
+}
+
 /// nlohmann's events; only data[i].wav and data[i].labels are kept.
 class Handler : public json::json_sax_t {
  public:
@@ -50,7 +59,7 @@ class Handler : public json::json_sax_t {
     if (in_entry() && key_ == "wav") {
       entries.back().wav = std::move(value);
     } else if (in_entry() && key_ == "labels") {
-      entries.back().labels = split_any(value, ", ");
+      entries.back().labels = labels_of(value);
     } else if (depth_ == 2 && in_data_) {
       return fail("an entry of \"data\" is not an object");
     }
@@ -113,7 +122,7 @@ class Handler : public json::json_sax_t {
 }  // namespace
 
 std::vector<AstEntry> parse_ast_json(const std::string& name, std::string text) {
-  if (text.starts_with("\xEF\xBB\xBF")) text.replace(0, 3, "   ");
+  text.erase(0, text.size() - utf8_text(name, text).size());
   blank_hash_lines(text);
   Handler handler;
   const bool good = json::sax_parse(text, &handler, json::input_format_t::json, true, true);

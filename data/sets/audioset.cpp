@@ -35,15 +35,14 @@ std::string id_of_stem(std::string_view stem) {
 std::unordered_map<std::string, std::string> files_by_id(const fs::path& root,
                                                          const std::string& part) {
   std::unordered_map<std::string, std::string> found;
-  const std::array<fs::path, 4> folders = {root / "audio" / part,
-                                           root / "audio" / (part + "_segments"), root / part,
-                                           root / (part + "_segments")};
-  for (const fs::path& folder : folders) {
+  const std::array<std::string, 4> folders = {"audio/" + part, "audio/" + part + "_segments", part,
+                                              part + "_segments"};
+  for (const std::string& folder : folders) {
     std::error_code ignored;
-    if (!fs::is_directory(folder, ignored)) continue;
-    for (const std::string& name : sound_files(folder, true)) {
+    if (!fs::is_directory(root / folder, ignored)) continue;
+    for (const std::string& name : sound_files(root, folder, true)) {
       std::string id = id_of_stem(fs::path(name).stem().string());
-      if (!id.empty()) found.emplace(std::move(id), (folder / name).string());
+      if (!id.empty()) found.emplace(std::move(id), (root / folder / name).string());
     }
   }
   return found;

@@ -1,4 +1,5 @@
 // ESC-50 (Piczak 2015): 2,000 clips of 5 s, 50 classes, 5 folds; ESC-10 is ten of its classes.
+#include <cctype>
 #include <map>
 #include <set>
 
@@ -20,15 +21,21 @@ struct Row {
   int32_t target;
 };
 
+/// "True" as published, "TRUE" as a spreadsheet saves it.
+bool is_true(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text == "true";
+}
+
 /// The file of a row: audio/NAME, or the same stem with another extension or in a resampled copy
 /// beside it.
 fs::path find_sound(const fs::path& root, const std::string& name) {
   for (const char* folder : {"audio", "audio_32k", "audio_16k"}) {
     fs::path file = root / folder / name;
     std::error_code ignored;
-    if (fs::exists(file, ignored)) return file;
+    if (fs::is_regular_file(file, ignored)) return file;
     for (const char* extension : {".ogg", ".flac", ".wav", ".mp3"}) {
-      if (fs::exists(file.replace_extension(extension), ignored)) return file;
+      if (fs::is_regular_file(file.replace_extension(extension), ignored)) return file;
     }
   }
   return {};
@@ -48,11 +55,12 @@ Listing list_esc50(const schema::DatasetOptions& options) {
   CsvReader csv(meta.string(), text);
   const auto columns = csv.header({"filename", "fold", "target", "category", "esc10"});
   std::map<int32_t, std::string> names;
+  std::map<std::string, int64_t> targets;
   std::vector<Row> rows;
   std::set<std::string> seen;
   CsvRow row;
   while (csv.next(row)) {
-    if (esc10 && csv.at(row, columns[4]) != "True") continue;
+    if (esc10 && !is_true(csv.at(row, columns[4]))) continue;
     const int64_t fold = csv.integer(row, columns[1]);
     const int64_t target = csv.integer(row, columns[2]);
     if (fold < 1 || fold > 5) csv.fail(row, fmt::format("fold {} is not in 1..5", fold));
@@ -62,6 +70,11 @@ Listing list_esc50(const schema::DatasetOptions& options) {
     if (!fresh && named->second != category) {
       csv.fail(row, fmt::format("target {} is '{}' here and '{}' above", target, category,
                                 named->second));
+    }
+    const auto [targeted, first] = targets.emplace(category, target);
+    if (!first && targeted->second != target) {
+      csv.fail(row, fmt::format("category '{}' is target {} here and {} above", category, target,
+                                targeted->second));
     }
     const std::string& file = csv.at(row, columns[0]);
     if (!seen.insert(file).second) csv.fail(row, fmt::format("'{}' is listed twice", file));

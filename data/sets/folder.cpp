@@ -1,5 +1,10 @@
 // A folder per class: ROOT/SPLIT/CLASS/files, or ROOT/CLASS/files.
 #include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -26,46 +31,112 @@ int16_t split_of_path(const std::string& path) {
   return static_cast<int16_t>(tenth == 9 ? 2 : tenth == 8 ? 1 : 0);
 }
 
+/// A folder of the root that holds sounds, as paths below it; one without any is no part of the
+/// set.
+struct Top {
+  std::string name;
+  std::vector<std::string> sounds;
+};
+
+bool is_split(const Top& top) { return !split_group(top.name).empty(); }
+
+bool holds_classes_alone(const Top& top) {
+  return std::all_of(top.sounds.begin(), top.sounds.end(),
+                     [](const std::string& sound) { return sound.find('/') != std::string::npos; });
+}
+
+/// Whether the folders of the root are splits. Splits beside other folders would silently become
+/// classes with the classes that they hold: an error. A class that is called "train" is none.
+bool are_splits(const schema::DatasetOptions& options, const std::vector<Top>& tops) {
+  std::string others;
+  for (const Top& top : tops) {
+    if (!is_split(top)) others += (others.empty() ? "" : ", ") + top.name;
+  }
+  if (others.empty()) return true;
+  for (const Top& top : tops) {
+    if (is_split(top) && holds_classes_alone(top)) {
+      fail_layout(options, fmt::format("{}: {} is a split with folders of classes, but there are "
+                                       "sounds in folders beside it that are no splits: {}",
+                                       options.root, top.name, others));
+    }
+  }
+  return false;
+}
+
+/// A class and its sounds, as paths below its folder.
+using Classes = std::map<std::string, std::vector<std::string>>;
+
+Classes by_class(const std::vector<std::string>& sounds) {
+  Classes classes;
+  for (const std::string& sound : sounds) {
+    const size_t slash = sound.find('/');
+    if (slash != std::string::npos)
+      classes[sound.substr(0, slash)].push_back(sound.substr(slash + 1));
+  }
+  return classes;
+}
+
+/// The classes of each split; the one split is called "" where the set has none.
+std::map<std::string, Classes> read_tree(const schema::DatasetOptions& options,
+                                         const fs::path& root) {
+  std::vector<Top> tops;
+  for (const std::string& name : folders_in(root)) {
+    Top top{name, sound_files(root, name, true)};
+    if (!top.sounds.empty()) tops.push_back(std::move(top));
+  }
+  const bool with_splits = are_splits(options, tops);
+  std::map<std::string, Classes> tree;
+  for (Top& top : tops) {
+    if (!with_splits) {
+      tree[""].emplace(top.name, std::move(top.sounds));
+    } else if (Classes classes = by_class(top.sounds); !classes.empty()) {
+      tree.emplace(top.name, std::move(classes));
+    }
+  }
+  if (tree.empty())
+    fail_layout(options, fmt::format("{} holds no sound in a folder of a class", root.string()));
+  return tree;
+}
+
+/// Numbers of the classes by the names of their folders; a label file may have them as ids or as
+/// display names.
+std::map<std::string, int32_t, std::less<>> numbers(const std::vector<ClassInfo>& classes) {
+  auto number = index_by_id(classes);
+  for (size_t i = 0; i < classes.size(); ++i)
+    number.emplace(classes[i].name, static_cast<int32_t>(i));
+  return number;
+}
+
 }  // namespace
 
 Listing list_folder(const schema::DatasetOptions& options) {
   const fs::path root = require_root(options);
+  const std::map<std::string, Classes> tree = read_tree(options, root);
   Listing listing;
-  std::vector<std::string> splits = folders_in(root);
-  if (splits.empty()) fail_layout(options, fmt::format("{} holds no folder", root.string()));
-  const bool with_splits = std::all_of(splits.begin(), splits.end(),
-                                       [](const auto& name) { return !split_group(name).empty(); });
-  if (!with_splits) {
-    splits = {""};
-    for (const char* name : {"train", "val", "test"}) split_index(listing, name, name);
-  }
-
-  std::vector<std::string> names;
-  for (const std::string& split : splits) {
-    for (std::string& name : folders_in(root / split)) names.push_back(std::move(name));
-  }
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
   if (options.labels.empty()) {
+    std::set<std::string> names;
+    for (const auto& [split, classes] : tree) {
+      for (const auto& [name, files] : classes) names.insert(name);
+    }
     for (const std::string& name : names) listing.classes.push_back({name, name});
   } else {
     listing.classes = classes_of(options, {}, listing);
   }
-  // A label file may name the folders by id or by display name.
-  auto number = index_by_id(listing.classes);
-  for (size_t i = 0; i < listing.classes.size(); ++i)
-    number.emplace(listing.classes[i].name, static_cast<int32_t>(i));
-
-  for (const std::string& split : splits) {
+  const auto number = numbers(listing.classes);
+  const bool with_splits = tree.count("") == 0;
+  if (!with_splits) {
+    for (const char* name : {"train", "val", "test"}) split_index(listing, name, name);
+  }
+  for (const auto& [split, classes] : tree) {
     const int16_t own = with_splits ? split_index(listing, split, split_group(split)) : int16_t{0};
-    for (const std::string& name : folders_in(root / split)) {
+    for (const auto& [name, files] : classes) {
       const auto found = number.find(name);
       if (found == number.end()) {
         throw Error(fmt::format("{}: the folder's name is not in the class list {}",
                                 (root / split / name).string(), options.labels),
                     Exit::kData);
       }
-      for (const std::string& file : sound_files(root / split / name, true)) {
+      for (const std::string& file : files) {
         Clip clip;
         clip.id = name + "/" + file;
         clip.split = with_splits ? own : split_of_path(clip.id);

@@ -37,13 +37,14 @@ fs::path ground_truth(const fs::path& root) {
   return root / "FSD50K.ground_truth";
 }
 
-fs::path sound_folder(const fs::path& root, const std::string& part) {
+/// Below the root.
+std::string sound_folder(const fs::path& root, const std::string& part) {
   std::error_code ignored;
   for (const std::string& name :
        {"FSD50K." + part + "_audio", part + "_audio", "FSD50K." + part + "_audio_32k"}) {
-    if (fs::is_directory(root / name, ignored)) return root / name;
+    if (fs::is_directory(root / name, ignored)) return name;
   }
-  return root / ("FSD50K." + part + "_audio");
+  return "FSD50K." + part + "_audio";
 }
 
 using Numbers = std::map<std::string, int32_t, std::less<>>;
@@ -55,10 +56,10 @@ void list_part(const fs::path& root, const fs::path& list, const std::string& pa
   const bool dev = part == "dev";
   const auto columns = dev ? csv.header({"fname", "mids", "split"}) : csv.header({"fname", "mids"});
   std::map<std::string, std::string> files;
-  const fs::path folder = sound_folder(root, part);
+  const std::string folder = sound_folder(root, part);
   std::error_code ignored;
-  if (fs::is_directory(folder, ignored)) {
-    for (const std::string& file : sound_files(folder, false))
+  if (fs::is_directory(root / folder, ignored)) {
+    for (const std::string& file : sound_files(root, folder, false))
       files.emplace(fs::path(file).stem().string(), file);
   }
   CsvRow row;
@@ -80,7 +81,7 @@ void list_part(const fs::path& root, const fs::path& list, const std::string& pa
       listing.absent.push_back({clip.id, split, "no sound file"});
       continue;
     }
-    clip.source = FileSource{(folder / file->second).string()};
+    clip.source = FileSource{(root / folder / file->second).string()};
     listing.clips.push_back(std::move(clip));
   }
 }

@@ -18,7 +18,7 @@ Listing list_librispeech(const schema::DatasetOptions& options) {
     const bool dev = part.starts_with("dev-");
     if (!train && !dev && !part.starts_with("test-")) continue;
     const int16_t split = split_index(listing, part, train ? "train" : dev ? "val" : "test");
-    for (const std::string& file : sound_files(root / part, true)) {
+    for (const std::string& file : sound_files(root, part, true)) {
       Clip clip;
       clip.id = fs::path(file).stem().string();
       clip.split = split;

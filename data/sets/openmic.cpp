@@ -21,7 +21,8 @@ namespace {
 std::vector<ClassInfo> read_class_map(const fs::path& file) {
   std::map<int64_t, std::string> names;
   try {
-    const auto map = nlohmann::json::parse(read_file(file));
+    const std::string text = read_file(file);
+    const auto map = nlohmann::json::parse(utf8_text(file.string(), text));
     for (const auto& [name, index] : map.items()) names.emplace(index.get<int64_t>(), name);
   } catch (const nlohmann::json::exception& error) {
     throw Error(Place{file.string()}, fmt::format("broken: {}", error.what()), Exit::kData);
@@ -106,7 +107,7 @@ std::string sound_of(const fs::path& root, const std::string& key) {
     for (const fs::path& folder : {root / "audio" / key.substr(0, 3), root / "audio"}) {
       const fs::path file = folder / (key + extension);
       std::error_code ignored;
-      if (fs::exists(file, ignored)) return file.string();
+      if (fs::is_regular_file(file, ignored)) return file.string();
     }
   }
   return {};

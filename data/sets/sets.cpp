@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <optional>
 #include <system_error>
+#include <utility>
+
+#include <sys/stat.h>
 
 #include <fmt/format.h>
 
@@ -14,6 +18,53 @@
 
 namespace xp::data {
 namespace fs = std::filesystem;
+namespace {
+
+/// Collects sound files below a folder, and keeps the folders that it is in: a link back up to one
+/// of them has no end.
+class SoundWalk {
+ public:
+  std::vector<std::string> files;  ///< relative to the folder that is listed
+
+  explicit SoundWalk(bool deep) : deep_(deep) {}
+
+  /// Through the folders from `folder` to `below`, which is listed.
+  void descend(const fs::path& folder, const fs::path& below) {
+    fs::path at = folder;
+    for (const fs::path& name : below) {
+      if (!enter(at)) return;
+      at /= name;
+    }
+    list(at, "");
+  }
+
+ private:
+  bool enter(const fs::path& folder) {
+    struct stat info {};
+    if (::stat(folder.c_str(), &info) != 0)
+      throw fs::filesystem_error("stat", folder, std::error_code(errno, std::generic_category()));
+    const std::pair<dev_t, ino_t> id(info.st_dev, info.st_ino);
+    if (std::find(above_.begin(), above_.end(), id) != above_.end()) return false;
+    above_.push_back(id);
+    return true;
+  }
+
+  void list(const fs::path& folder, const std::string& path) {
+    if (!enter(folder)) return;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with(".")) continue;
+      if (deep_ && entry.is_directory()) list(entry.path(), path + name + "/");
+      if (is_sound_file(name) && entry.is_regular_file()) files.push_back(path + name);
+    }
+    above_.pop_back();
+  }
+
+  bool deep_;
+  std::vector<std::pair<dev_t, ino_t>> above_;
+};
+
+}  // namespace
 
 void fail_layout(const schema::DatasetOptions& options, const std::string& message) {
   const std::string_view name = recipe::enum_name(options.name);
@@ -104,22 +155,20 @@ bool is_sound_file(const fs::path& file) {
   return false;
 }
 
-std::vector<std::string> sound_files(const fs::path& folder, bool deep) {
-  std::vector<std::string> files;
-  const auto take = [&](const fs::directory_entry& entry) {
-    if (entry.path().filename().string().starts_with(".")) return;
-    if (is_sound_file(entry.path()) && !entry.is_directory()) {
-      files.push_back(entry.path().lexically_relative(folder).string());
-    }
-  };
-  const auto options = fs::directory_options::follow_directory_symlink;
-  if (deep) {
-    for (const auto& entry : fs::recursive_directory_iterator(folder, options)) take(entry);
-  } else {
-    for (const auto& entry : fs::directory_iterator(folder, options)) take(entry);
+std::vector<std::string> sound_files(const fs::path& root, const std::string& below, bool deep) {
+  SoundWalk walk(deep);
+  try {
+    walk.descend(root, below);
+  } catch (const fs::filesystem_error& error) {
+    throw Error(fmt::format("cannot read {}: {}", error.path1().string(), error.code().message()),
+                Exit::kData);
   }
-  std::sort(files.begin(), files.end());
-  return files;
+  std::sort(walk.files.begin(), walk.files.end());
+  return std::move(walk.files);
+}
+
+std::vector<std::string> sound_files(const fs::path& folder, bool deep) {
+  return sound_files(folder, "", deep);
 }
 
 std::vector<std::string> folders_in(const fs::path& folder) {

@@ -41,8 +41,13 @@ std::map<std::string, int32_t, std::less<>> index_by_id(const std::vector<ClassI
 /// Sorts labels by index and drops repetitions.
 void sort_labels(std::vector<Label>& labels);
 
-/// Files of a folder (and, if `deep`, of its folders) that sound like sound: wav, flac, ogg, opus,
-/// mp3, aiff, aif, in any case. Paths relative to the folder, sorted by bytes.
+/// Files of ROOT/BELOW (and, if `deep`, of its folders) that sound like sound: wav, flac, ogg,
+/// opus, mp3, aiff, aif, in any case. Paths relative to ROOT/BELOW, sorted by bytes. Only what the
+/// digest of ROOT is of (core/graph/input_scan.h), so that a stage's key says what is listed:
+/// regular files, through links, but for names below ROOT that begin with '.' and a link to a
+/// folder that it lies in. Throws Error (kData) when a folder cannot be read.
+std::vector<std::string> sound_files(const std::filesystem::path& root, const std::string& below,
+                                     bool deep);
 std::vector<std::string> sound_files(const std::filesystem::path& folder, bool deep);
 bool is_sound_file(const std::filesystem::path& file);
 /// Names of the folders in a folder, sorted; those that begin with '.' are left out.

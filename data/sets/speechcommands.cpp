@@ -64,6 +64,14 @@ int16_t split_of_speaker(const std::string& file) {
   return percent < 10 ? kValidation : percent < 20 ? kTesting : kTrain;
 }
 
+/// A line of a list as editors and other systems leave it, as WORD/file.wav.
+std::string listed_path(std::string_view line) {
+  std::string path(trimmed(line));
+  std::replace(path.begin(), path.end(), '\\', '/');
+  while (path.starts_with("./")) path.erase(0, 2);
+  return path;
+}
+
 /// WORD/file.wav -> split, from the two official lists.
 std::unordered_map<std::string, int16_t> read_lists(const schema::DatasetOptions& options,
                                                     const fs::path& root, Listing& listing) {
@@ -77,7 +85,16 @@ std::unordered_map<std::string, int16_t> read_lists(const schema::DatasetOptions
                                        file.string()));
     }
     listing.files.push_back(file.string());
-    for (const std::string& line : split_any(read_file(file), "\r\n")) splits.emplace(line, split);
+    const std::string text = read_file(file);
+    for (const std::string& line : split_any(utf8_text(file.string(), text), "\r\n")) {
+      const std::string path = listed_path(line);
+      if (path.empty()) continue;
+      const auto [other, fresh] = splits.emplace(path, split);
+      if (!fresh && other->second != split) {
+        throw Error(Place{file.string()},
+                    fmt::format("'{}' is in validation_list.txt as well", path), Exit::kData);
+      }
+    }
   }
   return splits;
 }
@@ -97,7 +114,7 @@ std::vector<Spoken> spoken_clips(const schema::DatasetOptions& options, const fs
   std::vector<Spoken> clips;
   for (const std::string& word : folders_in(root)) {
     if (word == kNoise) continue;
-    for (const std::string& name : sound_files(root / word, false)) {
+    for (const std::string& name : sound_files(root, word, false)) {
       const std::string file = word + "/" + name;
       const auto listed = lists.find(file);
       const int16_t split = !by_list                ? split_of_speaker(file)
@@ -152,7 +169,7 @@ void add_silence(Listing& listing, const schema::DatasetOptions& options, const 
   std::vector<std::pair<std::string, double>> noises;
   std::error_code ignored;
   if (fs::is_directory(root / kNoise, ignored)) {
-    for (const std::string& name : sound_files(root / kNoise, false)) {
+    for (const std::string& name : sound_files(root, kNoise, false)) {
       const double seconds = probe_seconds(FileSource{(root / kNoise / name).string()});
       if (seconds >= 10) noises.emplace_back(name, seconds);
     }

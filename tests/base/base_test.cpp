@@ -3,6 +3,7 @@
 #include <fstream>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -141,6 +142,50 @@ TEST(Rng, BetaBelowOneIsUShaped) {
     if (x < 0.1 || x > 0.9) ++outer;
   }
   EXPECT_NEAR(outer / 1e4, 0.578, 0.03);  // I_0.1(0.3, 0.3) * 2
+}
+
+TEST(Rng, BetaOfTinyParametersIsNearlyAlwaysZeroOrOne) {
+  for (const auto& [a, b] : {std::pair{1e-4, 1e-4}, {1e-4, 3e-4}, {1e-6, 1e-6}}) {
+    Rng rng(4, "test");
+    double sum = 0;
+    int inner = 0;
+    constexpr int kN = 20'000;
+    for (int i = 0; i < kN; ++i) {
+      const double x = rng.beta(a, b);
+      ASSERT_TRUE(x >= 0 && x <= 1);
+      sum += x;
+      if (x > 0.01 && x < 0.99) ++inner;
+    }
+    EXPECT_NEAR(sum / kN, a / (a + b), 0.015);
+    EXPECT_LT(inner, kN / 100);
+  }
+}
+
+TEST(Rng, BetaTakesAsManyDrawsWhereItIsTiny) {
+  Rng one(5, "test");
+  Rng other(5, "test");
+  one.beta(1e-5, 1e-5);
+  other.gamma(1e-5);
+  other.gamma(1e-5);
+  EXPECT_EQ(one.bits64(), other.bits64());
+}
+
+TEST(Files, MakeFoldersSaysWhyNot) {
+  const testing::TempDir dir;
+  make_folders(dir / "a/b");
+  make_folders(dir / "a/b");
+  EXPECT_TRUE(std::filesystem::is_directory(dir / "a/b"));
+  write_file_atomic(dir / "file", "");
+  for (const char* name : {"file", "file/below"}) {
+    try {
+      make_folders(dir / name);
+      ADD_FAILURE() << "no error for " << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Exit::kFailed);
+      EXPECT_EQ(error.message(),
+                "cannot make the folder " + (dir / name).string() + ": Not a directory");
+    }
+  }
 }
 
 TEST(Files, AtomicWriteReplacesWhole) {

@@ -44,6 +44,8 @@ kind = "adamw"
 lr = 1e-3
 [stages.train]
 do = "train"
+[variants.few]
+dataset.clips = 50
 )";
 
 /// A workspace with the recipe above as sounds.toml.
@@ -67,6 +69,24 @@ TEST_F(DataCommandIntegration, SaysHowToPrepareWhatIsNotThere) {
   EXPECT_EQ(result.text,
             "error: the data of stage 'train' is not prepared yet; do it with: exp run sounds.toml "
             "--until prepare\n");
+  EXPECT_EQ(exp("data stats sounds.toml --set dataset.clips=60 --variant few --set "
+                "'experiment.notes=two words'")
+                .text,
+            "error: the data of stage 'train' is not prepared yet; do it with: exp run sounds.toml "
+            "--variant few --set dataset.clips=60 --set 'experiment.notes=two words' --until "
+            "prepare\n");
+}
+
+TEST_F(DataCommandIntegration, OutputsInPlaceOfAFileAreOneError) {
+  put(folder_ / "file", "");
+  for (const char* command :
+       {"data convert sounds.toml --out file/below", "data missing sounds.toml --out file/below",
+        "data show sounds.toml --out file/below"}) {
+    const Shell result = exp(command);
+    EXPECT_EQ(result.code, 1) << command;
+    EXPECT_EQ(result.text, "error: cannot make the folder file/below: Not a directory\n")
+        << command;
+  }
 }
 
 TEST_F(DataCommandIntegration, StatsVerifyShowAndConvert) {

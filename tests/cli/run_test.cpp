@@ -226,6 +226,34 @@ TEST_F(RunCommandTest, CheckAndOverfitLeaveNoRun) {
   EXPECT_FALSE(fs::exists(".exp/cache/train"));
 }
 
+TEST_F(RunCommandTest, AWorkspaceThatCannotBeWrittenIsOneError) {
+  const fs::path exp = load_workspace(session_).exp_folder();
+  std::ofstream(exp) << "a file in its place";
+  for (const bool check : {false, true}) {
+    arguments_.check = check;
+    try {
+      run();
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Exit::kFailed);
+      EXPECT_EQ(error.message(),
+                "cannot make the folder " + (exp / "cache").string() + ": Not a directory");
+    }
+    EXPECT_EQ(printed_, "");
+    EXPECT_TRUE(runner_.ran.empty());
+  }
+}
+
+TEST_F(RunCommandTest, AFailedCheckKeepsNothing) {
+  arguments_.check = true;
+  runner_.before = [](const graph::Node& node, graph::StageContext&) {
+    if (node.kind == "train") throw Error("out of luck", Exit::kFailed);
+  };
+  EXPECT_EQ(run(), 1);
+  EXPECT_NE(printed_.find("out of luck"), std::string::npos) << printed_;
+  EXPECT_EQ(printed_.find("what is done is kept"), std::string::npos) << printed_;
+}
+
 TEST_F(RunCommandTest, UntilMakesOnlyWhatIsNeeded) {
   arguments_.request.until = "train";
   EXPECT_EQ(run(), 0);

@@ -11,6 +11,7 @@
 #include "core/schema/augment.h"
 #include "data/convolve.h"
 #include "data/export.h"
+#include "tests/data/faults.h"
 #include "tests/testing/fixtures.h"
 #include "tests/testing/temp_dir.h"
 
@@ -173,6 +174,16 @@ TEST(WaveAugment, AWindowOfTheImpulseResponses) {
   EXPECT_EQ(message(3, 3),
             "augment.ir_first = 3, augment.ir_count = 3: there are 5 impulse responses in " +
                 folder.path().string());
+}
+
+TEST(WaveAugment, AResponseOfWhichNothingIsLeftIsNamed) {
+  const TempDir folder;
+  const std::vector<float> one = {1.0F};
+  write_wav(folder / "click.wav", one, 48000);
+  EXPECT_EQ(read_impulse_responses(folder.path(), 48000, 0, 0)->waves[0].size(), 1U);
+  EXPECT_EQ(testing::message_of([&] { read_impulse_responses(folder.path(), 16000, 0, 0); }),
+            "impulse response " + (folder / "click.wav").string() +
+                ": too short, no sample of it is left at 16000 Hz");
 }
 
 TEST(WaveMixParity, Fixtures) {

@@ -13,6 +13,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/data/tones.h"
 #include "tests/testing/put.h"
 #include "tests/testing/temp_dir.h"
 
@@ -20,29 +21,9 @@ namespace xp::data {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::write_tone;
 using xp::testing::put;
 using xp::testing::TempDir;
-
-/// Writes `seconds` of a 440 Hz sine, channel c at 1 / (c + 1) of the level.
-fs::path write_tone(const fs::path& file, int format, int rate, int channels, double seconds) {
-  SF_INFO info{};
-  info.samplerate = rate;
-  info.channels = channels;
-  info.format = format;
-  SNDFILE* sound = sf_open(file.c_str(), SFM_WRITE, &info);
-  EXPECT_NE(sound, nullptr) << sf_strerror(nullptr);
-  const auto frames = static_cast<size_t>(std::llround(seconds * rate));
-  std::vector<float> samples(frames * static_cast<size_t>(channels));
-  for (size_t i = 0; i < frames; ++i) {
-    const double x = 0.5 * std::sin(2 * std::numbers::pi * 440 * static_cast<double>(i) / rate);
-    for (int c = 0; c < channels; ++c)
-      samples[i * static_cast<size_t>(channels) + static_cast<size_t>(c)] =
-          static_cast<float>(x / (c + 1));
-  }
-  if (frames > 0) sf_writef_float(sound, samples.data(), static_cast<sf_count_t>(frames));
-  sf_close(sound);
-  return file;
-}
 
 std::string slurp(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);

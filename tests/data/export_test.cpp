@@ -9,6 +9,7 @@
 #include "data/decode.h"
 #include "data/sets/ast_json.h"
 #include "data/verify.h"
+#include "tests/data/faults.h"
 #include "tests/data/prepared.h"
 #include "tests/testing/temp_dir.h"
 
@@ -69,6 +70,83 @@ TEST(Export, AstFilesAreReadBackAsTheSameSet) {
   const std::string weights = read_file(folder / "ast/train_weight.csv");
   EXPECT_EQ(std::count(weights.begin(), weights.end(), '\n'), 40);
   EXPECT_TRUE(weights.starts_with("249.3")) << weights;  // 1000 / (4 + 0.01)
+}
+
+/// A clip of 0.1 s without a file of its own.
+Clip silent_clip(const std::string& id, std::vector<Label> labels) {
+  Clip clip;
+  clip.id = id;
+  clip.split = 0;
+  clip.source = SilentSource{0.1};
+  clip.labels = std::move(labels);
+  return clip;
+}
+
+JoinedListing two_sets() {
+  JoinedListing joined;
+  joined.classes = {{"dog bark", "Dog"}, {"cat", "Cat"}};
+  for (int set = 0; set < 2; ++set) {
+    Listing& listing = joined.sets.emplace_back();
+    listing.splits = {{"train", "train"}};
+    listing.clips = {silent_clip("a/b", {{0, 1}}), silent_clip("a_b", {{0, 1}, {1, 1}}),
+                     silent_clip("none", {})};
+  }
+  return joined;
+}
+
+schema::DatasetOptions two_sets_options() {
+  auto options = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+  options.val = "train";
+  options.test = "none";
+  options.also.push_back(options);
+  options.also[0].val = "none";
+  return options;
+}
+
+TEST(Export, AstFilesOfClipsThatShareANameAreApart) {
+  const TempDir folder;
+  const AstFiles made = write_ast_files(two_sets(), two_sets_options(), 16000, folder.path());
+  EXPECT_EQ(made.decoded, 4);
+  EXPECT_EQ(made.clips, 4 + 2);
+  EXPECT_EQ(made.unlabelled, 2 + 1);
+  const auto train = read_ast_json(folder / "train.json");
+  ASSERT_EQ(train.size(), 4U);
+  std::vector<std::string> names;
+  for (const AstEntry& entry : train) {
+    names.push_back(fs::path(entry.wav).filename().string());
+    EXPECT_TRUE(fs::exists(entry.wav));
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"a_b.wav", "a_b-2.wav", "a_b-3.wav", "a_b-4.wav"}));
+  EXPECT_EQ(train[1].labels, (std::vector<std::string>{"dog bark", "cat"}));
+  // A clip that two splits have is one file.
+  const auto val = read_ast_json(folder / "val.json");
+  ASSERT_EQ(val.size(), 2U);
+  EXPECT_EQ(val[0].wav, train[0].wav);
+  const std::string weights = read_file(folder / "train_weight.csv");
+  EXPECT_EQ(std::count(weights.begin(), weights.end(), '\n'), 4);
+}
+
+TEST(Export, AClassWithACommaHasNoPlaceInAstFiles) {
+  const TempDir folder;
+  JoinedListing joined = two_sets();
+  joined.classes[1].id = "cat, big";
+  EXPECT_EQ(testing::message_of(
+                [&] { write_ast_files(joined, two_sets_options(), 16000, folder.path()); }),
+            "class 'cat, big': AST's lists have commas between classes, so that none may be in a "
+            "name");
+}
+
+TEST(Export, FilteredSegmentsFindIdsInQuotesAndBlanks) {
+  const TempDir folder;
+  std::ofstream(folder / "a.csv", std::ios::binary)
+      << "\xEF\xBB\xBF"
+         "first, 0, 1, \"/m/x\"\n\"quoted\", 0, 1, \"/m/x\"\r\n  padded , 0, 1, \"/m/x\"\nkept, 0, "
+         "1, "
+         "\"/m/x\"\n";
+  EXPECT_EQ(
+      write_filtered_segments(folder / "a.csv", {"first", "quoted", "padded"}, folder / "b.csv"),
+      3);
+  EXPECT_EQ(read_file(folder / "b.csv"), "\xEF\xBB\xBFkept, 0, 1, \"/m/x\"\n");
 }
 
 TEST(Export, FilteredSegmentsKeepEveryOtherByte) {

@@ -13,6 +13,7 @@
 #include "core/base/files.h"
 #include "core/base/rng.h"
 #include "data/csv.h"
+#include "data/export.h"
 #include "data/journal.h"
 #include "tests/data/faults.h"
 #include "tests/data/prepared.h"
@@ -163,6 +164,78 @@ TEST(Prepare, BadClipsAreReportedAndLimited) {
             "clip 'a/bad,\"0\".wav' (" + options.dataset.root +
                 "/test/a/bad,\"0\".wav): cannot be decoded: Format not recognised.\nwith "
                 "dataset.on_bad_clip = \"skip\" it would be left out");
+}
+
+TEST(Prepare, TheReportNamesTheSetOfAClip) {
+  const TempDir folder;
+  schema::PrepareOptions options;
+  options.dataset = synthetic(10, 0.2);
+  options.dataset.max_bad_p = 0.5;
+  auto also = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+  also.root = mixed_folder(folder, 2, 1).string();
+  options.dataset.also.push_back(also);
+  prepare(options, job_in(folder / "out"));
+  const std::string report = read_file(folder / "out/report.csv");
+  EXPECT_NE(report.find("\nfolder,\"a/bad,\"\"0\"\".wav\",test,"), std::string::npos) << report;
+}
+
+TEST(Prepare, LeavesTheTemporaryFilesOfOthers) {
+  const TempDir folder;
+  PrepareJob job = job_in(folder / "out");
+  for (const char* name : {"curves.from.tmp-1", "shard-00000.h5.tmp-1", "plan.tmp-1",
+                           "report.csv.tmp-1", "index.json.tmp-1"})
+    std::ofstream(job.output / name) << "half";
+  prepare(several_shards(40), job);
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(job.output)) {
+    const std::string name = entry.path().filename().string();
+    if (name.find(".tmp-") != std::string::npos) left.push_back(name);
+  }
+  EXPECT_EQ(left, (std::vector<std::string>{"curves.from.tmp-1"}));
+}
+
+/// A speech commands set of `there` clips; `absent` more are listed.
+schema::DatasetOptions words_with_absent(const fs::path& root, int there, int absent) {
+  fs::create_directories(root / "yes");
+  std::ofstream(root / "testing_list.txt") << "";
+  std::ofstream list(root / "validation_list.txt");
+  for (int i = 0; i < absent; ++i) list << "yes/gone" << i << "_nohash_0.wav\n";
+  const std::vector<float> wave(800, 0.1F);
+  for (int i = 0; i < there; ++i)
+    write_wav(root / "yes" / (std::to_string(i) + "_nohash_0.wav"), wave, 16000);
+  auto options = schema::DatasetOptions::of_kind(schema::DatasetName::kSpeechcommands);
+  options.root = root.string();
+  return options;
+}
+
+TEST(Prepare, ASampleIsJudgedByTheWholeSet) {
+  const TempDir folder;
+  schema::PrepareOptions options;
+  options.dataset = words_with_absent(folder / "set", 400, 4);
+  PrepareJob job = job_in(folder / "check");
+  job.clips_of_each = 8;
+  std::string said;
+  job.say = [&](std::string_view line) { said = line; };
+  EXPECT_EQ(prepare(options, job).absent, 4);  // of 404, but more than 1 % of the 8 that are tried
+  EXPECT_EQ(said, "speechcommands: 8 clips in 1 shards, 0 bad, 4 absent");
+  options.dataset = words_with_absent(folder / "set", 400, 5);
+  EXPECT_EQ(message_of([&] { prepare(options, job); }),
+            "of 405 clips 5 are absent, and of 8 that were tried 0 are bad: more than "
+            "dataset.max_bad_p = 0.01 allows:\n"
+            "  yes/gone0_nohash_0.wav: no file yes/gone0_nohash_0.wav\n"
+            "  yes/gone1_nohash_0.wav: no file yes/gone1_nohash_0.wav\n"
+            "  yes/gone2_nohash_0.wav: no file yes/gone2_nohash_0.wav");
+  // The bad ones of the sample stand for those of the set, but for one.
+  options.dataset = words_with_absent(folder / "set", 400, 0);
+  const auto spoil = [&](int number) {
+    std::ofstream(folder / "set/yes" / (std::to_string(number) + "_nohash_0.wav")) << "no sound";
+  };
+  spoil(0);
+  EXPECT_EQ(prepare(options, job).bad, 1);
+  for (int i = 0; i < 400; i += 2) spoil(i);
+  EXPECT_TRUE(message_of([&] {
+                prepare(options, job);
+              }).starts_with("of 400 clips 0 are absent, and of 8 that were tried 2 are bad: "));
 }
 
 TEST(Prepare, NothingButBadClips) {

@@ -2,11 +2,14 @@
 #include <map>
 #include <set>
 
+#include <sys/stat.h>
+
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/rng.h"
+#include "core/graph/inputs.h"
 #include "core/schema/dataset.h"
 #include "data/csv.h"
 #include "data/dataset.h"
@@ -83,6 +86,15 @@ TEST(Csv, NamesFileAndLineOfAFault) {
   EXPECT_EQ(read("filename,target\na,1\n\"b,2\n"), "x.csv:3: a quote is opened and never closed");
 }
 
+TEST(Csv, Utf16IsNamed) {
+  for (const char* mark : {"\xFF\xFE", "\xFE\xFF"}) {
+    EXPECT_EQ(message_of([&] { CsvReader("x.csv", mark); }),
+              "x.csv: not UTF-8 (UTF-16); save it as UTF-8");
+    EXPECT_EQ(message_of([&] { parse_ast_json("x.json", mark); }),
+              "x.json: not UTF-8 (UTF-16); save it as UTF-8");
+  }
+}
+
 TEST(Segments, AsPublishedAndAsASpreadsheetLeavesThem) {
   const TempDir folder;
   const auto published =
@@ -132,6 +144,14 @@ TEST(AstJson, ToleratesComments) {
   EXPECT_EQ(entries[0].wav, "/a/Yx.wav");
   EXPECT_EQ(entries[0].labels, (std::vector<std::string>{"/m/1", "/m/2"}));
   EXPECT_EQ(entries[1].wav, "/a/#b.wav");
+}
+
+TEST(AstJson, LabelsAreBetweenCommas) {
+  const auto entries = parse_ast_json(
+      "x.json",
+      "\xEF\xBB\xBF{\"data\": [{\"wav\": \"a\", \"labels\": \" dog bark,/m/1 , ,cat\"}]}");
+  ASSERT_EQ(entries.size(), 1U);
+  EXPECT_EQ(entries[0].labels, (std::vector<std::string>{"dog bark", "/m/1", "cat"}));
 }
 
 TEST(AstJson, Faults) {
@@ -195,6 +215,19 @@ TEST(Dataset, Esc10IsRenumberedAndAbsentFilesAreListed) {
   EXPECT_EQ(listing.absent[0].reason, "no file audio/3-4-A-0.wav");
 }
 
+TEST(Dataset, Esc50CategoriesAndTargetsGoTogether) {
+  const TempDir root;
+  const fs::path meta = put(root / "meta/esc50.csv",
+                            "filename,fold,target,category,esc10\n"
+                            "a.wav,1,0,dog,TRUE\nb.wav,1,1,rooster,true\nc.wav,1,2,cow,FALSE\n");
+  DatasetOptions o = options(DatasetName::kEsc50, root.path());
+  o.subset = schema::EscSubset::kEsc10;
+  EXPECT_EQ(list_dataset(o).classes.size(), 2U);  // as a spreadsheet spells it
+  put(meta, "filename,fold,target,category,esc10\na.wav,1,0,dog,True\nb.wav,1,1,dog,True\n");
+  EXPECT_EQ(message_of([&] { list_dataset(o); }),
+            meta.string() + ":3: category 'dog' is target 1 here and 0 above");
+}
+
 TEST(Dataset, AudiosetFindsFilesUnderTheirManyNames) {
   const TempDir root;
   put(root / "class_labels_indices.csv", "index,mid,display_name\n0,/m/a,\"A, a\"\n1,/m/b,\"B\"\n");
@@ -247,6 +280,72 @@ TEST(Dataset, FolderWithAndWithoutSplits) {
   ASSERT_EQ(split.clips.size(), 2U);
   EXPECT_EQ(split.classes.size(), 2U);
   EXPECT_EQ(split.splits[static_cast<size_t>(split.clips[0].split)].group, "test");
+}
+
+/// What a listing is made of, for comparisons.
+std::string told_of(const Listing& listing) {
+  std::string text;
+  for (const ClassInfo& one : listing.classes) text += one.id + ";";
+  for (const Split& one : listing.splits) text += one.name + ";";
+  for (const Clip& clip : listing.clips) text += clip.id + ";";
+  return text;
+}
+
+/// The key of the stage that prepares the set is the digest of its folder.
+TEST(Dataset, FolderListsNothingThatItsDigestDoesNotSee) {
+  const TempDir folder;
+  const fs::path root = folder / "set";
+  put(root / "train/cat/x.wav", "");
+  put(root / "train/cat/deep/y.WAV", "");
+  put(root / "test/dog/z.wav", "");
+  const DatasetOptions o = options(DatasetName::kFolder, root);
+  const auto digest = [&] { return graph::InputDigests(folder / "memory").tree(root).digest; };
+  const std::string listed = told_of(list_dataset(o)), before = digest();
+  EXPECT_EQ(listed, "cat;dog;test;train;dog/z.wav;cat/deep/y.WAV;cat/x.wav;");
+  put(root / "train/cat/.old/gone.wav", "");
+  put(root / ".trash/cat/gone.wav", "");
+  put(root / "train/cat/.hidden.wav", "");
+  fs::create_directories(root / "train/cow");
+  fs::create_directories(root / "metadata/more");
+  fs::create_directory_symlink("..", root / "train/cat/up");
+  fs::create_directory_symlink(root, root / "train/self");
+  fs::create_directory_symlink(root, root / "again");
+  fs::create_symlink("nowhere.wav", root / "train/cat/broken.wav");
+  ASSERT_EQ(::mkfifo((root / "train/cat/pipe.wav").c_str(), 0600), 0);
+  EXPECT_EQ(digest(), before);
+  EXPECT_EQ(told_of(list_dataset(o)), listed);
+  // What is linked from elsewhere, the digest follows as well.
+  put(folder / "elsewhere/w.wav", "");
+  fs::create_directory_symlink(folder / "elsewhere", root / "train/cow/linked");
+  EXPECT_NE(digest(), before);
+  EXPECT_EQ(list_dataset(o).classes.size(), 3U);
+  // A file that is no sound changes the digest, but no class comes of it.
+  put(root / "metadata/more/notes.txt", "");
+  EXPECT_EQ(list_dataset(o).classes.size(), 3U);
+}
+
+TEST(Dataset, FoldersBesideSplits) {
+  const TempDir root;
+  put(root / "a/train/cat/x.wav", "");
+  put(root / "a/test/cat/x.wav", "");
+  put(root / "a/extra/cat/x.wav", "");
+  put(root / "a/more/x.wav", "");
+  const std::string message =
+      message_of([&] { list_dataset(options(DatasetName::kFolder, root / "a")); });
+  EXPECT_TRUE(message.starts_with((root / "a").string() +
+                                  ": test is a split with folders of classes, but there are sounds "
+                                  "in folders beside it that are no splits: extra, more\n"
+                                  "expected layout of folder:\n"))
+      << message;
+  // Sounds of trains.
+  put(root / "b/train/x.wav", "");
+  put(root / "b/car/x.wav", "");
+  EXPECT_EQ(list_dataset(options(DatasetName::kFolder, root / "b")).classes.size(), 2U);
+  fs::create_directories(root / "c/train/cat");
+  put(root / "c/train/readme.txt", "");
+  EXPECT_TRUE(message_of([&] {
+                list_dataset(options(DatasetName::kFolder, root / "c"));
+              }).starts_with((root / "c").string() + " holds no sound in a folder of a class\n"));
 }
 
 TEST(Dataset, JsonWithLabelFile) {
@@ -425,6 +524,28 @@ TEST(Dataset, SpeechCommandsTwelve) {
   EXPECT_EQ(listing.absent[0].id, "yes/gone_nohash_0.wav");
   o.words = schema::CommandWords::kCore10;
   EXPECT_EQ(list_dataset(o).clips.size(), 20U);
+}
+
+TEST(Dataset, SpeechCommandsListsAsOtherSystemsSaveThem) {
+  const TempDir root;
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    put(root / (std::string("yes/") + name + "_nohash_0.wav"), "");
+  put(root / "validation_list.txt",
+      "\xEF\xBB\xBF"
+      "yes/a_nohash_0.wav\r\n  ./yes/b_nohash_0.wav \r\n\r\n");
+  put(root / "testing_list.txt", "yes\\c_nohash_0.wav\t\r\n.\\yes\\d_nohash_0.wav");
+  const DatasetOptions o = options(DatasetName::kSpeechcommands, root.path());
+  const Listing listing = list_dataset(o);
+  std::string splits;
+  for (const Clip& clip : listing.clips) splits += std::to_string(clip.split);
+  EXPECT_EQ(splits, "11220");
+  EXPECT_TRUE(listing.absent.empty());
+  const fs::path testing = put(root / "testing_list.txt", "./yes/a_nohash_0.wav\n");
+  EXPECT_EQ(message_of([&] { list_dataset(o); }),
+            testing.string() + ": 'yes/a_nohash_0.wav' is in validation_list.txt as well");
+  put(testing, std::string("\xFF\xFEy\0", 4));
+  EXPECT_EQ(message_of([&] { list_dataset(o); }),
+            testing.string() + ": not UTF-8 (UTF-16); save it as UTF-8");
 }
 
 TEST(Dataset, JoinTakesTheUnionOfClasses) {

@@ -299,6 +299,34 @@ TEST(CrossFieldRules, LabelFile) {
             "\"l.csv\"\n           ^");
 }
 
+TEST(CrossFieldRules, JoinedSetsHaveNoKeysOfTheWholeSet) {
+  const std::string rest =
+      "[model]\narch = \"ast-nano\"\n[optimiser]\nlr = 1e-3\n[stages.train]\ndo = \"train\"\n";
+  const auto fault = [&](const std::string& key) {
+    return RecipeFiles("[dataset]\nname = \"synthetic\"\nalso = [{ name = \"synthetic\", " + key +
+                       " }]\n" + rest)
+        .fault();
+  };
+  for (const char* key : {"train = \"test\"", "train_p = 0.5", "test_fold = 2", "clips = 20"})
+    EXPECT_EQ(fault(key), "") << key;
+  EXPECT_EQ(fault("max_bad_p = 0.5"),
+            "a.toml:3:43: stage train: dataset.also: max_bad_p is set for the whole set: put it in "
+            "[dataset]\n"
+            "  also = [{ name = \"synthetic\", max_bad_p = 0.5 }]\n"
+            "                                            ^");
+  for (const std::string key : {"on_bad_clip = \"error\"", "resample = \"lq\"", "crop = \"random\"",
+                                "store = \"flac\"", "shard_mb = 8", "also = []"}) {
+    EXPECT_NE(fault(key).find("dataset.also: " + key.substr(0, key.find(' ')) +
+                              " is set for the whole set: put it in [dataset]"),
+              std::string::npos)
+        << fault(key);
+  }
+  EXPECT_TRUE(RecipeFiles("[dataset]\nname = \"synthetic\"\nalso = [{ name = \"synthetic\", crop = "
+                          "\"random\" }]\n[stages.prepare]\ndo = \"prepare\"\n")
+                  .fault()
+                  .starts_with("a.toml:3:38: stage prepare: dataset.also: crop is set for the "));
+}
+
 TEST(CrossFieldRules, Devices) {
   const auto recipe = RecipeFiles(kBase).load();
   EXPECT_NO_THROW(check_devices(recipe, 3)) << "shares of 32 may differ by a clip";

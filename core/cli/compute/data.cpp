@@ -8,6 +8,7 @@
 #include "core/cli/compute/data_parts.h"
 #include "core/graph/build.h"
 #include "core/schema/stage_options.h"
+#include "sweeps/command.h"
 
 namespace xp::cli {
 namespace {
@@ -19,6 +20,24 @@ const graph::Node* prepare_of(const graph::Graph& graph, const graph::Node& node
       return &graph.nodes[edge.node];
   }
   return nullptr;
+}
+
+/// What a shell takes to prepare the data of the recipe as it was asked for.
+std::string prepare_command(const RunArguments& asked) {
+  std::string command = "exp run";
+  const auto add = [&command](const std::string& word) {
+    command += " " + sweeps::shell_quoted(word);
+  };
+  if (!asked.recipe.empty()) add(asked.recipe);
+  for (const std::string& variant : asked.variants) {
+    add("--variant");
+    add(variant);
+  }
+  for (const std::string& set : asked.set) {
+    add("--set");
+    add(set);
+  }
+  return command + " --until prepare";
 }
 
 /// Fills in what the stage's own options say of data.
@@ -65,11 +84,9 @@ const graph::Node& reader_node(const graph::Graph& graph, const std::string& nam
 
 std::shared_ptr<const data::ShardReader> ChosenData::open() const {
   if (prepared.empty()) {
-    throw Error(
-        fmt::format(
-            "the data of stage '{}' is not prepared yet; do it with: exp run {} --until prepare",
-            stage, recipe),
-        Exit::kData);
+    throw Error(fmt::format("the data of stage '{}' is not prepared yet; do it with: {}", stage,
+                            how_to_prepare),
+                Exit::kData);
   }
   return std::make_shared<const data::ShardReader>(prepared);
 }
@@ -84,7 +101,7 @@ ChosenData choose_data(const DataArguments& arguments, const Session& session) {
   ChosenData out;
   out.workspace = planned.workspace;
   out.stage = node.name;
-  out.recipe = arguments.recipe.recipe;
+  out.how_to_prepare = prepare_command(arguments.recipe);
   if (planned.cache.find("prepare", prepare.key))
     out.prepared = planned.cache.folder("prepare", prepare.key);
   take_options(node, out);

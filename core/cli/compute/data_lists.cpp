@@ -60,13 +60,18 @@ int data_convert(const DataArguments& arguments, const Session& session) {
     fmt::print("{}\n", nlohmann::ordered_json({{"folder", arguments.out},
                                                {"files", made.files},
                                                {"clips", made.clips},
-                                               {"decoded", made.decoded}})
+                                               {"decoded", made.decoded},
+                                               {"unlabelled", made.unlabelled}})
                            .dump(1));
     return 0;
   }
   for (const std::string& file : made.files)
     fmt::print("{}\n", (fs::path(arguments.out) / file).string());
   fmt::print("{} clips, {} of them written as WAV\n", made.clips, made.decoded);
+  if (made.unlabelled > 0) {
+    fmt::print("{} clips without a label are left out: AST's form has no place for them\n",
+               made.unlabelled);
+  }
   return 0;
 }
 
@@ -80,7 +85,7 @@ int data_missing(const DataArguments& arguments, const Session& session) {
   for (const data::Listing& set : joined.sets) there += static_cast<int64_t>(set.clips.size());
   std::vector<std::string> made;
   if (!arguments.out.empty()) {
-    fs::create_directories(arguments.out);
+    make_folders(arguments.out);
     write_file_atomic(fs::path(arguments.out) / "missing.csv", missing_csv(absent));
     made = write_lists(joined, arguments.out);
     made.insert(made.begin(), "missing.csv");

@@ -15,7 +15,7 @@ namespace xp::cli {
 struct ChosenData {
   Workspace workspace;
   std::string stage;               ///< whose
-  std::string recipe;              ///< as the user named it, for messages
+  std::string how_to_prepare;      ///< a command, for messages
   std::filesystem::path prepared;  ///< folder of the shards; empty = not prepared yet
   schema::DatasetOptions dataset;
   schema::FrontendOptions frontend;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/base/files.h"
 #include "core/cli/compute/data_parts.h"
 #include "core/frontend/frontend.h"
 #include "core/ops/frontend_options.h"
@@ -127,7 +128,7 @@ int show_batch(const DataArguments& arguments, const ChosenData& chosen, const f
 int data_show(const DataArguments& arguments, const Session& session) {
   const ChosenData chosen = choose_data(arguments, session);
   const fs::path out = arguments.out.empty() ? fs::path(".") : fs::path(arguments.out);
-  fs::create_directories(out);
+  make_folders(out);
   return arguments.batch ? show_batch(arguments, chosen, out) : show_clip(arguments, chosen, out);
 }
 

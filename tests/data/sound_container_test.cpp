@@ -1,0 +1,141 @@
+#include "data/sound_container.h"
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <sndfile.h>
+
+#include <gtest/gtest.h>
+
+#include "core/base/files.h"
+#include "data/decode.h"
+#include "tests/data/tones.h"
+#include "tests/testing/temp_dir.h"
+
+namespace xp::data {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::write_tone;
+using xp::testing::TempDir;
+
+std::string damage_of(const std::string& bytes) {
+  return find_damage(std::as_bytes(std::span(bytes))).value_or("");
+}
+
+/// What the decoder says of the bytes, which is all that the user sees.
+std::string problem_of(const std::string& bytes) {
+  return Decoder(DecodeOptions{}).read_bytes(std::as_bytes(std::span(bytes))).problem;
+}
+
+/// Bytes of a tone of some seconds.
+std::string tone(int format, int rate = 16000, double seconds = 5) {
+  const TempDir folder;
+  return read_file(write_tone(folder / "tone", format, rate, 1, seconds));
+}
+
+std::string half(const std::string& bytes) { return bytes.substr(0, bytes.size() / 2); }
+
+std::string with_zeros(std::string bytes, size_t from, size_t count) {
+  return bytes.replace(from, count, count, '\0');
+}
+
+std::vector<size_t> pages_of(const std::string& ogg) {
+  std::vector<size_t> at;
+  for (size_t i = ogg.find("OggS"); i != std::string::npos; i = ogg.find("OggS", i + 1))
+    at.push_back(i);
+  return at;
+}
+
+constexpr double kManyPages = 40;  // seconds
+constexpr int kVorbis = SF_FORMAT_OGG | SF_FORMAT_VORBIS;
+constexpr int kOpus = SF_FORMAT_OGG | SF_FORMAT_OPUS;
+constexpr int kMp3 = SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III;
+constexpr int kWav = SF_FORMAT_WAV | SF_FORMAT_PCM_16;
+constexpr int kRifx = SF_FORMAT_WAV | SF_FORMAT_PCM_16 | SF_ENDIAN_BIG;
+constexpr int kRf64 = SF_FORMAT_RF64 | SF_FORMAT_PCM_16;
+constexpr int kAiff = SF_FORMAT_AIFF | SF_FORMAT_PCM_16;
+
+TEST(SoundContainer, WholeFilesHaveNoDamage) {
+  for (const int format :
+       {kWav, SF_FORMAT_WAV | SF_FORMAT_FLOAT, SF_FORMAT_WAVEX | SF_FORMAT_PCM_24, kRifx, kRf64,
+        kAiff, SF_FORMAT_FLAC | SF_FORMAT_PCM_16, kVorbis, kMp3}) {
+    for (const int rate : {16000, 44100}) {
+      for (const double seconds : {0.1, 5.0}) {
+        SCOPED_TRACE(format);
+        const std::string bytes = tone(format, rate, seconds);
+        EXPECT_EQ(damage_of(bytes), "");
+        EXPECT_EQ(problem_of(bytes), "");
+      }
+    }
+  }
+  EXPECT_EQ(problem_of(tone(kOpus, 48000)), "");
+}
+
+TEST(SoundContainer, CutFilesAreTruncated) {
+  const std::string wav = tone(kWav);
+  EXPECT_EQ(problem_of(half(wav)), "truncated: 79978 of 160000 bytes of sound are there");
+  EXPECT_EQ(problem_of(half(tone(kRifx))), "truncated: 79978 of 160000 bytes of sound are there");
+  EXPECT_TRUE(problem_of(half(tone(kRf64))).starts_with("truncated: "));
+  EXPECT_TRUE(problem_of(half(tone(kAiff))).starts_with("truncated: "));
+  EXPECT_TRUE(problem_of(half(tone(kMp3))).starts_with("truncated: "));
+  for (const auto& [format, rate] : {std::pair{kVorbis, 16000}, {kOpus, 48000}}) {
+    const std::string ogg = tone(format, rate, kManyPages);
+    ASSERT_GT(pages_of(ogg).size(), 4U);
+    EXPECT_TRUE(problem_of(half(ogg)).starts_with("truncated: no Ogg page ends the stream"));
+    // Between two pages, where nothing but the missing end tells.
+    EXPECT_TRUE(problem_of(ogg.substr(0, pages_of(ogg).back()))
+                    .starts_with("truncated: no Ogg page ends the stream"));
+  }
+}
+
+TEST(SoundContainer, DamagedOggPagesAreNamed) {
+  const std::string ogg = tone(kVorbis, 16000, kManyPages);
+  const std::vector<size_t> pages = pages_of(ogg);
+  ASSERT_GT(pages.size(), 4U);
+  EXPECT_TRUE(problem_of(with_zeros(ogg, ogg.size() / 2, ogg.size() / 4))
+                  .starts_with("damaged: no whole Ogg page at byte "));
+  std::string flipped = ogg;
+  flipped[pages[3] + 100] = static_cast<char>(flipped[pages[3] + 100] ^ 1);
+  EXPECT_EQ(problem_of(flipped), "damaged: no whole Ogg page at byte " + std::to_string(pages[3]));
+  std::string missing = ogg;
+  missing.erase(pages[2], pages[3] - pages[2]);
+  EXPECT_EQ(problem_of(missing), "damaged: Ogg page 2 is missing");
+}
+
+TEST(SoundContainer, WhatStandsBehindAWholeOggStreamIsNoDamage) {
+  const std::string ogg = tone(kVorbis);
+  EXPECT_EQ(damage_of(ogg + "TAG" + std::string(125, ' ')), "");
+  EXPECT_EQ(damage_of(ogg + ogg), "");  // joined: the same stream number twice
+}
+
+TEST(SoundContainer, AWavOfNoSizeWithSoundBehindIt) {
+  std::string wav = tone(kWav);
+  ASSERT_EQ(wav.substr(36, 4), "data");
+  EXPECT_EQ(problem_of(with_zeros(wav, 40, 4)),
+            "its header says 0 bytes of sound, and 160000 follow: write the file again");
+  // Nothing recorded, and a chunk that follows.
+  wav = with_zeros(wav.substr(0, 44), 40, 4);
+  EXPECT_EQ(damage_of(wav), "");
+  EXPECT_EQ(damage_of(wav + std::string("LIST\x04\0\0\0INFO", 12)), "");
+}
+
+TEST(SoundContainerIntegration, NoRealFileIsDamaged) {
+  const auto root = xp::testing::env("EXP_DATA");
+  if (root.empty()) GTEST_SKIP() << "EXP_DATA is not set";
+  int files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(root))) {
+    const std::string extension = entry.path().extension().string();
+    if (extension != ".wav" && extension != ".ogg" && extension != ".flac" && extension != ".mp3")
+      continue;
+    ++files;
+    EXPECT_EQ(damage_of(read_file(entry.path())), "") << entry.path();
+  }
+  std::printf("%d files\n", files);
+  EXPECT_GT(files, 0);
+}
+
+}  // namespace
+}  // namespace xp::data
