@@ -131,7 +131,7 @@ struct ModelOptions {
         "temperature of the softmax over dynamic kernels where its schedule starts, which ends at "
         "1: 30 from nothing or ImageNet weights, 1 from and with AudioSet weights");
     v.field("cnn_head", &O::cnn_head, {.only = "mn dymn"}, "pooling and classifier of a CNN");
-    v.field("se_dims", &O::se_dims, {.choices = "c f t cf ct ft cft none", .only = "mn"},
+    v.field("se_dims", &O::se_dims, {.only = "mn", .choices = "c f t cf ct ft cft none"},
             "what squeeze-and-excitation gates: channels, frequencies, times; with t the model "
             "takes inputs of one length");
     v.field("se_agg", &O::se_agg, {.only = "mn"}, "how the gated maps of several se_dims are merged");
