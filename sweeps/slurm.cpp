@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "core/base/clock.h"
+#include "core/base/cpu.h"
 #include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
@@ -78,6 +79,8 @@ std::string job_script(const SlurmOptions& options, const SweepSpec& spec, const
 # Exit code 75: preempted or out of time, with a checkpoint. The same task goes on from there.
 task="${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
 trap : TERM USR2    # the step saves a checkpoint; this script waits for it
+# Threads that wait do not keep the cores from those that work.
+[ -n "${{OMP_WAIT_POLICY:-}}" ] || export GOMP_SPINCOUNT="${{GOMP_SPINCOUNT:-{spin}}}"
 srun --ntasks=1 {program} sweeps work {id} \
   --trial "$SLURM_ARRAY_TASK_ID" --job "$task" --threads "${{SLURM_CPUS_PER_TASK:-1}}"
 code=$?
@@ -88,7 +91,7 @@ fi
 exit "$code"
 )",
       fmt::arg("id", spec.id), fmt::arg("name", spec.name), fmt::arg("folder", folder.string()),
-      fmt::arg("program", shell_quoted(options.program.string())),
+      fmt::arg("program", shell_quoted(options.program.string())), fmt::arg("spin", kOmpSpinCount),
       fmt::arg("own", shell_quoted(own.string())), fmt::arg("requeues", options.requeues));
   return out;
 }

@@ -122,23 +122,35 @@ std::string trial_text(const Trial& trial, bool with_seed) {
   return out;
 }
 
+// Under another name until it is whole: a sweep that a full disk or a kill left half made is none.
 SweepDb SweepDb::create(const fs::path& folder, const SweepSpec& spec) {
   fs::create_directories(folder);
-  SweepDb out(folder, sql::Database::open(folder / "sweep.db", kSweepSchema));
-  sql::Transaction transaction(out.db_);
-  out.db_
-      .prepare("INSERT INTO sweep(id, name, family, recipe, created_ns, spec) VALUES(?,?,?,?,?,'')")
-      .run(spec.id, spec.name, spec.family, spec.recipe,
-           spec.created_ns == 0 ? wall_ns() : spec.created_ns);
-  write_spec(out.db_, spec);
-  transaction.commit();
-  return out;
+  const fs::path fresh = folder / "sweep.db.new";
+  {
+    sql::Database db = sql::Database::open(fresh, kSweepSchema);
+    sql::Transaction transaction(db);
+    db.prepare("INSERT INTO sweep(id, name, family, recipe, created_ns, spec) VALUES(?,?,?,?,?,'')")
+        .run(spec.id, spec.name, spec.family, spec.recipe,
+             spec.created_ns == 0 ? wall_ns() : spec.created_ns);
+    write_spec(db, spec);
+    transaction.commit();
+    db.settle();
+  }
+  // SQLite takes its log away when the file has all that is in it.
+  if (fs::exists(fresh.string() + "-wal"))
+    throw Error(fmt::format("{} cannot be written", fresh.string()), Exit::kFailed);
+  fs::rename(fresh, folder / "sweep.db");
+  return open(folder);
 }
 
 SweepDb SweepDb::open(const fs::path& folder) {
   if (!fs::exists(folder / "sweep.db"))
     throw Error(fmt::format("{}: there is no sweep in it", folder.string()), Exit::kData);
   return {folder, sql::Database::open(folder / "sweep.db", kSweepSchema)};
+}
+
+SweepDb SweepDb::read(const fs::path& folder) {
+  return {folder, sql::Database::read(folder / "sweep.db", kSweepSchema)};
 }
 
 // SQLite makes those who wait sleep and try again, with growing pauses; a lock of the kernel wakes
@@ -465,10 +477,27 @@ std::vector<fs::path> sweep_folders(const fs::path& exp_folder) {
   return out;
 }
 
+namespace {
+
+// `all` has the newest first, one at least.
+const fs::path& newest_readable(const std::vector<fs::path>& all) {
+  for (const fs::path& folder : all) {
+    try {
+      SweepDb::read(folder).spec();
+      return folder;
+    } catch (const Error&) {
+      // `exp sweeps` says what is wrong with it
+    }
+  }
+  throw Error("no sweep here can be read; `exp sweeps` says why", Exit::kData);
+}
+
+}  // namespace
+
 fs::path find_sweep(const fs::path& exp_folder, std::string_view text) {
   const std::vector<fs::path> all = sweep_folders(exp_folder);
   if (all.empty()) throw Error("there is no sweep here; `exp sweep --param KEY=SPEC` makes one");
-  if (text.empty() || text == "last") return all.front();
+  if (text.empty() || text == "last") return newest_readable(all);
   std::string upper(text);
   for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   std::vector<fs::path> found;

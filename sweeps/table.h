@@ -125,6 +125,8 @@ class SweepDb {
   static SweepDb create(const std::filesystem::path& folder, const SweepSpec& spec);
   /// Throws Error when there is none.
   static SweepDb open(const std::filesystem::path& folder);
+  /// The same to look at it only, also on a read-only disk.
+  static SweepDb read(const std::filesystem::path& folder);
 
   const std::filesystem::path& folder() const { return folder_; }
   SweepSpec spec() const;
@@ -190,8 +192,8 @@ class SweepDb {
 
 /// Folders of all sweeps of a workspace (.exp), newest first.
 std::vector<std::filesystem::path> sweep_folders(const std::filesystem::path& exp_folder);
-/// The sweep that `text` means: an id, 4 letters or more of its beginning or end, or "last". Throws
-/// Error when it means none or several.
+/// The sweep that `text` means: an id, 4 letters or more of its beginning or end, or "last", the
+/// newest that can be read. Throws Error when it means none or several.
 std::filesystem::path find_sweep(const std::filesystem::path& exp_folder, std::string_view text);
 
 }  // namespace xp::sweeps

@@ -245,10 +245,14 @@ std::string Query::find(std::string_view text) {
   const std::vector<RunInfo> all = runs({.keys = std::vector<std::string>{}});
   if (all.empty()) throw Error("there is no run yet");
   if (text == "last" || text.starts_with("last-")) {
+    std::vector<const RunInfo*> whole;  // a broken one can only be meant by its name
+    for (const RunInfo& run : all) {
+      if (run.status != Status::kBroken) whole.push_back(&run);
+    }
     const size_t back = text == "last" ? 0 : std::strtoull(text.data() + 5, nullptr, 10);
-    if (back >= all.size())
-      throw Error(fmt::format("there are {} runs: '{}' goes beyond them", all.size(), text));
-    return all[back].uid;
+    if (back >= whole.size())
+      throw Error(fmt::format("there are {} runs: '{}' goes beyond them", whole.size(), text));
+    return whole[back]->uid;
   }
   std::vector<const RunInfo*> matches;
   std::string upper(text);
@@ -439,13 +443,18 @@ std::vector<Difference> Query::differing(const std::vector<std::string>& uids) {
     sql::Database& db = impl_->index.db();
     db.exec("CREATE TEMP TABLE IF NOT EXISTS chosen(run INTEGER PRIMARY KEY); DELETE FROM chosen");
     auto put = db.prepare("INSERT INTO chosen(run) SELECT id FROM run WHERE uid=?");
-    for (const RunInfo& run : chosen) put.run(run.uid);
+    size_t read = 0;
+    for (const RunInfo& run : chosen) {
+      if (run.status == Status::kBroken) continue;  // it has no parameters: all would differ
+      put.run(run.uid);
+      ++read;
+    }
     auto rows = db.prepare(
         "SELECT k.name FROM param p JOIN chosen c ON c.run=p.run JOIN key k ON k.id=p.key GROUP BY "
         "p.key "
         "HAVING COUNT(*) < ? OR MIN(p.value) IS NOT MAX(p.value) OR MIN(p.type) <> MAX(p.type) "
         "ORDER BY k.name");
-    rows.query(chosen.size());
+    rows.query(read);
     std::vector<std::string> keys;
     while (rows.step()) keys.push_back(rows.text(0));
     const std::vector<RunInfo> full = runs({.uids = uids, .keys = keys});

@@ -153,8 +153,8 @@ class Query {
   std::vector<RunInfo> runs(const Selection& selection);
 
   /// The uid that `text` means: a uid, a unique beginning or end of one (4 letters at least),
-  /// "last", "last-2", or the name of an experiment (its newest run). Throws Error when it means
-  /// none or several.
+  /// "last", "last-2" (broken runs not counted), or the name of an experiment (its newest run).
+  /// Throws Error when it means none or several.
   std::string find(std::string_view text);
 
   RunInfo run(std::string_view uid);
@@ -169,7 +169,8 @@ class Query {
   /// Names of all metrics of a run, with the ranks that have them.
   std::vector<std::pair<std::string, std::vector<int>>> metric_names(std::string_view uid);
 
-  /// Parameters that are not equal in all of `uids` (empty = all runs), sorted by key.
+  /// Parameters that are not equal in all of `uids` (empty = all runs) that can be read, sorted by
+  /// key.
   std::vector<Difference> differing(const std::vector<std::string>& uids);
 
   /// A copy of index.db in memory, for `exp sql`.

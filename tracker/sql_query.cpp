@@ -216,7 +216,9 @@ SqlTable run_sql(const std::filesystem::path& workspace, const std::string& stat
     const char* tail = nullptr;
     sqlite3_stmt* probe = nullptr;
     const int code = sqlite3_prepare_v2(db.handle(), statement.c_str(), -1, &probe, &tail);
+    const bool empty = code == SQLITE_OK && probe == nullptr;
     sqlite3_finalize(probe);
+    if (empty) throw Error("there is no statement: give one SELECT, as in exp sql --help");
     if (code == SQLITE_OK && std::strspn(tail, " \t\r\n;") != std::strlen(tail))
       throw Error("give one statement at a time");
     sql::Statement rows = db.prepare(statement);

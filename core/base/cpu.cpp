@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -142,6 +143,11 @@ std::optional<CpuTurns> process_cpu_turns(const fs::path& task_folder) {
     out.waited_ns += turns.waited_ns;
   }
   return any ? std::optional(out) : std::nullopt;
+}
+
+void keep_waiting_threads_from_spinning() {
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr)
+    ::setenv("GOMP_SPINCOUNT", kOmpSpinCount, /*overwrite=*/0);
 }
 
 uint64_t resident_bytes() {

@@ -36,6 +36,17 @@ struct CpuTurns {
 std::optional<CpuTurns> process_cpu_turns(
     const std::filesystem::path& task_folder = "/proc/self/task");
 
+/// Rounds that a thread of libgomp waits in before it sleeps. Its own default spins for a whole
+/// time slice at the end of every parallel loop: on cores that other work uses too, the one that is
+/// waited for is then not running, and a training step took eight times as long. A short spin costs
+/// nothing on idle cores.
+inline constexpr const char* kOmpSpinCount = "1000";
+
+/// Sets GOMP_SPINCOUNT to kOmpSpinCount for the processes that this one becomes or starts (libgomp
+/// reads it when it is loaded), unless the user has chosen how threads wait. Before any thread
+/// starts.
+void keep_waiting_threads_from_spinning();
+
 /// Resident size now, in bytes.
 uint64_t resident_bytes();
 

@@ -14,10 +14,12 @@ static_assert(std::atomic<int>::is_always_lock_free, "set from a signal handler"
 extern "C" void on_signal(int signal) {
   const auto wanted =
       static_cast<int>(signal == SIGINT ? StopReason::kInterrupted : StopReason::kPreempted);
-  int none = 0;
-  if (reason.compare_exchange_strong(none, wanted)) return;
-  // A second SIGUSR2 is the scheduler repeating itself; a second SIGINT or SIGTERM means now.
-  if (signal != SIGUSR2) _exit(static_cast<int>(exit_code(static_cast<StopReason>(wanted))));
+  int first = 0;
+  if (reason.compare_exchange_strong(first, wanted)) return;
+  // A second SIGUSR2 is the scheduler repeating itself, and a terminal that goes away may say so
+  // twice; a second SIGINT or SIGTERM means now.
+  if (signal == SIGINT || signal == SIGTERM)
+    _exit(static_cast<int>(exit_code(static_cast<StopReason>(first))));
 }
 
 }  // namespace
@@ -28,6 +30,9 @@ void install_stop_signals() {
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGINT, SIGTERM, SIGUSR2}) sigaction(signal, &action, nullptr);
+  struct sigaction hangup {};
+  sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
 }
 
 StopReason stop_requested() {

@@ -8,13 +8,14 @@ namespace xp {
 enum class StopReason : int {
   kNone = 0,
   kInterrupted = 1,  ///< Ctrl-C (SIGINT): checkpoint, status INTERRUPTED, exit 130
-  kPreempted = 2,    ///< SIGTERM or SIGUSR2 (a cluster takes the machine): checkpoint, status
-                     ///< PREEMPTED, exit 75
+  kPreempted = 2,    ///< SIGTERM or SIGUSR2 (a cluster takes the machine), or SIGHUP (the
+                     ///< terminal is gone): checkpoint, status PREEMPTED, exit 75
   kRequested = 3     ///< `exp stop RUN`: checkpoint, status INTERRUPTED, exit 130
 };
 
-/// Takes SIGINT, SIGTERM and SIGUSR2. The first one sets the flag; a second SIGINT or SIGTERM ends
-/// the process at once. Call once, before any thread starts.
+/// Takes SIGINT, SIGTERM, SIGUSR2, and SIGHUP where it is not ignored (nohup). The first one sets
+/// the flag; a second SIGINT or SIGTERM ends the process at once, with the exit code of the first.
+/// Call once, before any thread starts.
 void install_stop_signals();
 
 /// What long work polls between steps, clips or blocks. Async-signal-safe, any thread.

@@ -7,6 +7,31 @@
 
 namespace xp::cli {
 
+namespace {
+
+/// An option takes one value each time it is there, and leaves the words after it to others: in
+/// `--set tome.r=4 recipe.toml` the second is the recipe. What is known by its position takes all.
+template <class T>
+CLI::Option* add_list(CLI::App& app, const std::string& names, std::vector<T>& target,
+                      const std::string& help) {
+  CLI::Option* option = app.add_option(names, target, help);
+  return names.starts_with("-") ? option->allow_extra_args(false) : option;
+}
+
+/// CLI11's own checks of a sign tell the range of all doubles, digit by digit.
+CLI::Validator number_that(const char* name, const char* is, bool (*holds)(double)) {
+  return {[is, holds](const std::string& text) {
+            double value = 0;
+            const bool number = CLI::detail::lexical_cast(text, value);
+            return number && holds(value)
+                       ? std::string()
+                       : fmt::format("expected a number {}, received '{}'", is, text);
+          },
+          name};
+}
+
+}  // namespace
+
 Option& Option::required() {
   option_->required();
   return *this;
@@ -18,12 +43,13 @@ Option& Option::range(int least, int most) {
 }
 
 Option& Option::positive() {
-  option_->check(CLI::PositiveNumber);
+  option_->check(number_that("POSITIVE", "above 0", [](double value) { return value > 0; }));
   return *this;
 }
 
 Option& Option::not_negative() {
-  option_->check(CLI::NonNegativeNumber);
+  option_->check(
+      number_that("NONNEGATIVE", "of at least 0", [](double value) { return value >= 0; }));
   return *this;
 }
 
@@ -94,12 +120,12 @@ Option Arguments::option(const std::string& names, double& target, const std::st
 
 Option Arguments::option(const std::string& names, std::vector<std::string>& target,
                          const std::string& help) {
-  return Option(app_.add_option(names, target, help));
+  return Option(add_list(app_, names, target, help));
 }
 
 Option Arguments::option(const std::string& names, std::vector<int64_t>& target,
                          const std::string& help) {
-  return Option(app_.add_option(names, target, help));
+  return Option(add_list(app_, names, target, help));
 }
 
 Option Arguments::flag(const std::string& names, bool& target, const std::string& help) {

@@ -56,8 +56,8 @@ class Arguments {
   Arguments(const Arguments&) = delete;
   Arguments& operator=(const Arguments&) = delete;
 
-  /// `names`: "--name", "-n,--name", or "name" for what is known by its position. A list takes one
-  /// value or more.
+  /// `names`: "--name", "-n,--name", or "name" for what is known by its position. A list that
+  /// is an option takes one value each time it is there, one known by its position all that come.
   Option option(const std::string& names, std::string& target, const std::string& help);
   Option option(const std::string& names, std::filesystem::path& target, const std::string& help);
   Option option(const std::string& names, int& target, const std::string& help);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -11,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/cpu.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
@@ -52,14 +52,6 @@ constexpr const char* kExamples =
     "  exp report\n"
     "  exp COMMAND --help\n";
 
-/// libgomp's threads spin at the end of every parallel loop. On cores that other work uses too, the
-/// one that is waited for is then not running: a training step took eight times as long. A short
-/// spin costs nothing on idle cores.
-void keep_waiting_threads_from_spinning() {
-  if (std::getenv("OMP_WAIT_POLICY") == nullptr)
-    ::setenv("GOMP_SPINCOUNT", "1000", /*overwrite=*/0);
-}
-
 int exec_compute(const Session& session) {
   const fs::path program = session.program.parent_path() / "exp-compute";
   if (!fs::exists(program)) {
@@ -75,7 +67,6 @@ int exec_compute(const Session& session) {
   argv.reserve(words.size() + 1);
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  keep_waiting_threads_from_spinning();
   std::fflush(nullptr);
   execv(argv[0], argv.data());
   throw Error(fmt::format("cannot start {}: {}", program.string(), std::strerror(errno)),
@@ -146,12 +137,25 @@ int report(std::string_view text, Exit code) {
   return static_cast<int>(code);
 }
 
+// What a command prints is what it was asked for: on a full disk it must not look well done. A
+// reader that went away (`exp runs | head`) has what it wanted.
+int with_output_written(int code) {
+  errno = 0;
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (written || errno == EPIPE) return code;
+  const std::string why = errno == 0 ? "" : fmt::format(": {}", std::strerror(errno));
+  log::write(log::Level::kError, fmt::format("the output could not be written{}", why));
+  return code == 0 ? static_cast<int>(Exit::kFailed) : code;
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv, ComputeTable compute) {
   install_stop_signals();
+  // Here, since every command may start exp-compute: itself, a sweep's workers, queued runs.
+  keep_waiting_threads_from_spinning();
   try {
-    return run_parsed(argc, argv, compute);
+    return with_output_written(run_parsed(argc, argv, compute));
   } catch (const Error& error) {
     return report(error.what(), error.code());
   } catch (const Stopped& stopped) {

@@ -89,8 +89,14 @@ class Report : public Command {
     const std::map<std::string, Format> endings = {
         {".md", Format::kMarkdown}, {".html", Format::kHtml}, {".csv", Format::kCsv},
         {".json", Format::kJson},   {".tex", Format::kLatex}, {".svg", Format::kSvg}};
-    const auto at = endings.find(output_.extension().string());
-    return at == endings.end() ? Format::kTable : at->second;
+    const std::string ending = output_.extension().string();
+    const auto at = endings.find(ending);
+    if (at != endings.end()) return at->second;
+    if (ending.empty() || ending == ".txt") return Format::kTable;
+    throw Error(
+        fmt::format("-o {}: no format has the ending {}; .md, .html, .csv, .json, .tex, .svg "
+                    "and .txt do, or say --format",
+                    output_.string(), ending));
   }
 
   int write(tracker::Query& query, const Comparison& comparison, Format format) const {

@@ -60,14 +60,22 @@ class Reproduce : public Command {
     if (!fs::exists(tree.folder / "exp.toml")) write_file_atomic(tree.folder / "exp.toml", "");
     if (!start_) return tell(session, uid, tree, detail);
     if (!session.json) print_tree(uid, tree, detail);
-    run_there(session, tree.folder);
+    run_there(session, tree.folder, threads_of(detail));
     tracker::Query there(tree.folder / ".exp");
     return compare(session, query, uid, there, there.find("last"));
   }
 
  private:
-  static std::string command(const tracker::Rebuilt& tree) {
-    return fmt::format("cd {} && exp run {}", tree.folder.string(), kRecipe);
+  // Sums are rounded as they are shared out among threads. "" for a run of before they were noted.
+  static std::string threads_of(const tracker::RunDetail& detail) {
+    const auto threads = detail.facts.find("run.threads");
+    return threads == detail.facts.end() ? "" : threads->second;
+  }
+
+  static std::string command(const tracker::Rebuilt& tree, const tracker::RunDetail& detail) {
+    const std::string threads = threads_of(detail);
+    return fmt::format("cd {} && exp run {}{}", tree.folder.string(), kRecipe,
+                       threads.empty() ? "" : " --threads " + threads);
   }
 
   static void print_tree(const std::string& uid, const tracker::Rebuilt& tree,
@@ -100,22 +108,24 @@ class Reproduce : public Command {
                              {"matches", tree.matches},
                              {"untracked", tree.untracked},
                              {"left_out", tree.left_out},
-                             {"command", command(tree)},
+                             {"command", command(tree, detail)},
                              {"original", detail.argv}}));
       return 0;
     }
     print_tree(uid, tree, detail);
     fmt::print("  it was started as: {}\n  run it again with:  {}\n", fmt::join(detail.argv, " "),
-               command(tree));
+               command(tree, detail));
     return 0;
   }
 
-  static void run_there(const Session& session, const fs::path& folder) {
+  static void run_there(const Session& session, const fs::path& folder,
+                        const std::string& threads) {
     const std::string program = session.program.string();
     std::string there = folder.string();
-    const std::string line = "cd \"$1\" && exec \"$2\" run --new \"$3\"";
-    const char* argv[] = {"sh",    "-c",   line.c_str(), "sh", there.c_str(), program.c_str(),
-                          kRecipe, nullptr};
+    const std::string line = "cd \"$1\" && exec \"$2\" run --new \"$3\" ${4:+--threads \"$4\"}";
+    const char* argv[] = {
+        "sh",   "-c", line.c_str(), "sh", there.c_str(), program.c_str(), kRecipe, threads.c_str(),
+        nullptr};
     pid_t pid = -1;
     const int failed =
         ::posix_spawnp(&pid, "sh", nullptr, nullptr, const_cast<char* const*>(argv), environ);

@@ -12,7 +12,6 @@
 #include "core/cli/run_record.h"
 #include "core/cli/run_summary.h"
 #include "core/graph/first_reading.h"
-#include "core/graph/uses.h"
 #include "tracker/query.h"
 
 namespace xp::cli {
@@ -94,7 +93,7 @@ graph::Learned learn(const RunArguments& arguments, PlannedRun& planned, tracker
       [&] { return graph_of(arguments, planned.workspace, planned.recipe, told, inputs); }, inputs,
       arguments.request,
       [&](const graph::Graph& graph) {
-        if (run != nullptr) graph::record_uses(graph, run->folder(), planned.cache);
+        if (run != nullptr) note_uses(graph, *run, planned.cache);
       }};
   return graph::learn_keys(std::move(planned.plan), learning, planned.cache, runner, recorder,
                            options);
@@ -122,7 +121,8 @@ int execute_run(const RunArguments& arguments, PlannedRun planned, const Session
   std::unique_ptr<tracker::Run> run;
   if (!rehearsal) {
     run = open_run(arguments, planned, session, store, versions);
-    graph::record_uses(planned.plan.graph, run->folder(), planned.cache);
+    note_threads(*run, planned.workspace);
+    note_uses(planned.plan.graph, *run, planned.cache);
     for (const std::string& note : planned.notes) run->event(tracker::Level::kWarning, note);
   }
   RunRecorder recorder(run.get());

@@ -1,5 +1,6 @@
 #include "core/cli/run_record.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <sstream>
@@ -11,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/cli/command.h"
+#include "core/graph/uses.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/sections.h"
 #include "tracker/provenance.h"
@@ -71,14 +73,12 @@ std::map<std::string, recipe::Value> resolved_keys(const recipe::View& view,
   return out;
 }
 
-// Sections that the recipe's kinds of stage read, by the table of kinds.
-std::set<std::string> sections_read(const recipe::Recipe& recipe) {
+// Sections that a kind of stage reads, by the table of kinds.
+std::set<std::string> sections_of(const recipe::Stage& stage) {
   std::set<std::string> out;
-  for (const recipe::Stage& stage : recipe.stages()) {
-    const graph::StageKindInfo* info = graph::find_stage_kind(stage.kind);
-    std::istringstream words(info == nullptr ? "" : info->sections);
-    for (std::string word; words >> word;) out.insert(word.substr(0, word.find('.')));
-  }
+  const graph::StageKindInfo* info = graph::find_stage_kind(stage.kind);
+  std::istringstream words(info == nullptr ? "" : info->sections);
+  for (std::string word; words >> word;) out.insert(word.substr(0, word.find('.')));
   return out;
 }
 
@@ -101,13 +101,15 @@ std::string source_of(const recipe::Recipe& recipe, const std::string& key) {
 }
 
 std::vector<tracker::Param> params_of(const recipe::Recipe& recipe) {
-  const std::set<std::string> sections = sections_read(recipe);
+  std::set<std::string> sections;
+  for (const recipe::Stage& stage : recipe.stages()) sections.merge(sections_of(stage));
   const auto base = resolved_keys(recipe.base(), sections);
   std::vector<tracker::Param> out;
   for (const auto& [key, value] : base)
     out.push_back({key, to_value(value), source_of(recipe, key)});
   for (const recipe::Stage& stage : recipe.stages()) {
-    for (const auto& [key, value] : resolved_keys(stage.instances.front().view, sections)) {
+    for (const auto& [key, value] :
+         resolved_keys(stage.instances.front().view, sections_of(stage))) {
       const auto common = base.find(key);
       if (common != base.end() && common->second == value) continue;
       const std::string pinned = fmt::format("stages.{}.with.{}", stage.name, key);
@@ -146,6 +148,24 @@ tracker::NewRun new_run(const PlannedRun& planned, const Session& session) {
   out.argv.emplace_back("exp");
   out.argv.insert(out.argv.end(), session.arguments.begin(), session.arguments.end());
   return out;
+}
+
+void note_threads(tracker::Run& run, const Workspace& workspace) {
+  const int of_stage = workspace.resources.threads / std::max(1, workspace.stages_at_once);
+  run.note_fact("run.threads", std::to_string(std::max(1, of_stage)));
+}
+
+void note_uses(const graph::Graph& graph, const tracker::Run& run, const graph::Cache& cache) {
+  const auto warn = [&run](const char* why) {
+    log::warn("{}; `exp gc` may take outputs away that run {} uses", why, run.uid());
+  };
+  try {
+    graph::record_uses(graph, run.folder(), cache);
+  } catch (const Error& error) {
+    warn(error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    warn(error.what());
+  }
 }
 
 // One stage's progress line.

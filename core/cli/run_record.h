@@ -26,6 +26,13 @@ void check_source_is_clean(const recipe::Recipe& recipe);
 /// recipe that reproduces it by itself, the command line. Throws as `check_source_is_clean`.
 tracker::NewRun new_run(const PlannedRun& planned, const Session& session);
 
+/// Notes the fact run.threads: the CPU threads of a stage, which decide how its sums are rounded.
+void note_threads(tracker::Run& run, const Workspace& workspace);
+
+/// graph::record_uses for a run: where that cannot be written it is said, and the run goes on, as
+/// with everything that the tracker keeps.
+void note_uses(const graph::Graph& graph, const tracker::Run& run, const graph::Cache& cache);
+
 /// Hands an execution to the tracker and to the terminal. Without a run (--check, --overfit) to the
 /// terminal alone.
 class RunRecorder final : public graph::Recorder {

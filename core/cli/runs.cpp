@@ -25,7 +25,7 @@ class Runs : public Command {
         .comma_separated();
     declared.option("--columns", columns_, "fields, parameters and metrics to show")
         .comma_separated();
-    declared.option("--limit", limit_, "at most so many runs (0 = all)");
+    declared.option("--limit", limit_, "at most so many runs (0 = all)").range(0, 1'000'000'000);
     declared.flag("--keys", keys_, "list what filters, --sort and --columns may name");
     declared
         .option("--export", export_,

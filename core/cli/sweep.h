@@ -51,6 +51,8 @@ struct SweepArguments {
 struct DescribedSweep {
   sweeps::SweepSpec spec;
   graph::Graph graph;
+  /// Swept values without which the recipe is not valid; mostly none.
+  SweepRecipes::Values base_values;
   std::vector<std::string> notes;
 };
 DescribedSweep describe_sweep(const SweepArguments& arguments, const Workspace& workspace,

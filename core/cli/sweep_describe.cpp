@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -16,6 +17,7 @@
 #include "core/recipe/recipe.h"
 #include "core/schema/experiment.h"
 #include "core/schema/load.h"
+#include "core/schema/metric_names.h"
 #include "sweeps/exclude.h"
 #include "sweeps/space.h"
 
@@ -66,8 +68,9 @@ void take_params(const SweepArguments& arguments, const recipe::SweepSection& se
   }
 }
 
-void take_choices(const SweepArguments& arguments, const recipe::SweepSection& section,
+void take_choices(const SweepArguments& arguments, const recipe::Recipe& recipe,
                   sweeps::SweepSpec& spec) {
+  const recipe::SweepSection& section = recipe.sweep();
   constexpr std::string_view kStrategies[] = {"grid", "random", "sobol", "tpe", "asha"};
   spec.strategy = arguments.strategy.empty()
                       ? std::string(kStrategies[static_cast<size_t>(section.strategy)])
@@ -90,6 +93,9 @@ void take_choices(const SweepArguments& arguments, const recipe::SweepSection& s
       throw Error(fmt::format(
           "--metric {}: expected max:STAGE.METRIC or min:STAGE.METRIC, as in max:eval.mAP", text));
     spec.objectives.push_back(sweeps::parse_objective(text));
+    if (const auto why = schema::why_no_metric(recipe, spec.objectives.back().metric))
+      throw Error(fmt::format("{} {}: {}", text == arguments.metric ? "--metric" : "--objective",
+                              text, *why));
   }
   // With one, the metric decides alone: further objectives would make a front of what was asked
   // for.
@@ -141,9 +147,41 @@ void check_settable(const sweeps::Space& space, const std::vector<sweeps::Point>
   }
 }
 
-std::string family_of(const sweeps::SweepSpec& spec, const recipe::Recipe& base) {
+// The recipe as it stands; where it is not valid by itself (it lacks a swept key), with the values
+// of the first point of --param, which `out` then has.
+PlannedRun plan_base(const RunArguments& run, const Workspace& workspace,
+                     const SweepArguments& arguments, recipe::LoadOptions options,
+                     DescribedSweep& out) {
+  try {
+    return plan_file(run, workspace, out.spec.recipe, options);
+  } catch (const recipe::RecipeError&) {
+    sweeps::SweepSpec swept;
+    take_params(arguments, {}, swept);
+    if (swept.params.empty()) throw;
+    out.base_values = first_values(sweeps::make_space(schema::language(), swept.params, swept.zip));
+    for (const auto& [key, text] : out.base_values)
+      options.overrides.push_back({key, text, "--param"});
+    return plan_file(run, workspace, out.spec.recipe, options);
+  }
+}
+
+// The hash of a recipe but for swept keys: it is the same whichever value comes first.
+std::string hash_without(const recipe::Recipe& recipe, const SweepRecipes::Values& values) {
+  std::istringstream lines(recipe.canonical());
   Digest digest;
-  digest.add_field(base.hash()).add_field(spec.strategy);
+  for (std::string line; std::getline(lines, line);) {
+    const std::string key = line.substr(0, line.find(" = "));
+    const bool swept = std::any_of(values.begin(), values.end(), [&key](const auto& value) {
+      return key.ends_with("." + value.first);
+    });
+    if (!swept) digest.add_field(line);
+  }
+  return digest.hex();
+}
+
+std::string family_of(const sweeps::SweepSpec& spec, const std::string& base_hash) {
+  Digest digest;
+  digest.add_field(base_hash).add_field(spec.strategy);
   std::map<std::string, std::string> params;
   for (const auto& [key, text] : spec.params) params[key] = text;
   for (const auto& [key, text] : params) {
@@ -188,17 +226,19 @@ DescribedSweep describe_sweep(const SweepArguments& arguments, const Workspace& 
   options.working_folder = spec.folder;
   RunArguments run = arguments.run;
   run.put_off = true;
-  PlannedRun base = plan_file(run, workspace, spec.recipe, options);
+  PlannedRun base = plan_base(run, workspace, arguments, options, out);
   spec.variants = base.recipe.applied().variants;
   spec.name = base.recipe.name();
   spec.seed = static_cast<uint64_t>(base.recipe.base().build<schema::ExperimentOptions>().seed);
   take_params(arguments, base.recipe.sweep(), spec);
-  take_choices(arguments, base.recipe.sweep(), spec);
+  take_choices(arguments, base.recipe, spec);
   if (spec.params.empty() && spec.seeds <= 1)
     throw Error(fmt::format("nothing is swept: --param KEY=SPEC, --seeds N, or [sweep] in {}",
                             spec.recipe));
   check_strategy(spec, base.recipe);
-  spec.family = family_of(spec, base.recipe);
+  spec.family =
+      family_of(spec, out.base_values.empty() ? base.recipe.hash()
+                                              : hash_without(base.recipe, out.base_values));
   const sweeps::Space space = sweeps::make_space(schema::language(), spec.params, spec.zip);
   const sweeps::Exclude exclude(space, spec.exclude);  // its faults are told here
   std::vector<sweeps::Point> points;

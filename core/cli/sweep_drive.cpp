@@ -152,6 +152,8 @@ int read_first(const SweepArguments& arguments, const DescribedSweep& described,
   if (session.quiet) command.emplace_back("--quiet");
   command.insert(command.end(), {"run", described.spec.recipe, "--until", "prepare", "--new"});
   for (const std::string& set : arguments.run.set) command.insert(command.end(), {"--set", set});
+  for (const auto& [key, text] : described.base_values)
+    command.insert(command.end(), {"--set", key + "=" + text});
   for (const std::string& variant : arguments.run.variants)
     command.insert(command.end(), {"--variant", variant});
   const pid_t child = start_process(command, {});
@@ -178,7 +180,7 @@ int drive_sweep(const fs::path& folder, const SweepPlace& asked, const Workspace
   db.reclaim(wall_ns());
   sweeps::DriveOptions options;
   options.fail_fast = place.fail_fast;
-  const PlannedRun base = recipes.plan({}, spec.seed, false);
+  const PlannedRun base = recipes.plan_base();
   check_source_is_clean(base.recipe);
   options.max_failures =
       place.max_failures >= 0 ? place.max_failures : base.recipe.sweep().max_failures;

@@ -14,6 +14,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// Points of a grid that are listed just to look at one.
+constexpr double kSmall = 10'000;
+
 bool evaluates(const graph::Node& node) {
   return node.kind == "evaluate" || node.kind == "embed" || node.kind == "baseline" ||
          node.kind == "aggregate";
@@ -82,6 +85,26 @@ PlannedRun SweepRecipes::plan(const Values& values, uint64_t seed, bool reasons)
   RunArguments arguments;
   arguments.request.reasons = reasons;
   return plan_recipe(arguments, workspace_, load(values, seed), {}, inputs_);
+}
+
+PlannedRun SweepRecipes::plan_base() {
+  try {
+    return plan({}, spec_.seed, false);
+  } catch (const recipe::RecipeError&) {
+    const auto space = sweeps::make_space(schema::language(), spec_.params, spec_.zip);
+    return plan(first_values(space), spec_.seed, false);
+  }
+}
+
+SweepRecipes::Values first_values(const sweeps::Space& space) {
+  const bool wide = space.has_ranges() || space.size() > kSmall;
+  const sweeps::Point point =
+      wide ? sweeps::point_at(space, std::vector<double>(space.dimensions.size(), 0.5))
+           : sweeps::grid(space).front();
+  SweepRecipes::Values out;
+  for (size_t i = 0; i < point.size(); ++i)
+    out.emplace_back(space.axes[i].key, sweeps::set_text(point[i]));
+  return out;
 }
 
 std::string bundle_of(const graph::Graph& graph) {

@@ -24,6 +24,9 @@ class SweepRecipes {
   recipe::Recipe load(const Values& values, uint64_t seed) const;
   /// Hash, bundle and goals of a trial; looks no output up.
   sweeps::Trial make(const Values& values, uint64_t seed);
+  /// The recipe without the values of a trial: what is true of all of them. Where it is not valid
+  /// by itself (it lacks a swept key), with those of the first point.
+  PlannedRun plan_base();
   /// Held against the cache. `reasons`: say why something is not cached.
   PlannedRun plan(const Values& values, uint64_t seed, bool reasons);
 
@@ -32,6 +35,9 @@ class SweepRecipes {
   Workspace workspace_;
   graph::InputDigests inputs_;
 };
+
+/// The values of a space's first point; of ranges their middle.
+SweepRecipes::Values first_values(const sweeps::Space& space);
 
 /// Digest of what trials share: the keys of everything but evaluations.
 std::string bundle_of(const graph::Graph& graph);

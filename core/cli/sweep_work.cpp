@@ -13,7 +13,6 @@
 #include "core/cli/run_record.h"
 #include "core/cli/sweep_record.h"
 #include "core/graph/merged.h"
-#include "core/graph/uses.h"
 #include "tracker/query.h"
 
 namespace xp::cli {
@@ -141,7 +140,8 @@ class Bundle {
       control_.began(member.trial.number, fresh.uid);
       member.run = store_.create(fresh, options);
     }
-    graph::record_uses(member.planned->plan.graph, member.run->folder(), member.planned->cache);
+    note_threads(*member.run, recipes_.workspace());
+    note_uses(member.planned->plan.graph, *member.run, member.planned->cache);
     for (const std::string& note : member.planned->notes)
       member.run->event(tracker::Level::kWarning, note);
   }
@@ -334,7 +334,8 @@ int StageTrials::make_shared(const std::vector<Trial>& trials) {
   options.versions = versions_;
   options.capture = true;
   const auto run = store.create(fresh, options);
-  graph::record_uses(plan.graph, run->folder(), cache);
+  note_threads(*run, recipes_.workspace());
+  note_uses(plan.graph, *run, cache);
   BundleMember member{0, run.get(), {}};
   for (const graph::Node& node : plan.graph.nodes) member.names.emplace(node.key, node.name);
   BundleRecorder recorder(

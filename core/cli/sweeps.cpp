@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -24,11 +25,52 @@ namespace {
 
 constexpr const char* kActions[] = {"status", "cancel", "resume", "work"};
 
+// A sweep as it is now: what dead workers held is given back first, where the disk lets it. Throws
+// Error where it cannot be read.
+sweeps::SweepDb look_at(const fs::path& folder) {
+  try {
+    sweeps::SweepDb db = sweeps::SweepDb::open(folder);
+    db.reclaim(wall_ns());
+    return db;
+  } catch (const Error&) {
+    return sweeps::SweepDb::read(folder);
+  }
+}
+
+// One line of `exp sweeps`.
+struct Listed {
+  std::vector<std::string> row;
+  nlohmann::ordered_json json;
+};
+
+Listed listed(const fs::path& folder) {
+  const sweeps::SweepDb db = look_at(folder);
+  const sweeps::SweepSpec spec = db.spec();
+  const sweeps::Counts counts = db.counts();
+  std::string swept;
+  for (const auto& [key, text] : spec.params)
+    swept += fmt::format("{}{}={}", swept.empty() ? "" : " ", key, text);
+  std::string trials = counts_text(counts);
+  if (!db.halted().empty()) trials += "; halted: " + db.halted();
+  return {{short_uid(spec.id), spec.name, age_text(spec.created_ns), spec.strategy, swept, trials},
+          {{"id", spec.id},
+           {"name", spec.name},
+           {"strategy", spec.strategy},
+           {"trials", counts.all()},
+           {"done", counts.done},
+           {"running", counts.running},
+           {"queued", counts.queued},
+           {"failed", counts.failed},
+           {"stopped", counts.stopped},
+           {"lost", counts.lost},
+           {"halted", db.halted()}}};
+}
+
 bool on_test(const sweeps::SweepSpec& spec, const Workspace& workspace) {
   if (spec.objectives.empty()) return false;
   try {
     SweepRecipes recipes(spec, workspace);
-    const PlannedRun base = recipes.plan({}, spec.seed, false);
+    const PlannedRun base = recipes.plan_base();
     return std::any_of(spec.objectives.begin(), spec.objectives.end(),
                        [&](const sweeps::Objective& objective) {
                          return measured_on_test(base.plan.graph, objective);
@@ -85,28 +127,16 @@ int SweepsCommand::list(const Session& session, const Workspace& workspace) cons
   table.columns = {"sweep", "name", "age", "strategy", "swept", "trials"};
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const fs::path& folder : sweeps::sweep_folders(workspace.exp_folder())) {
-    sweeps::SweepDb db = sweeps::SweepDb::open(folder);
-    db.reclaim(wall_ns());
-    const sweeps::SweepSpec spec = db.spec();
-    const sweeps::Counts counts = db.counts();
-    std::string swept;
-    for (const auto& [key, text] : spec.params)
-      swept += fmt::format("{}{}={}", swept.empty() ? "" : " ", key, text);
-    std::string trials = counts_text(counts);
-    if (!db.halted().empty()) trials += "; halted: " + db.halted();
-    table.rows.push_back(
-        {short_uid(spec.id), spec.name, age_text(spec.created_ns), spec.strategy, swept, trials});
-    all.push_back({{"id", spec.id},
-                   {"name", spec.name},
-                   {"strategy", spec.strategy},
-                   {"trials", counts.all()},
-                   {"done", counts.done},
-                   {"running", counts.running},
-                   {"queued", counts.queued},
-                   {"failed", counts.failed},
-                   {"stopped", counts.stopped},
-                   {"lost", counts.lost},
-                   {"halted", db.halted()}});
+    try {
+      Listed one = listed(folder);
+      table.rows.push_back(std::move(one.row));
+      all.push_back(std::move(one.json));
+    } catch (const Error& error) {  // the others can be read
+      const std::string id = folder.filename().string();
+      table.rows.push_back({short_uid(id), "", "", "", "", "cannot be read"});
+      all.push_back({{"id", id}, {"error", error.message()}});
+      log::warn("sweep {} cannot be read: {}", short_uid(id), error.message());
+    }
   }
   if (session.json) {
     fmt::print("{}\n", dump(all));
@@ -119,8 +149,7 @@ int SweepsCommand::list(const Session& session, const Workspace& workspace) cons
 }
 
 int SweepsCommand::status(const Session& session, const Workspace& workspace) const {
-  sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), id_));
-  db.reclaim(wall_ns());
+  const sweeps::SweepDb db = look_at(sweeps::find_sweep(workspace.exp_folder(), id_));
   const sweeps::SweepSpec spec = db.spec();
   const std::vector<sweeps::Trial> trials = db.trials(true);
   const bool test = on_test(spec, workspace);

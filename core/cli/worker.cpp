@@ -13,7 +13,9 @@ class WorkerCommand final : public Command {
     declared.option("address", arguments_.address, "HOST:PORT of rank 0").required();
     declared.option("rank", arguments_.rank, "number of this rank").required();
     declared.option("world", arguments_.world, "number of ranks").required();
-    declared.footer("`exp run --devices N` starts its ranks with this command; nobody has to.\n");
+    declared.footer(
+        "`exp run --devices N` starts its ranks with this command; nobody has to.\n\n"
+        "Example:\n  exp run --devices cpu:2\n");
   }
   int run(Session&) override { return kContinue; }
   const WorkerArguments& arguments() const { return arguments_; }

@@ -110,13 +110,19 @@ class Loader {
     }
     for (const std::string& name : state_->applied.variants) add_variant(documents, name);
     for (const Layer& layer : state_->layers) merge_layer(language_, state_->merged, layer.tree);
+    add_overrides(check);
+  }
+
+  /// All of them are one layer: a kind key among them drops what lies below, but none of the others.
+  void add_overrides(StaticCheck& check) {
     for (const Override& override : state_->applied.overrides) {
       auto layer = override_layer(language_, override, state_->merged, state_->sources, faults_);
       if (!layer) continue;
       check.body(layer->tree, false);
-      merge_layer(language_, state_->merged, layer->tree);
+      overlay_leaves(state_->overrides, layer->tree);
       state_->layers.push_back(std::move(*layer));
     }
+    merge_layer(language_, state_->merged, state_->overrides);
   }
 
   void add_variant(const std::vector<Document>& documents, const std::string& name) {
@@ -221,7 +227,8 @@ class Loader {
       const Override& override = state_->applied.overrides[i];
       const Layer& layer =
           state_->layers[state_->layers.size() - state_->applied.overrides.size() + i];
-      const auto why = state_->why_unsettable(override.key, override.flag, false);
+      auto why = state_->why_unsettable(override.key, override.flag, false);
+      if (!why) why = why_outdone(i);
       if (why) faults_.add(spot_of(layer.tree), *why);
     }
     const auto sweep = state_->merged.find("sweep");
@@ -232,6 +239,19 @@ class Loader {
       if (const auto why = state_->why_unsettable(key, "sweep.params", true))
         faults_.add(value.key_spot, *why);
     }
+  }
+
+  /// Why the override is without effect beside a later one: a `--set` of a key that is swept. The
+  /// same flag twice is a command line that was added to, and --seeds counts on from the seed.
+  std::optional<std::string> why_outdone(std::size_t index) const {
+    const std::vector<Override>& all = state_->applied.overrides;
+    const auto later =
+        std::find_if(all.begin() + static_cast<std::ptrdiff_t>(index) + 1, all.end(),
+                     [&](const Override& other) { return other.key == all[index].key; });
+    if (later == all.end() || later->flag == all[index].flag || later->flag == "--seeds")
+      return std::nullopt;
+    return fmt::format("{} {} has no effect: {} sets it as well", all[index].flag, all[index].key,
+                       later->flag);
   }
 
   /// The key of an override's only leaf.

@@ -60,6 +60,20 @@ void merge_section(const SectionSpec& spec, Section& into, const Section& from) 
   overlay(into, from);
 }
 
+void overlay_leaves(Table& into, const Table& from) {
+  for (const auto& [key, value] : from) {
+    const auto [below, fresh] = into.try_emplace(key, value);
+    if (fresh) continue;
+    Table* table = below->second.get<Table>();
+    const Table* above = value.get<Table>();
+    if (table != nullptr && above != nullptr) {
+      overlay_leaves(*table, *above);
+    } else {
+      below->second = value;
+    }
+  }
+}
+
 void merge_layer(const Language& language, Table& into, const Table& from) {
   merge_sections(language, into, from);
   if (const auto stages = from.find("stages"); stages != from.end()) {

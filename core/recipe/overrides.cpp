@@ -71,7 +71,7 @@ std::optional<Layer> override_layer(const Language& language, const Override& ov
     }
   }
   value.spot = value_spot;
-  return Layer{override.flag, nest(path, std::move(value), key_spot)};
+  return Layer{override.flag, nest(path, std::move(value), key_spot), true};
 }
 
 }  // namespace xp::recipe

@@ -61,6 +61,20 @@ bool Recipe::State::pins(const Stage& stage, const FieldSpec& field) const {
                       below == base.sections.end() ? kEmpty : below->second, with->second);
 }
 
+std::optional<std::string> Recipe::State::why_each_outdoes(std::string_view key,
+                                                           std::string_view flag) const {
+  const std::vector<std::string> path = split_dots(key);
+  if (path.size() != 5 || path[0] != "stages" || path[2] != "with") return std::nullopt;
+  const StageText* text = find_text(path[1]);
+  const std::string inner = path[3] + "." + path[4];
+  const bool by_each = text != nullptr && std::any_of(text->each.begin(), text->each.end(),
+                                                      [&inner](const auto& axis) {
+                                                        return axis.first == inner;
+                                                      });
+  if (!by_each) return std::nullopt;
+  return fmt::format("{} {} has no effect: the stage's `each` sets {}", flag, key, inner);
+}
+
 std::optional<std::string> Recipe::State::why_unsettable(std::string_view key,
                                                          std::string_view flag,
                                                          bool unread_ok) const {
@@ -68,6 +82,7 @@ std::optional<std::string> Recipe::State::why_unsettable(std::string_view key,
   if (field == nullptr) {
     return fmt::format("{} {}: there is no such key{}", flag, key, language->hint_for(key));
   }
+  if (const auto why = why_each_outdoes(key, flag)) return why;
   const bool in_section = language->find_section(key.substr(0, key.find('.'))) != nullptr;
   if (!in_section || (field->section == "experiment" && field->key != "seed")) return std::nullopt;
   std::string pinned_by;

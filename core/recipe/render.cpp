@@ -167,15 +167,16 @@ void add_layers(std::vector<Setting>& out, const Recipe::State& state,
                 const std::vector<std::string>& path, const SectionSpec* section) {
   Section so_far;
   for (const Layer& layer : state.layers) {
-    const Table* holder = holder_of(layer.tree, path);
-    if (holder == nullptr) continue;
-    if (section != nullptr) {
-      if (changes_kind(*section, so_far, *holder)) {
+    const Table* whole = holder_of(layer.override ? state.overrides : layer.tree, path);
+    if (section != nullptr && whole != nullptr) {
+      if (changes_kind(*section, so_far, *whole)) {
         for (Setting& setting : out)
           setting.dropped = setting.dropped || setting.layer != "default";
       }
-      merge_section(*section, so_far, *holder);
+      merge_section(*section, so_far, *whole);
     }
+    const Table* holder = holder_of(layer.tree, path);
+    if (holder == nullptr) continue;
     const auto found = holder->find(path.back());
     if (found == holder->end()) continue;
     out.push_back(

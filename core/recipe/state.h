@@ -16,6 +16,7 @@ namespace xp::recipe {
 struct Layer {
   std::string label;  ///< "extends", "file", "variant tiny", "--set"
   Table tree;
+  bool override = false;  ///< all of these are laid on together (State::overrides)
 };
 
 /// A stage before its instances are made.
@@ -35,6 +36,7 @@ struct Recipe::State {
   Sources sources;
   std::vector<std::filesystem::path> files;
   std::vector<Layer> layers;
+  Table overrides;  ///< those of the command line as the one layer that they are
   Table merged;  ///< all layers, references not yet put in
   View base;     ///< expanded
   std::vector<StageText> texts;
@@ -52,6 +54,8 @@ struct Recipe::State {
   /// reads as the recipe stands (kd.lambda in a variant without distillation) is passed over.
   std::optional<std::string> why_unsettable(std::string_view key, std::string_view flag,
                                             bool unread_ok) const;
+  /// The same for `stages.NAME.with.KEY`, on which the values of the stage's `each` lie.
+  std::optional<std::string> why_each_outdoes(std::string_view key, std::string_view flag) const;
   /// Whether an instance reads a key of the recipe's own section (a carried section is not).
   bool reads(const Stage& stage, const Instance& instance, const FieldSpec& field) const;
   /// Whether the stage's `with` or `each` decides the key, so that the base cannot.

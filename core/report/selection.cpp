@@ -47,10 +47,14 @@ class Chooser {
   }
 
   Chosen newest() {
+    const RunInfo* newest = nullptr;
     for (const RunInfo& run : all_) {  // newest first
+      if (run.status == tracker::Status::kBroken) continue;
       if (!run.sweep.empty()) return of_sweep(run.sweep);
+      if (newest == nullptr) newest = &run;
     }
-    return of_name(all_.front().name);
+    if (newest == nullptr) throw Error("no run here can be read; `exp runs` says why", Exit::kData);
+    return of_name(newest->name);
   }
 
   Chosen target(const std::string& text) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/report/lines.h"
 #include "core/report/table.h"
@@ -53,21 +54,42 @@ std::string interval_note(const Comparison& comparison, size_t metric) {
   return "";
 }
 
-// What one swept number costs and brings, by a line of its values; the first is the base.
+// What one swept number costs and brings, by a line of its values; the first is the base. Values
+// whose quality was not measured say nothing: they are named, and not counted.
 class Sweep {
  public:
   Sweep(const Comparison& comparison, size_t key, const Line& line, size_t quality, size_t speed)
-      : comparison_(comparison), key_(key), line_(line), quality_(quality), speed_(speed) {
+      : comparison_(comparison), key_(key), quality_(quality), speed_(speed) {
+    const Group& base = comparison.groups[line.groups.front()];
     for (const size_t g : line.groups) {
-      contrasts_.push_back(contrast_between(comparison, comparison.groups[line.groups.front()],
-                                            comparison.groups[g], quality));
+      const Group& group = comparison.groups[g];
+      if (!group.estimates[quality].known() && &group != &base) {
+        unmeasured_.push_back(tracker::to_text(*group.values[key]));
+        continue;
+      }
+      groups_.push_back(g);
+      contrasts_.push_back(contrast_between(comparison, base, group, quality));
     }
+    if (speed_ != npos && !base.estimates[speed_].known()) speed_ = npos;
     choose();
   }
 
   std::string text() const {
+    return headline() + (unmeasured_.empty() ? ""
+                                             : fmt::format(" (no {} of {})",
+                                                           leaf(comparison_.metrics[quality_].name),
+                                                           fmt::join(unmeasured_, ", ")));
+  }
+
+ private:
+  std::string headline() const {
     const std::string& key = comparison_.keys[key_];
     const std::string name(leaf(comparison_.metrics[quality_].name));
+    if (!comparison_.groups[groups_.front()].estimates[quality_].known())
+      return fmt::format("{} = {}, which the others are held against, has no {}", key, value(0),
+                         name);
+    if (groups_.size() == 1)
+      return fmt::format("no value of {} but {} has {}", key, value(0), name);
     std::string out;
     if (chosen_ != npos && speed_ != npos && ratio(chosen_) > 1) {
       out = fmt::format("{} = {} is {:.2f}x faster than {} at {}", key, value(chosen_),
@@ -75,13 +97,16 @@ class Sweep {
     } else if (chosen_ != npos && speed_ == npos) {
       out = fmt::format("{} = {} has the best {} of those that cost little: {} against {}", key,
                         value(chosen_), name, cost(chosen_), value(0));
-    } else if (speed_ != npos && chosen_ != npos) {
+    } else if (chosen_ != npos) {
       out = fmt::format("no value of {} is faster than {} at little cost", key, value(0));
+    } else if (cheap_) {
+      out = fmt::format("of the values of {} that cost little no {} is known", key,
+                        leaf(comparison_.metrics[speed_].name));
     } else {
       out = fmt::format("every value of {} costs more than {:.0f} % of the {} of {}", key,
                         kCheap * 100, name, value(0));
     }
-    const size_t last = line_.groups.size() - 1;
+    const size_t last = groups_.size() - 1;
     if (fall_ != npos) {
       out += fall_ == 1 ? fmt::format("; from {} on {} falls off", value(fall_), name)
                         : fmt::format("; beyond {} {} falls off", value(fall_ - 1), name);
@@ -93,10 +118,9 @@ class Sweep {
     return out;
   }
 
- private:
   // The value that is cheap and fastest (or best), and the one from which on quality is lost.
   void choose() {
-    for (size_t i = 1; i < line_.groups.size(); ++i) {
+    for (size_t i = 1; i < groups_.size(); ++i) {
       const Contrast& contrast = contrasts_[i];
       if (contrast.kind == Contrast::Kind::kNone || std::isnan(contrast.difference)) continue;
       const double loss = relative_loss(contrast);
@@ -105,6 +129,8 @@ class Sweep {
       if (!lost) fall_ = npos;  // it came back: chance, not a fall
       const bool cheap = loss <= kCheap || (contrast.bounded() && !contrast.measurable());
       if (!cheap) continue;
+      cheap_ = true;
+      if (speed_ != npos && std::isnan(ratio(i))) continue;
       const bool better =
           chosen_ == npos ||
           (speed_ != npos ? ratio(i) > ratio(chosen_) : gain(contrast) > gain(contrasts_[chosen_]));
@@ -118,23 +144,25 @@ class Sweep {
                                                                   : contrast.difference;
   }
   double relative_loss(const Contrast& contrast) const {
-    const double base = std::abs(comparison_.groups[line_.groups.front()].estimates[quality_].mean);
+    const double base = std::abs(comparison_.groups[groups_.front()].estimates[quality_].mean);
     return base > 0 ? -gain(contrast) / base : 0;
   }
   double ratio(size_t i) const {
-    return speed_ratio(comparison_, line_.groups.front(), line_.groups[i], speed_);
+    return speed_ratio(comparison_, groups_.front(), groups_[i], speed_);
   }
   std::string value(size_t i) const {
-    return tracker::to_text(*comparison_.groups[line_.groups[i]].values[key_]);
+    return tracker::to_text(*comparison_.groups[groups_[i]].values[key_]);
   }
   std::string cost(size_t i) const { return price_text(comparison_, contrasts_[i], quality_); }
 
   const Comparison& comparison_;
   size_t key_;
-  const Line& line_;
   size_t quality_, speed_;
-  std::vector<Contrast> contrasts_;  // of each group of the line against its first
+  std::vector<size_t> groups_;  // of the line, the base first, then those that were measured
+  std::vector<std::string> unmeasured_;
+  std::vector<Contrast> contrasts_;  // of each of groups_ against the base
   size_t chosen_ = npos, fall_ = npos;
+  bool cheap_ = false;  // some value costs little
 };
 
 std::string pair_words(const Comparison& comparison, size_t quality, size_t speed) {
@@ -165,7 +193,7 @@ std::string best_words(const Comparison& comparison, size_t quality, size_t spee
   const size_t fastest = speed == npos ? npos : best_group(comparison, speed);
   if (fastest != npos && fastest != best) {
     out += fmt::format(". The fastest is {}", comparison.groups[fastest].label);
-    if (fastest != 0)
+    if (fastest != 0 && comparison.groups.front().estimates[speed].known())
       out += fmt::format(": {:.2f}x at {}", speed_ratio(comparison, 0, fastest, speed),
                          price(comparison, fastest, quality));
   }

@@ -7,6 +7,7 @@
 
 #include "core/schema/check_rules.h"
 #include "core/schema/geometry.h"
+#include "core/schema/metric_names.h"
 
 namespace xp::schema {
 
@@ -348,12 +349,8 @@ void check_sweep(const recipe::Recipe& recipe, recipe::FaultSink& faults) {
   std::vector<std::string> goals = sweep.objectives;
   if (!sweep.metric.empty()) goals.push_back(sweep.metric);
   for (const std::string& goal : goals) {
-    const std::string stage = goal.substr(4, goal.find('.') - 4);
-    if (recipe.find_stage(stage) == nullptr) {
-      faults.fault(nullptr,
-                   fmt::format("sweep: '{}' speaks of stage '{}', which the recipe does not have",
-                               goal, stage));
-    }
+    if (const auto why = why_no_metric(recipe, std::string_view(goal).substr(4)))
+      faults.fault(nullptr, fmt::format("sweep: '{}': {}", goal, *why));
   }
   for (const auto& group : sweep.zip) {
     for (const std::string& key : group) {

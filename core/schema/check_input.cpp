@@ -2,9 +2,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "core/base/error.h"
 #include "core/schema/check.h"
 #include "core/schema/check_rules.h"
 #include "core/schema/geometry.h"
@@ -68,6 +71,51 @@ void check_joined(const Rules& rules) {
   }
 }
 
+constexpr bool has_folds(DatasetName name) {
+  return name == DatasetName::kEsc50 || name == DatasetName::kSynthetic;
+}
+
+/// Every name that a split of the set may have; nullopt where only the data can tell.
+std::optional<std::vector<std::string>> split_names(const DatasetOptions& dataset) {
+  if (has_folds(dataset.name) || dataset.name == DatasetName::kJson)
+    return {{"train", "val", "test"}};
+  switch (dataset.name) {
+    case DatasetName::kSpeechcommands:
+      return {{"train", "validation", "testing", "val", "test"}};
+    case DatasetName::kFsd50k:
+      return {{"train", "val", "eval", "test"}};
+    case DatasetName::kOpenmic:
+      return {{"train", "test"}};
+    case DatasetName::kAudioset:
+    case DatasetName::kPasstHdf5: {
+      std::vector<std::string> out = {"train", "eval", "test"};
+      if (dataset.name == DatasetName::kPasstHdf5) out.emplace_back("val");
+      out.insert(out.end(), dataset.parts.begin(), dataset.parts.end());
+      return out;
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+void check_splits(const Rules& rules, const DatasetOptions& dataset, bool joined) {
+  const auto names = split_names(dataset);
+  if (!names) return;
+  const std::pair<std::string_view, const std::string&> roles[] = {
+      {"train", dataset.train}, {"val", dataset.val}, {"test", dataset.test}};
+  for (const auto& [role, name] : roles) {
+    const bool known = std::find(names->begin(), names->end(), name) != names->end();
+    if (known || name.empty() || name == "none") continue;
+    const std::string key = fmt::format("dataset.{}", role);
+    const std::string near = nearest(name, *names);
+    rules.fault({joined ? "dataset.also" : std::string_view(key)},
+                fmt::format("{} = \"{}\": {} has no such split{}", key, name,
+                            recipe::enum_name(dataset.name),
+                            near.empty() ? fmt::format("; it has {}", fmt::join(*names, ", "))
+                                         : did_you_mean(near)));
+  }
+}
+
 bool no_overlap_limit(const Arch& arch) { return arch.patch_f != 16 || arch.patch_t != 16; }
 
 }  // namespace
@@ -85,8 +133,7 @@ bool has_split(const DatasetOptions& dataset, Split split) {
                             : split == Split::kVal ? dataset.val
                                                    : dataset.test;
   if (name == "none" || name.empty()) return false;
-  const bool folds = dataset.name == DatasetName::kEsc50 || dataset.name == DatasetName::kSynthetic;
-  if (folds && name == "val") return dataset.val_fold > 0;
+  if (has_folds(dataset.name) && name == "val") return dataset.val_fold > 0;
   if (dataset.name == DatasetName::kJson) {
     if (name == "train") return !dataset.json_train.empty();
     if (name == "val") return !dataset.json_val.empty();
@@ -103,6 +150,8 @@ void check_dataset(const Rules& rules, const DatasetOptions& dataset) {
     rules.fault({"dataset.name"}, fmt::format("dataset.root is not set: where is {}?",
                                               recipe::enum_name(dataset.name)));
   }
+  check_splits(rules, dataset, false);
+  for (const DatasetOptions& joined : dataset.also) check_splits(rules, joined, true);
   if (dataset.val_fold == dataset.test_fold) {
     rules.fault(
         {"dataset.val_fold", "dataset.test_fold"},

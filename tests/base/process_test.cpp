@@ -2,16 +2,39 @@
 
 #include <chrono>
 #include <csignal>
+#include <initializer_list>
 #include <thread>
+
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/stop.h"
 #include "tests/testing/temp_dir.h"
 
 namespace xp {
 namespace {
+
+void raise_all(std::initializer_list<int> signals) {
+  install_stop_signals();
+  for (const int signal : signals) ::raise(signal);
+}
+
+TEST(StopSignals, TheFirstOneSaysWithWhichCodeASecondOneEnds) {
+  EXPECT_EXIT(raise_all({SIGINT, SIGTERM}), ::testing::ExitedWithCode(130), "");
+  EXPECT_EXIT(raise_all({SIGTERM, SIGINT}), ::testing::ExitedWithCode(75), "");
+}
+
+TEST(StopSignals, ATerminalThatIsGonePreempts) {
+  const auto code = [] { return static_cast<int>(exit_code(stop_requested())); };
+  EXPECT_EXIT(raise_all({SIGHUP, SIGHUP}); ::_exit(code()), ::testing::ExitedWithCode(75), "");
+  EXPECT_EXIT(::signal(SIGHUP, SIG_IGN); raise_all({SIGHUP});
+              ::_exit(stop_requested() == StopReason::kNone ? 7 : 8), ::testing::ExitedWithCode(7),
+              "")
+      << "nohup";
+}
 
 int wait_for(pid_t child) {
   while (true) {

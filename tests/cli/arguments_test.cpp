@@ -70,6 +70,23 @@ TEST_F(ArgumentsTest, SetVariablesByTheirType) {
   EXPECT_EQ(repeated, 2);
 }
 
+TEST_F(ArgumentsTest, ARepeatedOptionLeavesTheNextWordToOthers) {
+  std::string recipe;
+  Words sets, columns, pair, rest;
+  declared_.option("recipe", recipe, "");
+  declared_.option("rest", rest, "");
+  declared_.option("--set", sets, "").take_all();
+  declared_.option("--columns", columns, "").comma_separated();
+  declared_.option("--pair", pair, "").expected(2);
+  ASSERT_TRUE(line_.parse({"--set", "a=1", "r.toml", "--columns", "x,y", "one", "--pair", "p", "q",
+                           "--set", "b=2", "two"}));
+  EXPECT_EQ(recipe, "r.toml");
+  EXPECT_EQ(sets, (Words{"a=1", "b=2"}));
+  EXPECT_EQ(columns, (Words{"x", "y"}));
+  EXPECT_EQ(pair, (Words{"p", "q"}));
+  EXPECT_EQ(rest, (Words{"one", "two"}));
+}
+
 TEST_F(ArgumentsTest, FaultsNameTheOptionAndTheHelp) {
   int jobs = 1;
   double seconds = 1;
@@ -83,7 +100,8 @@ TEST_F(ArgumentsTest, FaultsNameTheOptionAndTheHelp) {
   declared_.option("--labels", labels, "").existing_file();
   declared_.option("--pair", pair, "").expected(2);
   EXPECT_EQ(fault({"--jobs", "9"}), "--jobs: Value 9 not in range 1 to 8; see `prog --help`");
-  EXPECT_THAT(fault({"--seconds", "0"}), HasSubstr("--seconds"));
+  EXPECT_EQ(fault({"--seconds", "0"}),
+            "--seconds: expected a number above 0, received '0'; see `prog --help`");
   EXPECT_EQ(fault({"--kind", "three"}), "--kind: three not in {one,two}; see `prog --help`");
   EXPECT_THAT(fault({"--labels", "absent.csv"}), HasSubstr("absent.csv"));
   EXPECT_THAT(fault({"--pair", "one"}), HasSubstr("--pair"));

@@ -1,5 +1,6 @@
 // The command line as a user meets it: help, errors, exit codes, and the pages of docs/ that repeat
 // them.
+#include <algorithm>
 #include <map>
 #include <regex>
 #include <set>
@@ -79,6 +80,31 @@ TEST(CommandLine, ExitCodesOfTheDocsAreThoseOfTheHeader) {
                                             {static_cast<int>(Exit::kPreempted), "preempted"},
                                             {static_cast<int>(Exit::kInterrupted), "interrupted"}};
   EXPECT_EQ(documented, known);
+}
+
+// A limit on the size of files stands for a full disk.
+TEST(CommandLine, OutputThatCannotBeWrittenIsAFailure) {
+  const testing::TempDir dir;
+  for (const char* command : {"models", "models --json", "--version", "--help"}) {
+    const Shell full = testing::shell(
+        fmt::format("cd '{}' && trap '' XFSZ && ulimit -f 0 && NO_COLOR=1 {}/exp {} > out",
+                    dir.path().string(), XP_BIN_DIR, command));
+    EXPECT_EQ(full.code, 1) << command;
+    EXPECT_TRUE(full.text.starts_with("error: ")) << full.text;
+    EXPECT_EQ(std::count(full.text.begin(), full.text.end(), '\n'), 1) << full.text;
+  }
+  EXPECT_EQ(exp("models --json | head -c 1", dir.path().string()).text, "[")
+      << "a reader that goes away";
+}
+
+TEST(CommandLine, ALimitOutsideItsRangeIsRefused) {
+  const testing::TempDir dir;
+  for (const char* limit : {"-1", "99999999999999999999"}) {
+    const Shell result = exp(fmt::format("runs --limit={}", limit), dir.path().string());
+    EXPECT_EQ(result.code, 2) << limit;
+    EXPECT_NE(result.text.find("--limit"), std::string::npos) << result.text;
+    EXPECT_NE(result.text.find("1000000000"), std::string::npos) << result.text;
+  }
 }
 
 TEST(CommandLine, InitMakesAWorkspaceOnce) {

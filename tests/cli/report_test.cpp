@@ -113,6 +113,13 @@ TEST_F(ReportCommandIntegration, EveryFormatIsWhole) {
   expect_golden("report.svg", read_file(folder() / "mAP.svg"));
 }
 
+TEST_F(ReportCommandIntegration, AnEndingWithoutAFormatIsAnError) {
+  const auto said = exp("report -o report.pdf");
+  EXPECT_EQ(said.code, 2);
+  EXPECT_NE(said.text.find("no format has the ending .pdf"), std::string::npos) << said.text;
+  EXPECT_EQ(exp("report -o report.txt").code, 0);
+}
+
 TEST_F(ReportCommandIntegration, RemakeGivesTheSameBytes) {
   for (const char* ending : {"md", "csv", "json", "tex", "html"}) {
     const std::string first = fmt::format("first.{}", ending),

@@ -366,6 +366,35 @@ TEST_F(RunCommandTest, RanksOfALauncherDoNotPlan) {
   EXPECT_FALSE(fs::exists(".exp"));
 }
 
+// What the tracker cannot keep ends no run: docs/tracker.md.
+TEST_F(RunCommandTest, ARunWhoseUsesCannotBeWrittenGoesOn) {
+  fs::create_directories(".exp/cache/gc.lock");  // nobody can lock it
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(run(), 0);
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("`exp gc` may take outputs away"), std::string::npos) << said;
+  EXPECT_EQ(runs().front().status, tracker::Status::kDone);
+}
+
+// A stage without [optimiser] has no learning rate of its own.
+TEST_F(RunCommandTest, ParametersAreOfSectionsThatTheStageReads) {
+  ASSERT_EQ(run(), 0);
+  const auto params = runs().front().params;
+  EXPECT_TRUE(params.contains("optimiser.lr"));
+  for (const auto& [key, value] : params)
+    EXPECT_FALSE(key.starts_with("stages.eval.with.optimiser.")) << key;
+}
+
+// They decide how sums are rounded: a run without them cannot be made again bit for bit.
+TEST_F(RunCommandTest, TheThreadsOfARunAreAFactOfIt) {
+  ASSERT_EQ(run(), 0);
+  EXPECT_EQ(query().detail(runs().front().uid).facts.at("run.threads"), "2") << "of exp.toml";
+  const auto built = testing::shell(
+      fmt::format("cd '{}' && NO_COLOR=1 {}/exp reproduce last", dir_.path().string(), XP_BIN_DIR));
+  EXPECT_NE(built.text.find("exp run reproduced.toml --threads 2"), std::string::npos)
+      << built.text;
+}
+
 // What an edit changes that is no result: nothing runs again.
 TEST_F(RunCommandTest, EditsOfCommentsAndOrderRunNothing) {
   ASSERT_EQ(run(), 0);

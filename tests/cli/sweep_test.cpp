@@ -129,6 +129,7 @@ TEST_F(SweepTest, TrainsOnceAndEvaluatesTogether) {
     EXPECT_EQ(run.sweep, db.spec().id);
     EXPECT_EQ(run.recipe_path, "recipe.toml");
     EXPECT_EQ(run.metrics.count("train.val.mAP"), 1U) << "the shared stage's curve is every run's";
+    EXPECT_EQ(query().detail(run.uid).facts.at("run.threads"), "2");
     values.insert(tracker::to_text(run.params.at("tome.r")) + "/" +
                   fmt::format("{:.2f}", run.metrics.at("eval.mAP").last));
   }
@@ -303,7 +304,62 @@ TEST_F(SweepTest, MistakesAreToldBeforeAnythingRuns) {
   arguments_.metric = "eval.mAP";
   EXPECT_EQ(message(),
             "--metric eval.mAP: expected max:STAGE.METRIC or min:STAGE.METRIC, as in max:eval.mAP");
+  arguments_.metric = "max:evall.mAP";
+  EXPECT_EQ(message(),
+            "--metric max:evall.mAP: the recipe has no stage 'evall'; did you mean 'eval'?");
+  arguments_.metric = "max:eval.mAPP";
+  EXPECT_EQ(message(),
+            "--metric max:eval.mAPP: a stage that does 'evaluate' gives no metric 'mAPP'; did you "
+            "mean 'eval.mAP'?");
   EXPECT_TRUE(runner_.ran.empty());
+}
+
+// The file's lr goes with its kind of optimiser: without a swept value there is none.
+TEST_F(SweepTest, ARecipeThatNeedsItsSweptKeyIsSwept) {
+  arguments_.params = {"optimiser.lr=1e-3,5e-3"};
+  arguments_.run.set = {"optimiser.kind=sgd"};
+  sweeps::SweepDb db = store();
+  EXPECT_EQ(db.counts().queued, 2);
+  arguments_.params = {"optimiser.lr=5e-4,1e-3,5e-3"};
+  EXPECT_EQ(store().folder(), db.folder()) << "wider, with another first value";
+  EXPECT_EQ(db.counts().queued, 3);
+  EXPECT_EQ(work(db), 3U);
+  const auto shell = testing::shell(fmt::format("cd '{}' && NO_COLOR=1 {}/exp sweeps resume last",
+                                                dir_.path().string(), XP_BIN_DIR));
+  EXPECT_EQ(shell.code, 0) << shell.text;
+}
+
+TEST_F(SweepTest, ASweepThatCannotBeReadHidesNoOther) {
+  sweeps::SweepDb db = store();
+  fs::create_directories(".exp/sweeps/7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+  std::ofstream(".exp/sweeps/7ZZZZZZZZZZZZZZZZZZZZZZZZZ/sweep.db") << std::string(5000, 'x');
+  const auto shell = [&](const std::string& arguments) {
+    return testing::shell(fmt::format("cd '{}' && NO_COLOR=1 {}/exp {}", dir_.path().string(),
+                                      XP_BIN_DIR, arguments));
+  };
+  for (const char* command : {"sweeps", "sweeps status", "sweeps status last", "sweeps --json"}) {
+    const testing::Shell said = shell(command);
+    EXPECT_EQ(said.code, 0) << said.text;
+    EXPECT_NE(said.text.find("pretend"), std::string::npos) << said.text;
+  }
+  EXPECT_NE(shell("sweeps").text.find("cannot be read"), std::string::npos);
+  EXPECT_EQ(shell("sweeps status 7ZZZZZZZ").code, 3);
+}
+
+// As in a workspace on a read-only disk: what its dead workers held stays as it is.
+TEST_F(SweepTest, ASweepThatCannotBeWrittenIsShown) {
+  sweeps::SweepDb db = store();
+  tracker::ProcessId gone = tracker::this_process();
+  gone.start -= 1;
+  ASSERT_EQ(db.claim("worker", gone, 1).size(), 1U);
+  fs::remove(db.folder() / "turn.lock");
+  fs::create_directories(db.folder() / "turn.lock");  // nobody can lock it
+  for (const char* command : {"sweeps", "sweeps status last"}) {
+    const testing::Shell said = testing::shell(
+        fmt::format("cd '{}' && NO_COLOR=1 {}/exp {}", dir_.path().string(), XP_BIN_DIR, command));
+    EXPECT_EQ(said.code, 0) << said.text;
+    EXPECT_NE(said.text.find("running"), std::string::npos) << said.text;
+  }
 }
 
 TEST_F(SweepTest, ProposalsDoNotDependOnInterruptions) {
@@ -347,7 +403,7 @@ TEST_F(SweepTest, AsksForNoMoreThanTheSpaceHas) {
 }
 
 TEST_F(SweepTest, AshaEndsTrainingsThatAreBehind) {
-  arguments_.run.set = {"dataset.val=\"val\""};
+  arguments_.run.set = {"dataset.val=val"};
   arguments_.params = {"optimiser.lr=loguniform:1e-5:1e-1"};
   arguments_.strategy = "asha";
   arguments_.metric = "max:train.val.mAP";
@@ -408,6 +464,32 @@ TEST_F(SweepTest, WhatSeveralTrainingsShareComesFirstAndHasARunOfItsOwn) {
   work(db);
   EXPECT_EQ(ran("prepare"), 1U);
   EXPECT_EQ(ran("train"), 2U);
+}
+
+TEST_F(SweepTest, AKindKeyBesideASweptKeyDropsNoValueOfIt) {
+  arguments_.params = {"averaging.decay=0.5,0.9", "averaging.kind=ema"};
+  EXPECT_EQ(store().counts().queued, 2) << "one was taken for the other when the kind came last";
+  EXPECT_TRUE(notes_.empty());
+}
+
+// Their threads would keep the cores from each other: trials took four to eight times as long.
+TEST_F(SweepTest, WorkersAreStartedWithAShortSpin) {
+  fs::copy_file(fs::path(XP_BIN_DIR) / "exp", dir_ / "exp");
+  std::ofstream(dir_ / "exp-compute")
+      << "#!/bin/sh\necho \"$1 $2 $GOMP_SPINCOUNT\" >> started.txt\nexit 4\n";
+  fs::permissions(dir_ / "exp-compute", fs::perms::owner_all);
+  const auto started = [&](const std::string& line) {
+    fs::remove(dir_ / "started.txt");
+    const testing::Shell result =
+        testing::shell(fmt::format("cd '{}' && NO_COLOR=1 {}", dir_.path().string(), line));
+    EXPECT_NE(result.text.find("workers cannot start"), std::string::npos) << result.text;
+    const std::string text = read_file(dir_ / "started.txt");
+    return text.substr(0, text.find('\n'));
+  };
+  EXPECT_EQ(started("env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT ./exp sweep"), "sweeps work 1000");
+  EXPECT_EQ(started("env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT ./exp sweeps resume last"),
+            "sweeps work 1000");
+  EXPECT_EQ(started("env GOMP_SPINCOUNT=7 ./exp sweep"), "sweeps work 7") << "the user's stays";
 }
 
 TEST_F(SweepTest, AboveAThousandTrialsItAsks) {

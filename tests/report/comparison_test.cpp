@@ -1,5 +1,8 @@
 #include "core/report/comparison.h"
 
+#include <algorithm>
+#include <fstream>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -71,6 +74,19 @@ TEST(Comparison, PlainReportTakesTheNewestSweepElseTheNewestExperiment) {
   const Comparison out = compare(query, {});
   EXPECT_EQ(out.title, "sweep AAAAAAAA");
   EXPECT_EQ(out.runs.size(), 1U);
+}
+
+TEST(Comparison, ABrokenRunHidesNoOther) {
+  Workspace workspace;
+  Made made;
+  made.finals = {{"mAP", 0.1}};
+  made.name = "whole";
+  workspace.add(made);
+  made.name = "broken";
+  const std::string uid = workspace.add(made);
+  std::ofstream(workspace.folder() / ".exp/runs" / uid / "run.db") << std::string(5000, 'x');
+  auto query = workspace.query();
+  EXPECT_EQ(compare(query, {}).title, "experiment whole");
 }
 
 TEST(Comparison, IdenticalRunsHaveNoDifference) {
@@ -217,6 +233,32 @@ TEST(Comparison, WordsOfASweepAreComputed) {
   EXPECT_EQ(plain_words(compare(query, {})),
             "tome.r = 16 is 2.00x faster than 0 at -0.001 mAP; beyond 16 mAP falls off "
             "(-0.1 mAP at 32).");
+}
+
+// A value that was not measured is no value that costs nothing, or too much.
+TEST(Comparison, WordsOfASweepNameWhatWasNotMeasured) {
+  const auto words = [](const std::vector<int64_t>& unmeasured) {
+    Workspace workspace;
+    for (const int64_t r : {0, 8, 16, 24}) {
+      Made made;
+      made.params = {param("tome.r", r), param("experiment.seed", int64_t{0})};
+      made.finals = {{"clips_per_s", 100.0 + static_cast<double>(r)}};
+      if (std::find(unmeasured.begin(), unmeasured.end(), r) == unmeasured.end())
+        made.finals.emplace_back("mAP", r < 16 ? 0.4 : 0.3);
+      workspace.add(made);
+    }
+    auto query = workspace.query();
+    const std::string text = plain_words(compare(query, {}));
+    return text.substr(0, text.find(" One seed each"));
+  };
+  EXPECT_EQ(words({0}), "tome.r = 0, which the others are held against, has no mAP.");
+  EXPECT_EQ(words({24}),
+            "tome.r = 8 is 1.08x faster than 0 at +0 mAP; beyond 8 mAP falls off (-0.1 mAP at "
+            "16) (no mAP of 24).");
+  EXPECT_EQ(words({16}),
+            "tome.r = 8 is 1.08x faster than 0 at +0 mAP; beyond 8 mAP falls off (-0.1 mAP at "
+            "24) (no mAP of 16).");
+  EXPECT_EQ(words({8, 16, 24}), "no value of tome.r but 0 has mAP (no mAP of 8, 16, 24).");
 }
 
 }  // namespace

@@ -100,6 +100,32 @@ TEST(CrossFieldRules, Input) {
   });
 }
 
+TEST(CrossFieldRules, SplitsThatTheSetCannotHave) {
+  check_all({
+      {"a part", {"dataset.val=balanced_train"}, ""},
+      {"no part of AudioSet",
+       {"dataset.val=balanced_trian"},
+       "stage train: dataset.val = \"balanced_trian\": audioset has no such split; did you mean "
+       "'balanced_train'?"},
+      {"a fold",
+       {"dataset.name=esc50", "dataset.root=x", "dataset.test=tset"},
+       "stage train: dataset.test = \"tset\": esc50 has no such split; did you mean 'test'?"},
+      {"none", {"dataset.name=esc50", "dataset.root=x", "dataset.val=none"}, ""},
+      {"the set's own name",
+       {"dataset.name=speechcommands", "dataset.root=x", "dataset.val=testing"},
+       ""},
+      {"another set's name",
+       {"dataset.name=openmic", "dataset.root=x", "dataset.val=validation"},
+       "stage train: dataset.val = \"validation\": openmic has no such split; it has train, test"},
+      {"a joined set's",
+       {"dataset.also=[{ name = \"esc50\", root = \"x\", val = \"vall\" }]"},
+       "stage train: dataset.val = \"vall\": esc50 has no such split; did you mean 'val'?"},
+      {"folders may have any name",
+       {"dataset.name=folder", "dataset.root=x", "dataset.val=monday"},
+       ""},
+  });
+}
+
 TEST(CrossFieldRules, TokensLeftOut) {
   check_all({
       {"rows", {"patchout.f=11"}, ""},
@@ -446,7 +472,28 @@ TEST(CrossFieldRules, StagesAndSweeps) {
        "one"},
       {"metric of no stage",
        {"sweep.metric=max:evaal.acc"},
-       "sweep: 'max:evaal.acc' speaks of stage 'evaal', which the recipe does not have"},
+       "sweep: 'max:evaal.acc': the recipe has no stage 'evaal'; did you mean 'eval'?"},
+      {"metric that no evaluation gives",
+       {"sweep.metric=max:eval.mAPP"},
+       "sweep: 'max:eval.mAPP': a stage that does 'evaluate' gives no metric 'mAPP'; did you mean "
+       "'eval.mAP'?"},
+      {"an interval of a mean", {"sweep.metric=max:mean.acc_difference_lo"}, ""},
+      {"a class", {"sweep.metric=max:eval.ap//m/09x0r"}, ""},
+      {"an epoch's metric", {"sweep.metric=max:train.val.acc"}, ""},
+      {"an evaluation's of a training",
+       {"sweep.metric=max:train.accc"},
+       "sweep: 'max:train.accc': a stage that does 'train' gives no metric 'accc'; it gives "
+       "val.mAP, val.mAP_all, val.mAP_classes, val.auc, val.d_prime, val.acc, val.loss, final.mAP, "
+       "final.mAP_all, final.mAP_classes, final.auc, final.d_prime, final.acc, final.loss, "
+       "average.mAP, average.mAP_all, average.mAP_classes, average.auc, average.d_prime, "
+       "average.acc, average.loss, train.loss, train.loss_hard, train.loss_kd, train.loss_nce, "
+       "train.loss_mse, train.acc, train.grad_norm, train.clips_per_s, train.stall_p, "
+       "train.peak_mem_mb, lr, best_epoch, rows, seconds"},
+      {"a stage that comes several times",
+       {"sweep.metric=max:three.acc"},
+       "sweep: 'max:three.acc': stage 'three' comes once for each of its `each`: did you mean "
+       "'three@1'?"},
+      {"one of these", {"sweep.metric=max:three@2.acc"}, ""},
       {"zip of what is not swept",
        {"sweep.zip=[[\"tome.r\", \"train.epochs\"]]"},
        "sweep.zip: 'train.epochs' is not in sweep.params"},

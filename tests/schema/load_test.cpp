@@ -218,6 +218,49 @@ TEST(RecipeLoad, KindKeysDropLowerLayers) {
   EXPECT_TRUE(settings[1].dropped);
 }
 
+// Whatever their order: a kind key drops what lies below the command line, not what stands beside it.
+TEST(RecipeLoad, OverridesAreOneLayer) {
+  const RecipeFiles files(std::string(kSmall) +
+                          "[schedule]\nkind = \"step\"\nfirst_epoch = 7\nwarmup_steps = 3\n");
+  for (const auto& sets : {std::vector<std::string>{"schedule.warmup_steps=100",
+                                                    "schedule.kind=cosine"},
+                           {"schedule.kind=cosine", "schedule.warmup_steps=100"}}) {
+    const auto recipe = files.load_set(sets);
+    const auto schedule = recipe.base().build<ScheduleOptions>();
+    EXPECT_EQ(schedule.kind, ScheduleKind::kCosine);
+    EXPECT_EQ(schedule.warmup_steps, 100);
+    const auto settings = recipe.explain("schedule.warmup_steps");
+    ASSERT_EQ(settings.size(), 3u);
+    EXPECT_TRUE(settings[1].dropped) << "the file's";
+    EXPECT_FALSE(settings[2].dropped) << "--set";
+    EXPECT_EQ(recipe.hash(), files.load_set({"schedule.kind=cosine", sets[0], sets[1]}).hash());
+  }
+  EXPECT_EQ(files.fault_set({"stages.train.with.schedule.warmup_steps=9",
+                             "stages.train.with.schedule.kind=cosine"}),
+            "");
+  EXPECT_EQ(files.load_set({"tome.r=6", "tome.r=8"}).base().build<TomeOptions>().r.value, 8)
+      << "of the same key the last";
+}
+
+TEST(RecipeLoad, AnOverrideThatIsDroppedIsAFault) {
+  const RecipeFiles files(kSmall);
+  EXPECT_EQ(files.fault_set({"schedule.patience=3", "schedule.kind=cosine"}),
+            "--set:1:1: schedule.kind is \"cosine\", which has no key 'patience' (it belongs to "
+            "plateau)\n"
+            "  schedule.patience=3\n"
+            "  ^");
+  recipe::LoadOptions swept = RecipeFiles::options_of({"tome.r=6"});
+  swept.overrides.push_back({"tome.r", "8", "--param"});
+  EXPECT_EQ(files.fault(swept),
+            "--set:1:1: --set tome.r has no effect: --param sets it as well\n  tome.r=6\n  ^");
+  const RecipeFiles folds(std::string(kSmall) + "each = { \"dataset.test_fold\" = [1, 2] }\n");
+  EXPECT_EQ(folds.fault_set({"stages.eval.with.dataset.test_fold=3"}),
+            "--set:1:1: --set stages.eval.with.dataset.test_fold has no effect: the stage's `each` "
+            "sets dataset.test_fold\n"
+            "  stages.eval.with.dataset.test_fold=3\n"
+            "  ^");
+}
+
 TEST(RecipeLoad, KeysThatAKindLacks) {
   RecipeFiles files(std::string(kSmall) + "[frontend.x]\n");
   RecipeFiles other(std::string(kSmall) +

@@ -209,6 +209,8 @@ TEST(SlurmScript, ReadsLikeWrittenByHand) {
 # Exit code 75: preempted or out of time, with a checkpoint. The same task goes on from there.
 task="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
 trap : TERM USR2    # the step saves a checkpoint; this script waits for it
+# Threads that wait do not keep the cores from those that work.
+[ -n "${OMP_WAIT_POLICY:-}" ] || export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"
 srun --ntasks=1 /ws/.exp/frozen/0123/exp-compute sweeps work 01J0000000000000000000WXYZ \
   --trial "$SLURM_ARRAY_TASK_ID" --job "$task" --threads "${SLURM_CPUS_PER_TASK:-1}"
 code=$?

@@ -1,5 +1,7 @@
 #include "sweeps/table.h"
 
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include <sys/wait.h>
@@ -15,6 +17,8 @@
 
 namespace xp::sweeps {
 namespace {
+
+namespace fs = std::filesystem;
 
 SweepSpec small_spec() {
   SweepSpec out;
@@ -55,6 +59,23 @@ TEST_F(Table, KeepsItsSpec) {
   EXPECT_EQ(spec.environment, small_spec().environment);
   ASSERT_EQ(spec.objectives.size(), 2U);
   EXPECT_EQ(objective_text(spec.objectives[1]), "min:eval.loss");
+}
+
+TEST_F(Table, ASweepThatIsNotWholeIsNone) {
+  fs::create_directories(dir / ".exp/sweeps");
+  const fs::path good = dir / ".exp/sweeps/01J00000000000000000000000";
+  SweepDb::create(good, small_spec());
+  EXPECT_FALSE(fs::exists(good / "sweep.db.new"));
+  fs::create_directories(dir / ".exp/sweeps/01J00000000000000000000001");
+  std::ofstream(dir / ".exp/sweeps/01J00000000000000000000001/sweep.db.new") << "half";
+  EXPECT_EQ(sweep_folders(dir / ".exp").size(), 1U);
+  const fs::path broken = dir / ".exp/sweeps/01J00000000000000000000002";
+  fs::create_directories(broken);
+  std::ofstream(broken / "sweep.db") << std::string(5000, 'x');
+  EXPECT_EQ(find_sweep(dir / ".exp", "last"), good);
+  EXPECT_EQ(find_sweep(dir / ".exp", "01J00000000000000000000002"), broken);
+  std::ofstream(broken / "sweep.db", std::ios::trunc) << "";
+  EXPECT_EQ(find_sweep(dir / ".exp", ""), good) << "one that was never written";
 }
 
 TEST_F(Table, OnlyNewHashesAreAdded) {

@@ -493,6 +493,10 @@ TEST_F(StoreTest, CorruptRunIsNamedAndTheOthersStayReadable) {
             "run " + bad + " cannot be read: " + (store.run_folder(bad) / "run.db").string() +
                 ": file is not a database");
   EXPECT_EQ(query.run(bad).status, Status::kBroken);
+  EXPECT_EQ(query.find("last"), good) << "a broken run hides none";
+  EXPECT_THROW(query.find("last-1"), Error);
+  EXPECT_EQ(query.find(bad), bad);
+  EXPECT_TRUE(query.differing({}).empty()) << "what cannot be read differs in nothing";
   EXPECT_EQ(query.runs({.filter = "status=done"}).at(0).uid, good);
   EXPECT_EQ(references(folder).unreadable.size(), 1u) << "gc must not remove what it may need";
   EXPECT_EQ(store.unfinished("hash-bad"), std::nullopt);
