@@ -66,7 +66,7 @@ bool are_splits(const schema::DatasetOptions& options, const std::vector<Top>& t
 /// A class and its sounds, as paths below its folder.
 using Classes = std::map<std::string, std::vector<std::string>>;
 
-Classes by_class(const std::vector<std::string>& sounds) {
+Classes sounds_by_class(const std::vector<std::string>& sounds) {
   Classes classes;
   for (const std::string& sound : sounds) {
     const size_t slash = sound.find('/');
@@ -89,7 +89,7 @@ std::map<std::string, Classes> read_tree(const schema::DatasetOptions& options,
   for (Top& top : tops) {
     if (!with_splits) {
       tree[""].emplace(top.name, std::move(top.sounds));
-    } else if (Classes classes = by_class(top.sounds); !classes.empty()) {
+    } else if (Classes classes = sounds_by_class(top.sounds); !classes.empty()) {
       tree.emplace(top.name, std::move(classes));
     }
   }

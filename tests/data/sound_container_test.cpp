@@ -36,7 +36,7 @@ std::string tone(int format, int rate = 16000, double seconds = 5) {
   return read_file(write_tone(folder / "tone", format, rate, 1, seconds));
 }
 
-std::string half(const std::string& bytes) { return bytes.substr(0, bytes.size() / 2); }
+std::string first_half(const std::string& bytes) { return bytes.substr(0, bytes.size() / 2); }
 
 std::string with_zeros(std::string bytes, size_t from, size_t count) {
   return bytes.replace(from, count, count, '\0');
@@ -76,15 +76,16 @@ TEST(SoundContainer, WholeFilesHaveNoDamage) {
 
 TEST(SoundContainer, CutFilesAreTruncated) {
   const std::string wav = tone(kWav);
-  EXPECT_EQ(problem_of(half(wav)), "truncated: 79978 of 160000 bytes of sound are there");
-  EXPECT_EQ(problem_of(half(tone(kRifx))), "truncated: 79978 of 160000 bytes of sound are there");
-  EXPECT_TRUE(problem_of(half(tone(kRf64))).starts_with("truncated: "));
-  EXPECT_TRUE(problem_of(half(tone(kAiff))).starts_with("truncated: "));
-  EXPECT_TRUE(problem_of(half(tone(kMp3))).starts_with("truncated: "));
+  EXPECT_EQ(problem_of(first_half(wav)), "truncated: 79978 of 160000 bytes of sound are there");
+  EXPECT_EQ(problem_of(first_half(tone(kRifx))),
+            "truncated: 79978 of 160000 bytes of sound are there");
+  EXPECT_TRUE(problem_of(first_half(tone(kRf64))).starts_with("truncated: "));
+  EXPECT_TRUE(problem_of(first_half(tone(kAiff))).starts_with("truncated: "));
+  EXPECT_TRUE(problem_of(first_half(tone(kMp3))).starts_with("truncated: "));
   for (const auto& [format, rate] : {std::pair{kVorbis, 16000}, {kOpus, 48000}}) {
     const std::string ogg = tone(format, rate, kManyPages);
     ASSERT_GT(pages_of(ogg).size(), 4U);
-    EXPECT_TRUE(problem_of(half(ogg)).starts_with("truncated: no Ogg page ends the stream"));
+    EXPECT_TRUE(problem_of(first_half(ogg)).starts_with("truncated: no Ogg page ends the stream"));
     // Between two pages, where nothing but the missing end tells.
     EXPECT_TRUE(problem_of(ogg.substr(0, pages_of(ogg).back()))
                     .starts_with("truncated: no Ogg page ends the stream"));
