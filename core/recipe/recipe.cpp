@@ -63,10 +63,10 @@ bool Recipe::State::pins(const Stage& stage, const FieldSpec& field) const {
 
 std::optional<std::string> Recipe::State::why_each_outdoes(std::string_view key,
                                                            std::string_view flag) const {
-  const std::vector<std::string> path = split_dots(key);
-  if (path.size() != 5 || path[0] != "stages" || path[2] != "with") return std::nullopt;
-  const StageText* text = find_text(path[1]);
-  const std::string inner = path[3] + "." + path[4];
+  const std::vector<std::string> words = split_dots(key);
+  if (words.size() != 5 || words[0] != "stages" || words[2] != "with") return std::nullopt;
+  const StageText* text = find_text(words[1]);
+  const std::string inner = words[3] + "." + words[4];
   const bool by_each = text != nullptr && std::any_of(text->each.begin(), text->each.end(),
                                                       [&inner](const auto& axis) {
                                                         return axis.first == inner;
