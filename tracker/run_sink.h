@@ -34,7 +34,8 @@ enum class Grain : uint8_t {
   kStep,   ///< completed optimiser steps; packed 256 to a row
   kEpoch,  ///< completed epochs; a plain row each
   kFinal,  ///< one value of the whole stage (RunSink::summary): a plain row, the newest counts
-  kTime,   ///< seconds since the run was made: what is sampled by the clock (system.cpu_cores); packed
+  kTime,   ///< seconds since the run was made: what is sampled by the clock (system.cpu_cores);
+           ///< packed
 };
 
 /// What an artifact is, for those who look for one.

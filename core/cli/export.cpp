@@ -12,7 +12,8 @@ void ExportCommand::declare(Arguments& declared) {
       .show_default();
   declared.option("--out", out, "file or folder to write (default: the checkpoint's name)");
   declared.footer(
-      "A bundle holds model.safetensors, model.json, recipe.toml, labels.csv, golden.safetensors (an input\n"
+      "A bundle holds model.safetensors, model.json, recipe.toml, labels.csv, golden.safetensors "
+      "(an input\n"
       "spectrogram and its logits) and check.py, which computes the one from the other with torch "
       "alone.\n\n"
       "Examples:\n  exp export last.safetensors --as ast --out audio_model.pth\n  exp export "

@@ -24,7 +24,8 @@ class Check : public RecipePart {
         .take_all();
     declared.footer(
         "Without --variant every variant is checked as well. Files whose names begin with _ are "
-        "shared bases, no recipes: of several files they are passed over.\nExample:\n  exp recipe check "
+        "shared bases, no recipes: of several files they are passed over.\nExample:\n  exp recipe "
+        "check "
         "recipes/*/*.toml\n");
   }
 

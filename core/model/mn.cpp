@@ -7,7 +7,6 @@
 #include <ATen/ops/relu.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/stack.h>
-
 #include <fmt/format.h>
 
 #include "core/base/error.h"

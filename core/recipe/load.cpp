@@ -113,7 +113,8 @@ class Loader {
     add_overrides(check);
   }
 
-  /// All of them are one layer: a kind key among them drops what lies below, but none of the others.
+  /// All of them are one layer: a kind key among them drops what lies below, but none of the
+  /// others.
   void add_overrides(StaticCheck& check) {
     for (const Override& override : state_->applied.overrides) {
       auto layer = override_layer(language_, override, state_->merged, state_->sources, faults_);

@@ -67,10 +67,9 @@ std::optional<std::string> Recipe::State::why_each_outdoes(std::string_view key,
   if (words.size() != 5 || words[0] != "stages" || words[2] != "with") return std::nullopt;
   const StageText* text = find_text(words[1]);
   const std::string inner = words[3] + "." + words[4];
-  const bool by_each = text != nullptr && std::any_of(text->each.begin(), text->each.end(),
-                                                      [&inner](const auto& axis) {
-                                                        return axis.first == inner;
-                                                      });
+  const bool by_each =
+      text != nullptr && std::any_of(text->each.begin(), text->each.end(),
+                                     [&inner](const auto& axis) { return axis.first == inner; });
   if (!by_each) return std::nullopt;
   return fmt::format("{} {} has no effect: the stage's `each` sets {}", flag, key, inner);
 }

@@ -37,8 +37,8 @@ struct Recipe::State {
   std::vector<std::filesystem::path> files;
   std::vector<Layer> layers;
   Table overrides;  ///< those of the command line as the one layer that they are
-  Table merged;  ///< all layers, references not yet put in
-  View base;     ///< expanded
+  Table merged;     ///< all layers, references not yet put in
+  View base;        ///< expanded
   std::vector<StageText> texts;
   std::vector<Stage> stages;
   SweepSection sweep;

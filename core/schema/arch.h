@@ -47,7 +47,7 @@ struct Arch {
   int64_t heads = 0;    ///< attention heads
   int64_t patch_f = 0;  ///< mel bins of a patch
   int64_t patch_t = 0;  ///< frames of a patch
-  double width = 0;  ///< CNNs: channel multiplier, NN / 10 of mnNN and dymnNN
+  double width = 0;     ///< CNNs: channel multiplier, NN / 10 of mnNN and dymnNN
   std::array<int64_t, 4> strides = {2, 2, 2, 2};  ///< CNNs: of the four stages that halve the map
   bool replace_se = false;  ///< dymn: dynamic blocks only in place of squeeze-and-excitation
 };

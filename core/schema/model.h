@@ -134,7 +134,8 @@ struct ModelOptions {
     v.field("se_dims", &O::se_dims, {.only = "mn", .choices = "c f t cf ct ft cft none"},
             "what squeeze-and-excitation gates: channels, frequencies, times; with t the model "
             "takes inputs of one length");
-    v.field("se_agg", &O::se_agg, {.only = "mn"}, "how the gated maps of several se_dims are merged");
+    v.field("se_agg", &O::se_agg, {.only = "mn"},
+            "how the gated maps of several se_dims are merged");
     v.field("strict", &O::strict, {}, "weights that lack or have extra tensors are an error");
     v.field("frontend_mismatch", &O::frontend_mismatch, {},
             "what weights that were trained on another frontend than [frontend] do");

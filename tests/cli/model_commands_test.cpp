@@ -186,7 +186,8 @@ TEST_F(ModelCommandsIntegration, NothingIsUnheardInSilence) {
        "error: --hop-s is 2, more than --window-s 1: what lies between the windows would not be "
        "heard\n"},
       {"--window-s 0.001", "error: --window-s is 0.001: seconds from 0.05 to 3600\n"},
-      {"--window-s nan", "error: --window-s is nan: seconds from 0.05 to 3600\n"},
+      {"--window-s nan",
+       "error: --window-s: expected a number above 0, received 'nan'; see `exp predict --help`\n"},
   };
   for (const auto& [options, text] : refused) {
     const Shell result = exp(fmt::format("predict {} long.wav {}", source_.string(), options));

@@ -167,8 +167,8 @@ class TrainRun : public ::testing::Test {
 
 class KdRunIntegration : public TrainRun {};
 
-/// Each metric is in docs/metrics.md: what stands there is the name without its stage, the interval's
-/// end, and the class, group or split that it is told for.
+/// Each metric is in docs/metrics.md: what stands there is the name without its stage, the
+/// interval's end, and the class, group or split that it is told for.
 void expect_documented(const json& metrics) {
   const std::string page = read_file(testing::source_dir() / "docs/metrics.md");
   const auto without = [](std::string name, std::string_view prefix) {
@@ -177,7 +177,8 @@ void expect_documented(const json& metrics) {
   EXPECT_FALSE(metrics.empty());
   for (const auto& [full, unused] : metrics.items()) {
     std::string name = full.starts_with("system.") ? full : full.substr(full.find('.') + 1);
-    for (const char* prefix : {"no_tome/", "val.", "final.", "average."}) name = without(name, prefix);
+    for (const char* prefix : {"no_tome/", "val.", "final.", "average."})
+      name = without(name, prefix);
     for (const char* end : {"_lo", "_hi"})
       if (name.ends_with(end)) name.resize(name.size() - 3);
     if (name.starts_with("ap/")) name = "ap/CLASS_ID";

@@ -1,4 +1,6 @@
 // What holds for the CNNs beyond their originals' outputs.
+#include "core/schema/cnn.h"
+
 #include <array>
 #include <functional>
 #include <string>
@@ -13,7 +15,6 @@
 #include "core/model/dymn.h"
 #include "core/model/mn.h"
 #include "core/model/registry.h"
-#include "core/schema/cnn.h"
 
 namespace xp::model {
 namespace {

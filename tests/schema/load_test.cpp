@@ -218,13 +218,14 @@ TEST(RecipeLoad, KindKeysDropLowerLayers) {
   EXPECT_TRUE(settings[1].dropped);
 }
 
-// Whatever their order: a kind key drops what lies below the command line, not what stands beside it.
+// Whatever their order: a kind key drops what lies below the command line, not what stands beside
+// it.
 TEST(RecipeLoad, OverridesAreOneLayer) {
   const RecipeFiles files(std::string(kSmall) +
                           "[schedule]\nkind = \"step\"\nfirst_epoch = 7\nwarmup_steps = 3\n");
-  for (const auto& sets : {std::vector<std::string>{"schedule.warmup_steps=100",
-                                                    "schedule.kind=cosine"},
-                           {"schedule.kind=cosine", "schedule.warmup_steps=100"}}) {
+  for (const auto& sets :
+       {std::vector<std::string>{"schedule.warmup_steps=100", "schedule.kind=cosine"},
+        {"schedule.kind=cosine", "schedule.warmup_steps=100"}}) {
     const auto recipe = files.load_set(sets);
     const auto schedule = recipe.base().build<ScheduleOptions>();
     EXPECT_EQ(schedule.kind, ScheduleKind::kCosine);

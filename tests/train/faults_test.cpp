@@ -164,6 +164,7 @@ class GreedyTask final : public Task {
  public:
   GreedyTask(Task& task, int64_t most) : task_(task), most_(most) {}
   void begin(const data::Batch& batch, const Place& place) override { task_.begin(batch, place); }
+  std::vector<std::string> parts() const override { return task_.parts(); }
   Loss loss(int64_t first, int64_t count) override {
     if (count > most_) throw std::bad_alloc();
     return task_.loss(first, count);
