@@ -61,7 +61,7 @@ TEST_F(ModesIntegration, ActivationCheckpointingSeesEachStepsWeightsInBf16) {
   schema::TrainStageOptions options = small_training();
   options.train.precision = schema::Precision::kBf16;
   options.train.log_every_steps = 1;
-  options.optimiser.lr = 0.02;
+  options.optimiser.lr = 0.05;
   tracker::MemorySink plain, recomputed;
   trained("plain_bf16", options, plain);
   options.train.activation_checkpointing = true;
@@ -70,7 +70,7 @@ TEST_F(ModesIntegration, ActivationCheckpointingSeesEachStepsWeightsInBf16) {
   const auto got = recomputed.points("train.loss");
   ASSERT_EQ(got.size(), want.size());
   for (size_t i = 0; i < 4; ++i)
-    EXPECT_NEAR(got[i].value, want[i].value, 0.02 * want[i].value) << "step " << i;
+    EXPECT_NEAR(got[i].value, want[i].value, 0.03 * want[i].value) << "step " << i;
 }
 
 TEST_F(ModesIntegration, HalfPrecisionsLearn) {
