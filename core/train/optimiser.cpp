@@ -12,6 +12,11 @@
 namespace xp::train {
 namespace {
 
+/// The 2-norm of all values together.
+at::Tensor joint_norm(const std::vector<at::Tensor>& tensors) {
+  return at::linalg_vector_norm(at::stack(at::_foreach_norm(tensors, 2)));
+}
+
 bool has_decay(const Trained& tensor) {
   if (tensor.tensor.dim() <= 1) return false;
   for (const char* part : {"token", "pos.", "mask_embed"})
@@ -151,14 +156,14 @@ double Optimiser::gradient_norm() const {
   const at::NoGradGuard no_grad;
   const std::vector<at::Tensor> all = gradients();
   if (all.empty()) return 0;
-  return at::linalg_vector_norm(at::stack(at::_foreach_norm(all, 2))).item<double>();
+  return joint_norm(all).item<double>();
 }
 
 double Optimiser::clip(double max_norm) {
   const at::NoGradGuard no_grad;
   const std::vector<at::Tensor> all = gradients();
   if (all.empty()) return 0;
-  const at::Tensor norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(all, 2)));
+  const at::Tensor norm = joint_norm(all);
   at::_foreach_mul_(all, (max_norm / (norm + 1e-6)).clamp_max(1.0));
   return norm.item<double>();
 }
@@ -170,10 +175,7 @@ std::vector<double> Optimiser::gradient_norms() const {
     std::vector<at::Tensor> found;
     for (const size_t i : group.members)
       if (tensors_[i].tensor.grad().defined()) found.push_back(tensors_[i].tensor.grad());
-    norms.push_back(
-        found.empty()
-            ? 0.0
-            : at::linalg_vector_norm(at::stack(at::_foreach_norm(found, 2))).item<double>());
+    norms.push_back(found.empty() ? 0.0 : joint_norm(found).item<double>());
   }
   return norms;
 }

@@ -189,20 +189,26 @@ TEST(Loop, StopsAtALossThatIsNotFinite) {
   }
 }
 
+/// Trains to the end, passing over steps that are not finite; the steps that were made or passed.
+int64_t steps_with_skips(LinearProblem& problem, LinearTask& task,
+                         const std::filesystem::path& folder, tracker::RunSink& sink) {
+  MadeBatches batches(52, 8);
+  LoopOptions options = linear_options();
+  options.train.on_nan = schema::OnNan::kSkip;
+  graph::StageContext context = stage_context(folder, sink);
+  Loop loop(options, problem.state(), problem.trained(), 2, task, batches, {}, context, at::kCPU,
+            nullptr);
+  loop.run();
+  return loop.step();
+}
+
 TEST(Loop, SkipsABrokenStepWhenAskedTo) {
   const TempDir temporary;
   tracker::MemorySink sink;
   LinearProblem problem;
   LinearTask task(problem);
   task.broken_step = 4;
-  MadeBatches batches(52, 8);
-  LoopOptions options = linear_options();
-  options.train.on_nan = schema::OnNan::kSkip;
-  graph::StageContext context = stage_context(temporary / "skip", sink);
-  Loop loop(options, problem.state(), problem.trained(), 2, task, batches, {}, context, at::kCPU,
-            nullptr);
-  loop.run();
-  EXPECT_EQ(loop.step(), 21);
+  EXPECT_EQ(steps_with_skips(problem, task, temporary / "skip", sink), 21);
   EXPECT_TRUE(problem.weight.isfinite().all().item<bool>());
   ASSERT_EQ(sink.events().size(), 1U);
   EXPECT_EQ(sink.events()[0].text, "step 4: the loss is not finite; skipped");
@@ -254,13 +260,7 @@ TEST(Loop, AGradientThatIsNotFiniteChangesNothing) {
   LinearProblem problem;
   LinearTask task(problem);
   task.steep_step = 4;
-  MadeBatches batches(52, 8);
-  LoopOptions options = linear_options();
-  options.train.on_nan = schema::OnNan::kSkip;
-  graph::StageContext context = stage_context(temporary / "skip", sink);
-  Loop loop(options, problem.state(), problem.trained(), 2, task, batches, {}, context, at::kCPU,
-            nullptr);
-  loop.run();
+  steps_with_skips(problem, task, temporary / "skip", sink);
   EXPECT_TRUE(problem.weight.isfinite().all().item<bool>());
   ASSERT_EQ(sink.events().size(), 1U) << "the steps after it are steps";
   EXPECT_EQ(sink.events()[0].text, "step 4: the gradient is not finite; skipped");
@@ -268,6 +268,7 @@ TEST(Loop, AGradientThatIsNotFiniteChangesNothing) {
   LinearProblem other;
   LinearTask again(other);
   again.steep_step = 4;
+  MadeBatches batches(52, 8);
   graph::StageContext stopped = stage_context(temporary / "stop", sink);
   Loop second(linear_options(), other.state(), other.trained(), 2, again, batches, {}, stopped,
               at::kCPU, nullptr);

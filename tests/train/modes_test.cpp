@@ -202,16 +202,10 @@ TEST_F(ModesIntegration, ValidationScoresTheWeightsThatAreSaved) {
     tracker::MemorySink curves;
     trained(arch, options, curves);
 
-    schema::EvaluateStageOptions evaluation;
-    evaluation.dataset = options.dataset;
-    evaluation.frontend = options.frontend;
-    evaluation.model = options.model;
-    evaluation.loss = options.train.loss;
-    evaluation.eval.split = schema::Split::kVal;
     tracker::MemorySink scores;
     graph::StageContext context = stage(std::string(arch) + "_val", scores);
     add(context, "checkpoint", arch, "last");
-    run_evaluate(evaluation, context);
+    run_evaluate(validation_of(options), context);
     EXPECT_NEAR(curves.last("val.loss"), scores.last("loss"), 1e-5);
     EXPECT_NE(curves.points("val.loss").front().value, curves.last("val.loss"));
   }

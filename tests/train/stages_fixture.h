@@ -58,6 +58,17 @@ inline schema::TrainStageOptions small_training() {
   return options;
 }
 
+/// The scoring of what such a training makes, on its validation split.
+inline schema::EvaluateStageOptions validation_of(const schema::TrainStageOptions& training) {
+  schema::EvaluateStageOptions options;
+  options.dataset = training.dataset;
+  options.frontend = training.frontend;
+  options.model = training.model;
+  options.loss = training.train.loss;
+  options.eval.split = schema::Split::kVal;
+  return options;
+}
+
 inline schema::PretrainStageOptions small_pretraining() {
   schema::PretrainStageOptions options;
   options.dataset = small_set();

@@ -105,16 +105,10 @@ TEST_F(TeamDist, RanksValidateWithTheBatchNormThatIsSaved) {
   tracker::MemorySink curves;
   graph::StageContext team = on("batch_norm", 2, curves);
   run_train(options, team);
-  schema::EvaluateStageOptions evaluation;
-  evaluation.dataset = options.dataset;
-  evaluation.frontend = options.frontend;
-  evaluation.model = options.model;
-  evaluation.loss = options.train.loss;
-  evaluation.eval.split = schema::Split::kVal;
   tracker::MemorySink scores;
   graph::StageContext context = stage("batch_norm_val", scores);
   add(context, "checkpoint", "batch_norm", "last");
-  run_evaluate(evaluation, context);
+  run_evaluate(validation_of(options), context);
   EXPECT_NEAR(curves.last("val.loss"), scores.last("loss"), 1e-5);
 }
 
