@@ -37,12 +37,12 @@ function(xp_discover_tests target torch)
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
 endfunction()
 
-# With XP_UNITY (the presets that build everything) eight sources are compiled as one: their headers are read and
-# their templates instantiated once, a third of the time. So no two sources of a folder may define the same name in
-# their unnamed namespaces.
+# With XP_UNITY (the presets that build everything) the sources of a library are compiled as one: their headers are
+# read and their templates instantiated once, a quarter of the time. So no two sources of a folder may define the same
+# name in their unnamed namespaces.
 function(xp_unity target)
   if(XP_UNITY)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
     # GCC takes an included source for a header here.
     target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   endif()

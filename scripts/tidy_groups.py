@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 
-SIZE = 20
+SIZE = 64
 
 
 def flags_by_file(build):
