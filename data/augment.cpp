@@ -65,7 +65,7 @@ std::shared_ptr<const ImpulseResponses> read_impulse_responses(const fs::path& f
   options.shortest_s = 0;
   options.longest_s = 60;
   Decoder decoder(options);
-  const std::vector<std::string> names = sound_files(folder, true);
+  const std::vector<std::string> names = sound_files(folder, "", true);
   const auto there = static_cast<int64_t>(names.size());
   if (there == 0)
     throw Error(fmt::format("augment.ir_root: no sound file in {}", folder.string()), Exit::kData);

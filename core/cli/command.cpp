@@ -160,8 +160,8 @@ int run_command_line(int argc, char** argv, ComputeTable compute) {
     return report(error.what(), error.code());
   } catch (const Stopped& stopped) {
     return report(stopped.reason() == StopReason::kPreempted
-                      ? "preempted; the same command goes on from here"
-                      : "interrupted; the same command goes on from here",
+                      ? "preempted; run the same command again"
+                      : "interrupted; run the same command again",
                   exit_code(stopped.reason()));
   } catch (const std::bad_alloc&) {
     return report("out of memory; lower train.batch_size, train.micro_batch or eval.batch_size",

@@ -205,7 +205,7 @@ void check_train(const Rules& rules) {
   check_loss(rules, o.train, o.dataset);
   check_epochs(rules, o.train, o.averaging);
   check_validation(rules, o.train, o.schedule, o.dataset);
-  check_goals(rules, o.train, o.schedule, {"loss", "mAP", "mAP_all", "auc", "d_prime", "acc"});
+  check_goals(rules, o.train, o.schedule, validation_metrics("train"));
   if (o.tome) check_tome(rules, *o.tome, o.model);
   if (o.patchout) check_patchout(rules, *o.patchout, o.model, o.frontend);
   if (o.kd) check_kd(rules, *o.kd);
@@ -224,9 +224,9 @@ void check_pretrain(const Rules& rules) {
   check_weights(rules, o.model, o.frontend);
   check_epochs(rules, o.train, o.averaging);
   check_validation(rules, o.train, o.schedule, o.dataset);
-  std::vector<std::string_view> metrics = {"loss"};
-  if (o.pretrain.task != PretrainTask::kGenerative) metrics.emplace_back("acc");
-  if (o.pretrain.task != PretrainTask::kDiscriminative) metrics.emplace_back("loss_mse");
+  std::vector<std::string_view> metrics = validation_metrics("pretrain");
+  if (o.pretrain.task == PretrainTask::kGenerative) std::erase(metrics, "acc");
+  if (o.pretrain.task == PretrainTask::kDiscriminative) std::erase(metrics, "loss_mse");
   check_goals(rules, o.train, o.schedule, metrics);
   const Arch arch = o.model.resolved();
   if (arch.family != Family::k_ssast) {

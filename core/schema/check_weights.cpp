@@ -5,6 +5,7 @@
 
 #include "core/schema/check.h"
 #include "core/schema/check_rules.h"
+#include "core/schema/frontend_difference.h"
 #include "core/schema/geometry.h"
 #include "core/schema/weights.h"
 
@@ -24,42 +25,25 @@ std::string unknown_weights(const std::string& name) {
                                   : fmt::format("; did you mean '{}'?", near));
 }
 
-/// Upper edge of the bands outside of training (FrontendOptions::high_hz).
-double upper_edge(const FrontendOptions& frontend) {
-  if (frontend.high_hz > 0) return frontend.high_hz;
-  const double jitter = frontend.kind == FrontendKind::kAugmentMel ? frontend.high_jitter_hz : 0;
-  return (static_cast<double>(frontend.rate_hz) - jitter) / 2;
-}
-
-/// "32000 Hz (here 16000)": where the front end that published weights carry and [frontend] differ;
-/// "" when they agree. Lengths may differ, positions are fitted; and so may AST's normalisation,
-/// which belongs to the data, but not PaSST's and EfficientAT's, which is the same for all.
-std::string mismatch(const PublishedWeights& weights, const FrontendOptions& frontend) {
+/// Where the front end that published weights carry and [frontend] differ, nullopt when they agree.
+/// AST's normalisation belongs to the data, PaSST's and EfficientAT's is the same for all.
+std::optional<FrontendDifference> mismatch(const PublishedWeights& weights,
+                                           const FrontendOptions& frontend) {
   recipe::View view;
-  if (!carry_published(weights.name, view)) return "";
+  if (!carry_published(weights.name, view)) return std::nullopt;
   const auto theirs = view.build<FrontendOptions>();
-  if (frontend.kind != theirs.kind) {
-    return fmt::format("kind {} (here {})", recipe::enum_name(theirs.kind),
-                       recipe::enum_name(frontend.kind));
-  }
-  const auto differs = [](auto there, auto here, std::string_view what) {
-    return there == here
-               ? std::string()
-               : fmt::format("{} (here {})", fmt::format(fmt::runtime(what), there), here);
+  const auto difference = frontend_difference(theirs, frontend);
+  if (difference || theirs.kind != FrontendKind::kAugmentMel) return difference;
+  const auto fixed = [](const char* key, double there, const std::string& here) {
+    return FrontendDifference{key, fmt::format("{}", there), here};
   };
-  for (const std::string& text :
-       {differs(theirs.rate_hz, frontend.rate_hz, "{} Hz"),
-        differs(theirs.mel_bins, frontend.mel_bins, "{} mel bins"),
-        differs(theirs.hop_samples, frontend.hop_samples, "a hop of {} samples"),
-        differs(theirs.window_samples, frontend.window_samples, "windows of {} samples"),
-        differs(theirs.fft_size, frontend.fft_size, "an FFT of {} points"),
-        differs(theirs.low_hz, frontend.low_hz, "bands from {} Hz"),
-        differs(upper_edge(theirs), upper_edge(frontend), "bands up to {} Hz")})
-    if (!text.empty()) return text;
-  if (theirs.kind != FrontendKind::kAugmentMel) return "";
-  if (!frontend.norm.empty()) return "a fixed normalisation (here that of frontend.norm)";
-  const std::string mean = differs(theirs.norm_mean, frontend.norm_mean, "norm_mean {}");
-  return mean.empty() ? differs(theirs.norm_std, frontend.norm_std, "norm_std {}") : mean;
+  if (!frontend.norm.empty())
+    return fixed("frontend.norm_mean", theirs.norm_mean, "that of frontend.norm");
+  if (theirs.norm_mean != frontend.norm_mean)
+    return fixed("frontend.norm_mean", theirs.norm_mean, fmt::format("{}", frontend.norm_mean));
+  if (theirs.norm_std != frontend.norm_std)
+    return fixed("frontend.norm_std", theirs.norm_std, fmt::format("{}", frontend.norm_std));
+  return std::nullopt;
 }
 
 /// What of published weights [model] has no place for; "" when all fits.
@@ -175,13 +159,12 @@ void check_weights(const Rules& rules, const ModelOptions& model, const Frontend
     rules.fault({"model.fstride", "model.tstride", "model.cnn_head", "model.weights"},
                 fmt::format("weights {} are of {}", text, without));
   }
-  const std::string differs = mismatch(*weights, frontend);
-  if (!differs.empty() && model.frontend_mismatch == OnMismatch::kError) {
-    rules.fault(
-        {"model.weights"},
-        fmt::format("weights {} were trained on a frontend with {}; model.frontend_mismatch = "
-                    "\"warn\" takes them all the same",
-                    text, differs));
+  const auto difference = mismatch(*weights, frontend);
+  if (difference && model.frontend_mismatch == OnMismatch::kError) {
+    rules.fault({"model.weights"},
+                fmt::format("weights {} were trained with {} = {} (here {}); "
+                            "model.frontend_mismatch = \"warn\" takes them all the same",
+                            text, difference->key, difference->theirs, difference->ours));
   }
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "core/base/error.h"
+#include "core/schema/train.h"
 
 namespace xp::schema {
 namespace {
@@ -43,7 +44,7 @@ std::vector<std::string> metric_names_of(std::string_view kind) {
     add("no_tome/", kOfSpeed);
   }
   if (is_training(kind)) {
-    for (const std::string_view prefix : kValidations) add(prefix, kOfClips);
+    for (const std::string_view prefix : kValidations) add(prefix, validation_metrics(kind));
     add("", kOfTraining);
   }
   add("", kOfScores);

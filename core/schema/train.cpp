@@ -3,13 +3,12 @@
 #include <algorithm>
 
 namespace xp::schema {
-namespace {
 
-/// What validation computes for every epoch: of labels, and of masked patches.
-constexpr std::array<std::string_view, 7> kValMetrics = {"loss",    "mAP", "mAP_all", "auc",
-                                                         "d_prime", "acc", "loss_mse"};
-
-}  // namespace
+std::vector<std::string_view> validation_metrics(std::string_view kind) {
+  if (kind == "train") return {"loss", "mAP", "mAP_all", "auc", "d_prime", "acc"};
+  if (kind == "pretrain") return {"loss", "acc", "loss_mse"};
+  return {};
+}
 
 std::optional<MetricGoal> parse_goal(std::string_view text) {
   const bool maximise = text.substr(0, 4) == "max:";
@@ -17,9 +16,12 @@ std::optional<MetricGoal> parse_goal(std::string_view text) {
   text.remove_prefix(4);
   if (text.substr(0, 4) != "val.") return std::nullopt;
   text.remove_prefix(4);
-  if (std::find(kValMetrics.begin(), kValMetrics.end(), text) == kValMetrics.end())
-    return std::nullopt;
-  return MetricGoal{maximise, std::string(text)};
+  for (const std::string_view kind : {"train", "pretrain"}) {
+    const auto known = validation_metrics(kind);
+    if (std::find(known.begin(), known.end(), text) != known.end())
+      return MetricGoal{maximise, std::string(text)};
+  }
+  return std::nullopt;
 }
 
 bool accepts_goal(std::string_view text) { return parse_goal(text).has_value(); }

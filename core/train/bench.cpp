@@ -65,8 +65,7 @@ std::map<std::string, double> bench(const model::Model& model, InputSize size, a
   const at::Tensor one = input(1);
   for (int64_t i = 0; i < options.warm_up; ++i) timed(one);
   std::vector<double> latency;
-  for (int64_t i = 0; i < std::max<int64_t>(options.reps, 20); ++i)
-    latency.push_back(timed(one) * 1e3);
+  for (int64_t i = 0; i < options.singles(); ++i) latency.push_back(timed(one) * 1e3);
   values["latency_p50_ms"] = percentile(latency, 0.5);
   values["latency_p95_ms"] = percentile(latency, 0.95);
   if (const auto share = waited_share(turns)) values["cpu_wait_p"] = *share;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -19,7 +20,12 @@ struct BenchOptions {
   int64_t warm_up = 10;
   schema::Precision precision = schema::Precision::kFp32;
   const model::TomeSettings* tome = nullptr;  ///< replaces the model's own
-  std::function<void()> check = [] {};
+  std::function<void()> check = [] {};        ///< called before every pass, outside of its time
+
+  /// Single clips whose latency is taken: few would have no 95th percentile.
+  int64_t singles() const { return std::max<int64_t>(reps, 20); }
+  /// Forward passes that `bench` makes.
+  int64_t passes() const { return 2 * warm_up + reps + singles(); }
 };
 
 /// Speed of a model on its device, from spectrogram to logits, without the front end: clips_per_s

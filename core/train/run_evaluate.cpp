@@ -84,8 +84,11 @@ void add_bench(const model::Model& model, const model::TomeSettings& tome,
   how.batch = eval.bench_batch;
   how.reps = context.depth == graph::Depth::kFull ? eval.bench_reps : 1;
   if (context.depth != graph::Depth::kFull) how.warm_up = 1;
-  how.check = [&context] { throw_if_stopped(context); };
-  context.progress("bench", 0, 0);
+  const auto passes = static_cast<double>(how.passes() * (tome.active() ? 2 : 1));
+  how.check = [&context, passes, done = 0.0]() mutable {
+    throw_if_stopped(context);
+    context.progress("bench", done++, passes);
+  };
   how.tome = &tome;
   for (const auto& [leaf, value] : bench(model, size, session.device, how)) metrics[leaf] = value;
   if (!tome.active()) return;

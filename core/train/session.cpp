@@ -11,6 +11,7 @@
 #include "core/model/import.h"
 #include "core/model/registry.h"
 #include "core/recipe/options.h"
+#include "core/schema/frontend_difference.h"
 #include "core/schema/weights_sources.h"
 #include "core/train/open_model.h"
 
@@ -35,28 +36,6 @@ void check_classes(const Carried& carried, const Clips& clips, const std::string
       throw Error(fmt::format("class {} of {} is {}, of the data set {}", k, name,
                               carried.classes[k].first, ours[k].first),
                   Exit::kData);
-}
-
-/// Keys of the front end that change what a model sees, "" when all agree. Length may differ:
-/// position embeddings are fitted to it.
-std::string frontend_difference(const schema::FrontendOptions& theirs,
-                                const schema::FrontendOptions& ours) {
-  const auto differs = [](auto a, auto b, const char* key) {
-    return a == b ? std::string() : fmt::format("{} {} there, {} here", key, a, b);
-  };
-  if (theirs.kind != ours.kind)
-    return fmt::format("kind {} there, {} here", recipe::enum_name(theirs.kind),
-                       recipe::enum_name(ours.kind));
-  for (const std::string& text :
-       {differs(theirs.rate_hz, ours.rate_hz, "rate_hz"),
-        differs(theirs.mel_bins, ours.mel_bins, "mel_bins"),
-        differs(theirs.window_samples, ours.window_samples, "window_samples"),
-        differs(theirs.hop_samples, ours.hop_samples, "hop_samples"),
-        differs(theirs.fft_size, ours.fft_size, "fft_size"),
-        differs(theirs.low_hz, ours.low_hz, "low_hz"),
-        differs(theirs.high_hz, ours.high_hz, "high_hz")})
-    if (!text.empty()) return text;
-  return "";
 }
 
 }  // namespace
@@ -139,10 +118,10 @@ void initialise(model::Model& model, const schema::ModelOptions& options,
   const fs::path file = file_of(input);
   const checkpoint::Archive archive = checkpoint::Archive::open(file);
   if (const std::optional<Carried> carried = carried_of(archive, file)) {
-    const std::string difference = frontend_difference(carried->frontend, frontend);
-    if (!difference.empty()) {
+    if (const auto difference = schema::frontend_difference(carried->frontend, frontend)) {
       const std::string text =
-          fmt::format("{} was trained with another frontend: {}", input_name(input), difference);
+          fmt::format("{} was trained with {} = {} (here {})", input_name(input), difference->key,
+                      difference->theirs, difference->ours);
       if (options.frontend_mismatch == schema::OnMismatch::kError)
         throw Error(text + "; model.frontend_mismatch = \"warn\" goes on", Exit::kUsage);
       context.say("WARNING: " + text);

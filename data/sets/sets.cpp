@@ -167,10 +167,6 @@ std::vector<std::string> sound_files(const fs::path& root, const std::string& be
   return std::move(walk.files);
 }
 
-std::vector<std::string> sound_files(const fs::path& folder, bool deep) {
-  return sound_files(folder, "", deep);
-}
-
 std::vector<std::string> folders_in(const fs::path& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) {

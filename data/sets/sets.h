@@ -48,7 +48,6 @@ void sort_labels(std::vector<Label>& labels);
 /// folder that it lies in. Throws Error (kData) when a folder cannot be read.
 std::vector<std::string> sound_files(const std::filesystem::path& root, const std::string& below,
                                      bool deep);
-std::vector<std::string> sound_files(const std::filesystem::path& folder, bool deep);
 bool is_sound_file(const std::filesystem::path& file);
 /// Names of the folders in a folder, sorted; those that begin with '.' are left out.
 std::vector<std::string> folders_in(const std::filesystem::path& folder);

@@ -247,6 +247,20 @@ TEST_F(KdRunIntegration, ABundleOfARunTrainsOn) {
   EXPECT_EQ(results(more).at("train"), "done");
 }
 
+TEST_F(KdRunIntegration, WeightsOfAnotherFrontEndAreTakenOnlyWhenAsked) {
+  const std::string other =
+      "run ../masked.toml --until tune --set stages.tune.with.frontend.low_hz=50";
+  const Shell refused = exp("one", other);
+  EXPECT_EQ(refused.code, 2) << refused.text;
+  EXPECT_NE(refused.text.find("was trained with frontend.low_hz = 20 (here 50); "
+                              "model.frontend_mismatch = \"warn\" goes on"),
+            std::string::npos)
+      << refused.text;
+  const Shell wanted = exp("one", other + " --set stages.tune.with.model.frontend_mismatch=warn");
+  EXPECT_EQ(wanted.code, 0) << wanted.text;
+  EXPECT_NE(wanted.text.find("WARNING: "), std::string::npos) << wanted.text;
+}
+
 TEST_F(KdRunIntegration, TheShippedRecipeOnRealSounds) {
   const char* data = std::getenv("EXP_DATA");
   if (data == nullptr || !fs::exists(fs::path(data) / "audioset_mini"))

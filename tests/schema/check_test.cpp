@@ -213,8 +213,8 @@ TEST(CrossFieldRules, Weights) {
        "takes what fits"},
       {"another frontend",
        {"model.weights=passt_s_swa_p16_128_ap476", "frontend.hop_samples=160"},
-       "stage train: weights passt_s_swa_p16_128_ap476 were trained on a frontend with a hop of "
-       "320 samples (here 160); "
+       "stage train: weights passt_s_swa_p16_128_ap476 were trained with frontend.hop_samples = "
+       "320 (here 160); "
        "model.frontend_mismatch = \"warn\" takes them all the same",
        "mel"},
       {"another frontend, wanted",
@@ -228,28 +228,29 @@ TEST(CrossFieldRules, Weights) {
        "mel"},
       {"another window",
        {"model.weights=passt_s_swa_p16_128_ap476", "frontend.window_samples=1024"},
-       "stage train: weights passt_s_swa_p16_128_ap476 were trained on a frontend with windows of "
-       "800 samples (here 1024); model.frontend_mismatch = \"warn\" takes them all the same",
+       "stage train: weights passt_s_swa_p16_128_ap476 were trained with "
+       "frontend.window_samples = 800 (here 1024); model.frontend_mismatch = \"warn\" takes them "
+       "all the same",
        "mel"},
       {"another FFT",
        {"model.weights=audioset_10_10_0.4593", "frontend.fft_size=1024"},
-       "stage train: weights audioset_10_10_0.4593 were trained on a frontend with an FFT of 512 "
-       "points (here 1024); model.frontend_mismatch = \"warn\" takes them all the same"},
+       "stage train: weights audioset_10_10_0.4593 were trained with frontend.fft_size = 512 "
+       "(here 1024); model.frontend_mismatch = \"warn\" takes them all the same"},
       {"another lower edge",
        {"model.weights=audioset_10_10_0.4593", "frontend.low_hz=50"},
-       "stage train: weights audioset_10_10_0.4593 were trained on a frontend with bands from 20 "
-       "Hz (here 50); model.frontend_mismatch = \"warn\" takes them all the same"},
+       "stage train: weights audioset_10_10_0.4593 were trained with frontend.low_hz = 20 "
+       "(here 50); model.frontend_mismatch = \"warn\" takes them all the same"},
       {"another upper edge",
        {"model.weights=passt_s_swa_p16_128_ap476", "frontend.high_hz=12000"},
-       "stage train: weights passt_s_swa_p16_128_ap476 were trained on a frontend with bands up "
-       "to 15000 Hz (here 12000); model.frontend_mismatch = \"warn\" takes them all the same",
+       "stage train: weights passt_s_swa_p16_128_ap476 were trained with frontend.high_hz = "
+       "15000 (here 12000); model.frontend_mismatch = \"warn\" takes them all the same",
        "mel"},
       {"normalisation of the data",
        {"model.weights=audioset_10_10_0.4593", "frontend.norm_mean=-6"},
        ""},
       {"another normalisation",
        {"model.weights=passt_s_swa_p16_128_ap476", "frontend.norm_std=4"},
-       "stage train: weights passt_s_swa_p16_128_ap476 were trained on a frontend with norm_std "
+       "stage train: weights passt_s_swa_p16_128_ap476 were trained with frontend.norm_std = "
        "2.5 (here 4); model.frontend_mismatch = \"warn\" takes them all the same",
        "mel"},
       {"rows that have no position",
@@ -403,6 +404,30 @@ params = { "tome.r" = "0:8:4" }
 metric = "max:eval.acc"
 )";
 
+TEST(CrossFieldRules, MetricsOfMaskedPretraining) {
+  const RecipeFiles files(R"(
+dataset = { name = "synthetic", val_fold = 4 }
+model.arch = "ssast-tiny-patch"
+optimiser.lr = 1e-4
+stages.masked = { do = "pretrain" }
+sweep = { params = { "pretrain.masked" = [100, 200] } }
+)");
+  for (const RuleCase& c : std::vector<RuleCase>{
+           {"reconstruction", {"sweep.metric=min:masked.val.loss_mse"}, ""},
+           {"chosen by it", {"pretrain.task=generative", "train.select=min:val.loss_mse"}, ""},
+           {"not of this task",
+            {"pretrain.task=generative", "train.select=max:val.acc"},
+            "stage masked: train.select = \"max:val.acc\": validation of this stage computes loss, "
+            "loss_mse"},
+           {"of labels",
+            {"sweep.metric=max:masked.val.mAP"},
+            "sweep: 'max:masked.val.mAP': a stage that does 'pretrain' gives no metric 'val.mAP'; "
+            "did you mean 'masked.val.acc'?"}}) {
+    SCOPED_TRACE(c.name);
+    EXPECT_EQ(message_of(files, c), c.want);
+  }
+}
+
 TEST(CrossFieldRules, StagesAndSweeps) {
   const RecipeFiles files(kWhole);
   const std::vector<RuleCase> cases = {
@@ -483,12 +508,16 @@ TEST(CrossFieldRules, StagesAndSweeps) {
       {"an evaluation's of a training",
        {"sweep.metric=max:train.accc"},
        "sweep: 'max:train.accc': a stage that does 'train' gives no metric 'accc'; it gives "
-       "val.mAP, val.mAP_all, val.mAP_classes, val.auc, val.d_prime, val.acc, val.loss, final.mAP, "
-       "final.mAP_all, final.mAP_classes, final.auc, final.d_prime, final.acc, final.loss, "
-       "average.mAP, average.mAP_all, average.mAP_classes, average.auc, average.d_prime, "
-       "average.acc, average.loss, train.loss, train.loss_hard, train.loss_kd, train.loss_nce, "
+       "val.loss, val.mAP, val.mAP_all, val.auc, val.d_prime, val.acc, final.loss, final.mAP, "
+       "final.mAP_all, final.auc, final.d_prime, final.acc, average.loss, average.mAP, "
+       "average.mAP_all, average.auc, average.d_prime, average.acc, train.loss, train.loss_hard, "
+       "train.loss_kd, train.loss_nce, "
        "train.loss_mse, train.acc, train.grad_norm, train.clips_per_s, train.stall_p, "
        "train.peak_mem_mb, lr, best_epoch, rows, seconds"},
+      {"of masked patches, which a training of labels has not",
+       {"sweep.metric=min:train.val.loss_mse"},
+       "sweep: 'min:train.val.loss_mse': a stage that does 'train' gives no metric "
+       "'val.loss_mse'; did you mean 'train.val.loss'?"},
       {"a stage that comes several times",
        {"sweep.metric=max:three.acc"},
        "sweep: 'max:three.acc': stage 'three' comes once for each of its `each`: did you mean "

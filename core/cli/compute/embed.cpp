@@ -24,7 +24,8 @@ namespace {
 
 using train::EmbedSettings;
 
-/// A module is its weights' front end and positions; a checkpoint in their place has to have them.
+/// A checkpoint in the place of a module's weights has to have their frames: the module's windows
+/// and positions are made for them. Bands and normalisation are the checkpoint's own.
 void check_module(const train::EmbedModule& module, const train::OpenModel& open) {
   recipe::View view;
   schema::carry_published(std::string(module.weights), view);

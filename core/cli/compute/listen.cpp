@@ -45,7 +45,7 @@ std::vector<std::string> sound_files_of(const std::vector<std::string>& inputs) 
   for (const std::string& input : inputs) {
     const fs::path path = expand_user(input);
     if (fs::is_directory(path)) {
-      for (const std::string& below : data::sound_files(path, /*deep=*/true))
+      for (const std::string& below : data::sound_files(path, "", /*deep=*/true))
         files.push_back((path / below).string());
     } else if (fs::exists(path)) {
       files.push_back(path.string());
