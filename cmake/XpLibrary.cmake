@@ -53,6 +53,14 @@ function(xp_quick_to_compile target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()
 
+# Programs of bench/: built on demand, all of them by the target xp_benches.
+add_custom_target(xp_benches)
+function(xp_bench target source)
+  add_executable(${target} EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/${source})
+  target_link_libraries(${target} PRIVATE ${ARGN} xp_warnings)
+  add_dependencies(xp_benches ${target})
+endfunction()
+
 function(xp_library folder)
   cmake_parse_arguments(ARG "TORCH;ONCE" "" "PUBLIC;PRIVATE" ${ARGN})
   if(ARG_TORCH AND NOT XP_TORCH)

@@ -10,6 +10,4 @@ else()
 endif()
 target_link_libraries(filter_fuzz PRIVATE xp_tracker SQLite::SQLite3 xp_warnings)
 
-# bench/tracker: built on demand, `cmake --build DIR --target tracker_bench`.
-add_executable(tracker_bench EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/tracker/tracker_bench.cpp)
-target_link_libraries(tracker_bench PRIVATE xp_tracker xp_warnings)
+xp_bench(tracker_bench bench/tracker/tracker_bench.cpp xp_tracker)

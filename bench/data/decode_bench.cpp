@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
                                              {"--repeats", "3"},
                                              {"--threads", "1"}};
   for (int i = 1; i + 1 < argc; i += 2) args[argv[i]] = argv[i + 1];
-  std::vector<std::string> files = xp::data::sound_files(args["--folder"], true);
+  std::vector<std::string> files = xp::data::sound_files(args["--folder"], "", true);
   files.resize(std::min<size_t>(files.size(), std::stoul(args["--clips"])));
   xp::data::DecodeOptions options;
   options.rate_hz = std::stoll(args["--rate"]);

@@ -17,9 +17,7 @@ else()
     ${CMAKE_CURRENT_SOURCE_DIR}/core/ops/log_mel_avx512.cpp PROPERTIES HEADER_FILE_ONLY ON)
 endif()
 
-# bench/frontend: built on demand, `cmake --build DIR --target log_mel_bench`.
-add_executable(log_mel_bench EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/bench/frontend/log_mel_bench.cpp)
-target_link_libraries(log_mel_bench PRIVATE xp_ops xp_base xp_warnings)
+xp_bench(log_mel_bench bench/frontend/log_mel_bench.cpp xp_ops xp_base)
 
 # Token merging: the best partner of each token is found in lanes that -O2 leaves scalar.
 set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/core/ops/token_merge.cpp PROPERTIES COMPILE_OPTIONS "-O3" SKIP_PRECOMPILE_HEADERS ON)

@@ -11,6 +11,4 @@ foreach(target recipe sweep_spec)
   target_link_libraries(${target}_fuzz PRIVATE xp_schema xp_warnings)
 endforeach()
 
-# Built on demand: `cmake --build DIR --target recipe_load_bench`.
-add_executable(recipe_load_bench EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/recipe/load_bench.cpp)
-target_link_libraries(recipe_load_bench PRIVATE xp_schema xp_warnings)
+xp_bench(recipe_load_bench bench/recipe/load_bench.cpp xp_schema)

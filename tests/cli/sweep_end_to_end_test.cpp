@@ -390,8 +390,8 @@ TEST(KilledSweepStress, EightByThree) {
   kill_and_go_on("--param optimiser.lr=log:1e-4:1e-3:8 --seeds 3 --jobs 2", 24, 9);
 }
 
-// Two epochs of the quickstart's hundred, and its speed taken with two clips at a time: what a sweep
-// says and makes is the same, minutes sooner.
+// Two epochs of the quickstart's hundred, and its speed taken with two clips at a time: what a
+// sweep says and makes is the same, minutes sooner.
 void shorten_the_quickstart(const fs::path& file) {
   std::string recipe = read_file(file);
   for (const auto& [whole, part] : {std::pair{"\nepochs = 100\n", "\nepochs = 2\n"},
