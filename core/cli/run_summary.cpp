@@ -31,8 +31,9 @@ std::string number(double value) {
   return fmt::format("{:.4g}", value);
 }
 
-std::string metric_text(const Metrics& metrics, const std::string& name) {
-  std::string out = fmt::format("{} {}", name, number(metrics.at(name)));
+/// "0.8625 [0.7703, 0.9215]", "0.886 ± 0.015".
+std::string value_text(const Metrics& metrics, const std::string& name) {
+  std::string out = number(metrics.at(name));
   const auto low = metrics.find(name + "_lo"), high = metrics.find(name + "_hi");
   const auto deviation = metrics.find(name + "_std");
   if (low != metrics.end() && high != metrics.end()) {
@@ -57,9 +58,12 @@ std::string metrics_text(const Node& node, const NodeResult& result, const Metri
   std::vector<std::string> parts;
   for (const char* name : kShown) {
     if (metrics.count(name) == 0) continue;
-    std::string part = metric_text(metrics, name);
+    std::string part = fmt::format("{} {}", name, value_text(metrics, name));
+    const std::string difference = fmt::format("{}_difference", name);
     const bool compared = node.kind == "evaluate" || node.kind == "aggregate";
-    if (compared && baseline != nullptr && baseline->count(name) != 0) {
+    if (metrics.count(difference) != 0) {
+      part += fmt::format(" (difference {})", value_text(metrics, difference));
+    } else if (compared && baseline != nullptr && baseline->count(name) != 0) {
       part += fmt::format(" (baseline {})", number(baseline->at(name)));
     }
     parts.push_back(std::move(part));

@@ -14,11 +14,12 @@ namespace xp::model {
 ///   kAst        joint position embedding, cls_dist aggregator, norm_linear head
 ///   kDeit       timm's distilled ViT without classifiers (num_classes = 0)
 ///   kPasst      separate position embedding, norm_linear head
-///   kTorchOnly  either position, the same classifier or none; write_torch(file, "model") then
-///   makes its {model, resolved_config}. The positions of the
-///               special tokens are added to the tokens, as that project has none
+///   kTorchOnly  either position, the same classifier or none (below)
 ///   kMn, kDymn  the CNNs; dymn's temperature, which is ours, is left out
 ///   kExp        names of our own
+///
+/// TorchOnlyAST has no positions of special tokens: they are added to the tokens. Its files hold
+/// {model, resolved_config}, which write_torch(file, "model") makes of this.
 ///
 /// Metadata: what the original's file carries beside the tensors. Values are shared with the model
 /// where they are contiguous on the CPU. Throws Error (kUsage) when the model has no such form.

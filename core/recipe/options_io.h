@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -91,21 +92,26 @@ requires IsSection<T>
 struct IsSectionList<std::vector<T>> : std::true_type {
 };
 
-/// Calls `visit(key, value, spec)` for every leaf that the struct's kind has, parts inside with
-/// "part." in front. With `kDeep` a list of sections is walked as well ("also.0.root"), else it is
-/// one leaf, an array of tables.
-template <bool kDeep, class T, class Visit>
+/// One type for all visits, and no inlining below: a section is compiled once a walk, not once a
+/// use and leaf.
+using Visit = std::function<void(const std::string& key, Value value, const Spec& spec)>;
+
+/// Calls `visit` for every leaf that the struct's kind has, parts inside with "part." in front.
+/// With `kDeep` a list of sections is walked as well ("also.0.root"), else it is one leaf, an array
+/// of tables.
+template <bool kDeep, class T>
 struct Walker {
   const T& options;
   std::string prefix;
   std::string kind_;
-  Visit& visit;
+  const Visit& visit;
   template <class M>
   void kind(std::string_view key, M T::*member, const Spec& spec, std::string_view help) {
     field(key, member, spec, help);
   }
   template <class M>
-  void field(std::string_view key, M T::*member, const Spec& spec, std::string_view) {
+  [[gnu::noinline]] void field(std::string_view key, M T::*member, const Spec& spec,
+                               std::string_view) {
     if (!has_key(spec, kind_)) return;
     if constexpr (kDeep && IsSectionList<M>::value) {
       for (std::size_t i = 0; i < (options.*member).size(); ++i) {
@@ -125,14 +131,14 @@ struct Walker {
   }
   template <class P>
   void walk_part(std::string_view name, const P& part) {
-    Walker<kDeep, P, Visit> walker{part, prefix + std::string(name) + ".", kind_name(part), visit};
+    Walker<kDeep, P> walker{part, prefix + std::string(name) + ".", kind_name(part), visit};
     P::describe(walker);
   }
 };
 
-template <bool kDeep, class T, class Visit>
-void walk(const T& options, Visit&& visit) {
-  Walker<kDeep, T, std::remove_reference_t<Visit>> walker{options, "", kind_name(options), visit};
+template <bool kDeep, class T>
+void walk(const T& options, const Visit& visit) {
+  Walker<kDeep, T> walker{options, "", kind_name(options), visit};
   T::describe(walker);
 }
 

@@ -92,7 +92,7 @@ struct Filler {
     field(key, member, spec, help);
   }
   template <class M>
-  void field(std::string_view key, M T::*member, const Spec&, std::string_view) {
+  [[gnu::noinline]] void field(std::string_view key, M T::*member, const Spec&, std::string_view) {
     const auto found = section.find(key);
     if (found != section.end()) assign(out.*member, found->second);
   }

@@ -42,8 +42,8 @@ int stage_rank(std::string_view name) {
 bool is_detail(std::string_view name) {
   const std::string_view last = leaf(name);
   return last.find('/') != std::string_view::npos || last.ends_with("_lo") ||
-         last.ends_with("_hi") || last.ends_with("_std") || last == "mAP_classes" ||
-         last == "rows" || last == "cpu_wait_p";
+         last.ends_with("_hi") || last.ends_with("_std") || last.ends_with("_difference_p") ||
+         last == "mAP_classes" || last == "rows" || last == "cpu_wait_p";
 }
 
 // Every metric of the runs, those that matter most first.

@@ -51,7 +51,7 @@ struct StageKeys {
     v.field(
         "against", &O::against, {.sweepable = false, .input = true},
         "aggregate: stages with the same `each` as inputs; adds METRIC_difference, the mean and "
-        "interval of inputs - against, paired");
+        "interval of inputs - against, paired; of one input, the interval over its clips");
     v.field("also", &O::also, {.sweepable = false, .choices = "best_mean_epoch"},
             "aggregate: best_mean_epoch adds the epoch with the best mean, printed beside and "
             "never the headline");

@@ -53,7 +53,8 @@ std::vector<std::string> metric_names_of(std::string_view kind) {
 
 /// acc_lo, acc_std, acc_difference_hi: of acc.
 std::string_view without_endings(std::string_view name) {
-  constexpr std::array<std::string_view, 4> kEndings = {"_lo", "_hi", "_std", "_difference"};
+  constexpr std::array<std::string_view, 5> kEndings = {"_lo", "_hi", "_std", "_difference_p",
+                                                        "_difference"};
   for (bool shorter = true; shorter;) {
     shorter = false;
     for (const std::string_view ending : kEndings) {

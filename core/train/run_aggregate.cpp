@@ -1,4 +1,5 @@
 #include <cmath>
+#include <filesystem>
 #include <map>
 
 #include <fmt/format.h>
@@ -11,11 +12,13 @@
 #include "core/metric/student.h"
 #include "core/schema/stage_options.h"
 #include "core/train/evaluation.h"
+#include "core/train/paired_clips.h"
 #include "core/train/run.h"
 #include "core/train/session.h"
 #include "tracker/run_sink.h"
 
 namespace xp::train {
+namespace fs = std::filesystem;
 namespace {
 
 using Metrics = std::map<std::string, double>;
@@ -52,7 +55,7 @@ Metrics means(const std::vector<Metrics>& all) {
     const std::vector<double> values = values_of(all, leaf);
     if (values.empty()) continue;
     add_mean(result, leaf, values);
-    result[leaf + "_std"] = metric::mean_deviation(values).deviation;
+    if (values.size() > 1) result[leaf + "_std"] = metric::mean_deviation(values).deviation;
   }
   return result;
 }
@@ -69,6 +72,26 @@ void add_differences(Metrics& result, const std::vector<Metrics>& all,
     for (size_t i = 0; i < values.size(); ++i) values[i] -= others[i];
     add_mean(result, leaf + "_difference", values);
   }
+}
+
+/// One input has no spread, but its clips have: METRIC_difference gets an interval over them, where
+/// both sides left predictions of the same clips.
+void add_paired_clips(Metrics& result, const graph::StageInput& input,
+                      const graph::StageInput& other, graph::StageContext& context) {
+  const auto ours = input.path / "predictions.h5", theirs = other.path / "predictions.h5";
+  std::string why = "eval.save_predictions is off";
+  if (fs::exists(ours) && fs::exists(theirs)) {
+    const ScoreFile here = read_scores(ours), there = read_scores(theirs);
+    why = why_not_paired(here, there);
+    if (why.empty()) {
+      const auto check = [&context] { throw_if_stopped(context); };
+      for (const auto& [leaf, value] : paired_clips(here, there, check))
+        if (result.contains(leaf.substr(0, leaf.rfind('_')))) result[leaf] = value;
+      return;
+    }
+  }
+  context.say(fmt::format("the difference of {} and {} has no interval: {}", input.stage,
+                          other.stage, why));
 }
 
 /// The metrics of each stage, and a line of `table` for each.
@@ -93,7 +116,7 @@ std::string best_mean_epoch(const std::vector<const graph::StageInput*>& inputs,
     std::vector<std::vector<double>> curves;
     for (const graph::StageInput* input : inputs) {
       const auto file = input->path / "curves.json";
-      if (!std::filesystem::exists(file)) continue;
+      if (!fs::exists(file)) continue;
       const auto object = nlohmann::json::parse(read_file(file));
       if (object.contains(leaf)) curves.push_back(object.at(leaf).get<std::vector<double>>());
     }
@@ -122,6 +145,8 @@ void run_aggregate(const schema::AggregateOptions& options, graph::StageContext&
   if (!counterparts.empty()) {
     XP_CHECK(counterparts.size() == inputs.size(), "the recipe's check pairs inputs with against");
     add_differences(evaluation.metrics, all, read_all(counterparts, context, table));
+    if (inputs.size() == 1)
+      add_paired_clips(evaluation.metrics, *inputs.front(), *counterparts.front(), context);
   }
   // One step of a training, which is what --check makes, has no epoch to choose.
   if (options.also == "best_mean_epoch" && context.depth != graph::Depth::kCheck)

@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/recipe/options_io.h"
+#include "core/schema/cost.h"
 #include "core/train/archive_io.h"
 
 namespace xp::train {
@@ -50,6 +51,20 @@ Carried from_json(const json& object) {
   return carried;
 }
 
+/// What the description needs has to be there: else as much memory as it names would be asked for.
+/// Families without a count (CNNs) are bounded by the ranges of their keys.
+void check_size(const Carried& carried, const checkpoint::Archive& archive) {
+  int64_t held = 0;
+  for (const checkpoint::Entry& entry : archive.entries()) held += entry.numel();
+  const auto classes = static_cast<int64_t>(carried.classes.size());
+  const int64_t described =
+      schema::transformer_cost(carried.model, nullptr, carried.geometry, classes).parameters;
+  if (described > 2 * held) {
+    throw Error(fmt::format("it describes {} parameters and holds {} values", described, held),
+                Exit::kData);
+  }
+}
+
 }  // namespace
 
 void write_weights(const fs::path& folder, const std::string& name, const model::Model& model,
@@ -76,7 +91,9 @@ std::optional<Carried> carried_of(const checkpoint::Archive& archive, const fs::
     throw Error(fmt::format("{}: a checkpoint of a newer version of exp", file.string()),
                 Exit::kData);
   try {
-    return from_json(json::parse(metadata.at("exp.carried")));
+    Carried carried = from_json(json::parse(metadata.at("exp.carried")));
+    check_size(carried, archive);
+    return carried;
   } catch (const std::exception& error) {
     throw Error(fmt::format("{}: damaged metadata ({})", file.string(), error.what()), Exit::kData);
   }

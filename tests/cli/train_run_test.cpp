@@ -261,6 +261,18 @@ TEST_F(KdRunIntegration, WeightsOfAnotherFrontEndAreTakenOnlyWhenAsked) {
   EXPECT_NE(wanted.text.find("WARNING: "), std::string::npos) << wanted.text;
 }
 
+TEST_F(KdRunIntegration, AnEvaluationIsComparedWithAnotherClipByClip) {
+  write("compared.toml", std::string(kMasked) + R"(
+stages.again = { do = "evaluate", checkpoint = "${stages.tune.last}", with = { eval.batch_size = 3 } }
+stages.compared = { do = "aggregate", inputs = "${stages.eval.output}", against = "${stages.again.output}" }
+)");
+  const Shell said = exp("one", "run ../compared.toml");
+  ASSERT_EQ(said.code, 0) << said.text;
+  const size_t row = said.text.find("\ncompared ");
+  ASSERT_NE(row, std::string::npos) << said.text;
+  EXPECT_NE(said.text.find("(difference 0 [0, 0])", row), std::string::npos) << said.text;
+}
+
 TEST_F(KdRunIntegration, TheShippedRecipeOnRealSounds) {
   const char* data = std::getenv("EXP_DATA");
   if (data == nullptr || !fs::exists(fs::path(data) / "audioset_mini"))

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <tuple>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -12,6 +13,7 @@
 #include "core/base/files.h"
 #include "core/train/archive_io.h"
 #include "core/train/evaluation.h"
+#include "core/train/logits_file.h"
 #include "core/train/replay.h"
 #include "core/train/run.h"
 #include "core/train/weights_file.h"
@@ -384,6 +386,47 @@ TEST_F(ModesIntegration, FoldsAreComparedInPairs) {
   EXPECT_EQ(metrics.size(), 7U);
   const std::string table = read_file(all.output / "inputs.csv");
   EXPECT_NE(table.find("against2,acc,0.85\n"), std::string::npos) << table;
+}
+
+TEST_F(ModesIntegration, OneEvaluationIsComparedClipByClip) {
+  tracker::MemorySink sink;
+  graph::StageContext all = stage("compared", sink);
+  std::vector<std::string> said;
+  all.say = [&said](std::string_view line) { said.emplace_back(line); };
+  for (const auto& [role, acc, wrong] :
+       {std::tuple{"inputs", 0.75, 2.0F}, std::tuple{"against", 0.5, -2.0F}}) {
+    fs::create_directories(*folder_ / role);
+    Evaluation evaluation;
+    evaluation.metrics["acc"] = acc;
+    write_metrics(*folder_ / role, evaluation);
+    ScoreFile scores;
+    scores.ids = {"a", "b", "c", "d"};
+    scores.class_ids = scores.class_names = {"cat", "dog"};
+    scores.width = 2;
+    scores.values = {1, -1, -1, 1, wrong, 0, 1, -1};
+    scores.targets = {1, 0, 0, 1, 1, 0, 0, 1};
+    write_scores(*folder_ / role / "predictions.h5", scores);
+    add(all, role, role, "output");
+  }
+  run_aggregate({}, all);
+  const auto metrics = read_metrics(all.output);
+  EXPECT_EQ(metrics.at("acc_difference"), 0.25);
+  EXPECT_EQ(metrics.at("acc_difference_lo"), 0) << "some resamples lack the clip that differs";
+  EXPECT_EQ(metrics.at("acc_difference_hi"), 0.75);
+  EXPECT_EQ(metrics.at("acc_difference_p"), 1) << "one clip is no evidence";
+  EXPECT_EQ(metrics.count("mAP_difference_lo"), 0U) << "the evaluations did not compute it";
+  EXPECT_TRUE(said.empty()) << said.front();
+
+  fs::remove(*folder_ / "against" / "predictions.h5");
+  graph::StageContext bare = stage("bare", sink);
+  bare.say = all.say;
+  add(bare, "inputs", "inputs", "output");
+  add(bare, "against", "against", "output");
+  run_aggregate({}, bare);
+  EXPECT_EQ(read_metrics(bare.output).count("acc_difference_lo"), 0U);
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_EQ(said.front(),
+            "the difference of inputs and against has no interval: eval.save_predictions is off");
 }
 
 }  // namespace
