@@ -159,10 +159,10 @@ int run_command_line(int argc, char** argv, ComputeTable compute) {
   } catch (const Error& error) {
     return report(error.what(), error.code());
   } catch (const Stopped& stopped) {
-    return report(stopped.reason() == StopReason::kPreempted
-                      ? "preempted; run the same command again"
-                      : "interrupted; run the same command again",
-                  exit_code(stopped.reason()));
+    const bool preempted = stopped.reason() == StopReason::kPreempted;
+    return report(
+        fmt::format("{}; run the same command again", preempted ? "preempted" : "interrupted"),
+        exit_code(stopped.reason()));
   } catch (const std::bad_alloc&) {
     return report("out of memory; lower train.batch_size, train.micro_batch or eval.batch_size",
                   Exit::kFailed);

@@ -34,6 +34,14 @@ Interval wilson(int64_t hits, int64_t n, double level) {
           hits == n ? 1.0 : std::min(1.0, centre + half)};
 }
 
+Statistic mean_of(std::span<const float> values) {
+  return [values](std::span<const float> counts) {
+    double sum = 0;
+    for (size_t i = 0; i < values.size(); ++i) sum += values[i] * counts[i];
+    return sum / static_cast<double>(values.size());
+  };
+}
+
 std::vector<double> bootstrap(int64_t n, int64_t resamples, uint64_t seed,
                               const Statistic& statistic) {
   XP_CHECK(resamples >= 1, "bootstrap: at least one resample");

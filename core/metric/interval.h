@@ -19,6 +19,10 @@ Interval wilson(int64_t hits, int64_t n, double level = 0.95);
 /// A statistic of a split under resampling: clip i counts `counts[i]` times (counts sum to n).
 using Statistic = std::function<double(std::span<const float> counts)>;
 
+/// The mean over clips of `values` [n], which have to outlive it: accuracy, where they are 1 for a
+/// clip that is right.
+Statistic mean_of(std::span<const float> values);
+
 /// Percentile bootstrap over clips: `resamples` draws of n clips with replacement, each a pure
 /// function of (seed, number of the draw), so two statistics with one seed see the same clips.
 /// Draws where the statistic is NaN are left out. `resamples` >= 1.

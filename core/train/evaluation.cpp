@@ -45,11 +45,7 @@ void add_bootstrap(const metric::RankedTable& ranked, const std::vector<float>& 
   };
   interval("mAP", [&](std::span<const float> counts) { return ranked.map(counts); });
   interval("auc", [&](std::span<const float> counts) { return ranked.auc(counts); });
-  interval("acc", [&](std::span<const float> counts) {
-    double sum = 0;
-    for (size_t i = 0; i < correct.size(); ++i) sum += correct[i] * counts[i];
-    return sum / static_cast<double>(correct.size());
-  });
+  interval("acc", metric::mean_of(correct));
 }
 
 }  // namespace

@@ -18,14 +18,6 @@ metric::Table table_of(const ScoreFile& scores) {
           scores.width};
 }
 
-metric::Statistic share_of(const std::vector<float>& hits) {
-  return [&hits](std::span<const float> counts) {
-    double sum = 0;
-    for (size_t i = 0; i < hits.size(); ++i) sum += hits[i] * counts[i];
-    return sum / static_cast<double>(hits.size());
-  };
-}
-
 }  // namespace
 
 std::string why_not_paired(const ScoreFile& ours, const ScoreFile& theirs) {
@@ -36,6 +28,7 @@ std::string why_not_paired(const ScoreFile& ours, const ScoreFile& theirs) {
 }
 
 std::map<std::string, double> paired_clips(const ScoreFile& ours, const ScoreFile& theirs,
+                                           const std::set<std::string>& leaves,
                                            const std::function<void()>& check) {
   const metric::Table here = table_of(ours), there = table_of(theirs);
   std::map<std::string, double> out;
@@ -52,17 +45,25 @@ std::map<std::string, double> paired_clips(const ScoreFile& ours, const ScoreFil
     };
     return metric::paired_bootstrap(here.rows, kResamples, kSeed, checked, b);
   };
-  const std::vector<float> hits = metric::correct(here), others = metric::correct(there);
-  add("acc", compare(share_of(others), share_of(hits)), metric::mcnemar(others, hits));
+  if (leaves.contains("acc")) {
+    const std::vector<float> hits = metric::correct(here), others = metric::correct(there);
+    add("acc", compare(metric::mean_of(others), metric::mean_of(hits)),
+        metric::mcnemar(others, hits));
+  }
+  if (!leaves.contains("mAP") && !leaves.contains("auc")) return out;
   const metric::RankedTable ranked(here), counterpart(there);
-  const metric::Paired map =
-      compare([&](std::span<const float> counts) { return counterpart.map(counts); },
-              [&](std::span<const float> counts) { return ranked.map(counts); });
-  add("mAP", map, map.p);
-  const metric::Paired auc =
-      compare([&](std::span<const float> counts) { return counterpart.auc(counts); },
-              [&](std::span<const float> counts) { return ranked.auc(counts); });
-  add("auc", auc, auc.p);
+  if (leaves.contains("mAP")) {
+    const metric::Paired map =
+        compare([&](std::span<const float> counts) { return counterpart.map(counts); },
+                [&](std::span<const float> counts) { return ranked.map(counts); });
+    add("mAP", map, map.p);
+  }
+  if (leaves.contains("auc")) {
+    const metric::Paired auc =
+        compare([&](std::span<const float> counts) { return counterpart.auc(counts); },
+                [&](std::span<const float> counts) { return ranked.auc(counts); });
+    add("auc", auc, auc.p);
+  }
   return out;
 }
 

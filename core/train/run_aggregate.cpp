@@ -1,6 +1,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -85,8 +86,10 @@ void add_paired_clips(Metrics& result, const graph::StageInput& input,
     why = why_not_paired(here, there);
     if (why.empty()) {
       const auto check = [&context] { throw_if_stopped(context); };
-      for (const auto& [leaf, value] : paired_clips(here, there, check))
-        if (result.contains(leaf.substr(0, leaf.rfind('_')))) result[leaf] = value;
+      std::set<std::string> leaves;
+      for (const char* leaf : {"acc", "mAP", "auc"})
+        if (result.contains(fmt::format("{}_difference", leaf))) leaves.insert(leaf);
+      result.merge(paired_clips(here, there, leaves, check));
       return;
     }
   }

@@ -1,5 +1,4 @@
 // Lists as they are found in the wild: CSV, AudioSet's segments, AST's JSON.
-
 #include <gtest/gtest.h>
 
 #include "data/csv.h"

@@ -1,6 +1,6 @@
 #include "core/train/paired_clips.h"
 
-#include <cmath>
+#include <set>
 #include <stdexcept>
 
 #include <gtest/gtest.h>
@@ -22,10 +22,12 @@ ScoreFile scored(int64_t n, int64_t right) {
   return out;
 }
 
+const std::set<std::string> kAll = {"acc", "mAP", "auc"};
+
 void nothing() {}
 
 TEST(PairedClips, ADifferenceHasTheIntervalAndPOfItsClips) {
-  const auto found = paired_clips(scored(100, 90), scored(100, 80), nothing);
+  const auto found = paired_clips(scored(100, 90), scored(100, 80), kAll, nothing);
   // Ten clips are right on one side alone: 2 * 0.5^10. Their share of a resample is binomial, with
   // a deviation of sqrt(0.1 * 0.9 / 100).
   EXPECT_NEAR(found.at("acc_difference_p"), 2.0 / 1024, 1e-12);
@@ -38,7 +40,7 @@ TEST(PairedClips, ADifferenceHasTheIntervalAndPOfItsClips) {
 }
 
 TEST(PairedClips, TheSameScoresDoNotDiffer) {
-  const auto found = paired_clips(scored(50, 40), scored(50, 40), nothing);
+  const auto found = paired_clips(scored(50, 40), scored(50, 40), kAll, nothing);
   ASSERT_EQ(found.size(), 9U);
   for (const auto& [leaf, value] : found)
     EXPECT_EQ(value, leaf.ends_with("_p") ? 1.0 : 0.0) << leaf;
@@ -47,7 +49,7 @@ TEST(PairedClips, TheSameScoresDoNotDiffer) {
 TEST(PairedClips, ClassesWithoutPositivesHaveNoPrecision) {
   ScoreFile silent = scored(20, 10);
   for (float& target : silent.targets) target = 0;
-  const auto found = paired_clips(silent, silent, nothing);
+  const auto found = paired_clips(silent, silent, kAll, nothing);
   EXPECT_EQ(found.count("mAP_difference_lo"), 0U);
   EXPECT_EQ(found.count("acc_difference_lo"), 1U);
 }
@@ -69,7 +71,7 @@ TEST(PairedClips, OnlyTheSameClipsArePaired) {
 
 TEST(PairedClips, AStopEndsIt) {
   int left = 5;
-  EXPECT_THROW(paired_clips(scored(10, 5), scored(10, 5),
+  EXPECT_THROW(paired_clips(scored(10, 5), scored(10, 5), kAll,
                             [&left] {
                               if (--left == 0) throw std::runtime_error("stop");
                             }),
