@@ -58,6 +58,11 @@ struct Spec {
   std::string_view grammar =
       "";  ///< how a free string is written, for messages: "last, max:val.METRIC or min:val.loss"
   bool (*accepts)(std::string_view) = nullptr;  ///< the grammar's test
+  /// The value, as TOML, that stands for "this key did not exist yet": `false`, `0`, `"normal"`.
+  /// While the key has it, it is in no stage key and in no hash, whatever the default is; a
+  /// checkpoint written before the key was there reads as it. Every key that is added has one, and
+  /// it never changes. Empty for the keys of before (tests/schema/off_test.cpp lists them).
+  std::string_view off = "";
 };
 
 /// One or several references, aliases or paths: written as a string or an array of strings.

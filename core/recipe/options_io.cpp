@@ -25,6 +25,15 @@ bool has_key(const Spec& spec, std::string_view kind) {
   return false;
 }
 
+bool is_off(const Spec& spec, const Value& value) {
+  return !spec.off.empty() && to_toml(value) == spec.off;
+}
+
+void fill_off(Section& section, std::string_view key, const Spec& spec) {
+  if (spec.off.empty() || section.find(key) != section.end()) return;
+  section[std::string(key)] = parse_toml_value(spec.off, -1);
+}
+
 namespace {
 
 /// What stands for a string that names something outside the recipe.
@@ -48,7 +57,7 @@ void add_one(std::vector<InputUse>& out, const std::string& key, const std::stri
 }  // namespace
 
 void add_canonical(std::string& out, const std::string& key, const Value& value, const Spec& spec) {
-  if (spec.hash != HashClass::kResult) return;
+  if (spec.hash != HashClass::kResult || is_off(spec, value)) return;
   Value shown = stand_in(value, spec);
   if (const Array* array = value.get<Array>()) {
     Array items;

@@ -56,6 +56,9 @@ Value to_value(const std::vector<T>& v) {
 /// True when the kind `kind` has a key of this spec.
 bool has_key(const Spec& spec, std::string_view kind);
 
+/// True when the key's value stands for "not there": it is left out of keys and hashes.
+bool is_off(const Spec& spec, const Value& value);
+
 /// Name of a struct's kind, "" for a struct without kinds.
 template <class T>
 struct KindNamer {
@@ -155,12 +158,28 @@ void add_canonical(std::string& out, const std::string& key, const Value& value,
 void add_inputs(std::vector<InputUse>& out, const std::string& key, const Value& value,
                 const Spec& spec);
 Section parse_section(std::string_view toml);
+void fill_off(Section& section, std::string_view key, const Spec& spec);
+
+/// Gives every key that a section does not hold its `off` value.
+template <class T>
+struct OffFiller {
+  Section& section;
+  template <class M>
+  void kind(std::string_view key, M T::*member, const Spec& spec, std::string_view help) {
+    field(key, member, spec, help);
+  }
+  template <class M>
+  void field(std::string_view key, M T::*, const Spec& spec, std::string_view) {
+    fill_off(section, key, spec);
+  }
+};
 
 }  // namespace detail
 
 /// One line "key = value" for each result leaf that the struct's kind has, in the order of the
-/// description. Speed and label leaves are left out. A reference to a stage and a path stand as
-/// <stage> and <path>: their keys and digests are the caller's to add (inputs_of).
+/// description. Speed and label leaves are left out, and leaves at their `off` value. A reference
+/// to a stage and a path stand as <stage> and <path>: their keys and digests are the caller's to
+/// add (inputs_of).
 template <class T>
 std::string canonical_text(const T& options) {
   std::string out;
@@ -191,12 +210,15 @@ std::string to_text(const T& options) {
   return out;
 }
 
-/// The reverse of `to_text` for a section. Keys that are missing have their defaults; unknown keys
-/// are left alone, so that a newer program's checkpoint can be read. Throws Error when it is not
-/// TOML.
+/// The reverse of `to_text` for a section. Keys that are missing are as they were before they
+/// existed (`Spec::off`), else have their defaults; unknown keys are left alone, so that a newer
+/// program's checkpoint can be read. Throws Error when it is not TOML.
 template <class T>
 T from_text(std::string_view toml) {
-  return detail::build_section<T>(detail::parse_section(toml));
+  Section section = detail::parse_section(toml);
+  detail::OffFiller<T> filler{section};
+  T::describe(filler);
+  return detail::build_section<T>(section);
 }
 
 }  // namespace xp::recipe

@@ -44,6 +44,13 @@ Value canonical_text_of(const FieldSpec& field, const Value& value) {
   return file ? Value(content_of(*text)) : value;
 }
 
+/// True when the leaf is no part of the canonical form: a speed or a label, or at its `off` value.
+bool left_out(const FieldSpec& field, const Value& value) {
+  if (field.spec.hash != HashClass::kResult) return true;
+  const int64_t* whole = field.leaf == Leaf::kFloat ? value.get<int64_t>() : nullptr;
+  return detail::is_off(field.spec, whole != nullptr ? Value(static_cast<double>(*whole)) : value);
+}
+
 Value canonical_value(const Language& language, const FieldSpec& field, const Value& value) {
   if (field.leaf == Leaf::kFloat) {
     if (const int64_t* whole = value.get<int64_t>()) return Value(static_cast<double>(*whole));
@@ -64,8 +71,9 @@ Value canonical_value(const Language& language, const FieldSpec& field, const Va
     const SectionSpec& spec = *language.find_section(field.section);
     Table leaves;
     for (const FieldSpec& inner : spec.fields) {
-      if (inner.spec.hash != HashClass::kResult || !spec.has(inner, *table)) continue;
-      leaves[inner.key] = canonical_value(language, inner, spec.effective(inner, *table));
+      const Value& set = spec.effective(inner, *table);
+      if (left_out(inner, set) || !spec.has(inner, *table)) continue;
+      leaves[inner.key] = canonical_value(language, inner, set);
     }
     out.push_back(Value(std::move(leaves)));
   }
@@ -75,9 +83,10 @@ Value canonical_value(const Language& language, const FieldSpec& field, const Va
 void add_section(std::vector<std::string>& lines, const Language& language,
                  const std::string& prefix, const SectionSpec& spec, const Section& section) {
   for (const FieldSpec& field : spec.fields) {
-    if (field.spec.hash != HashClass::kResult || !spec.has(field, section)) continue;
+    const Value& set = spec.effective(field, section);
+    if (left_out(field, set) || !spec.has(field, section)) continue;
     if (spec.name == "experiment" && field.key == "goals") continue;
-    const Value value = canonical_value(language, field, spec.effective(field, section));
+    const Value value = canonical_value(language, field, set);
     lines.push_back(fmt::format("{}.{} = {}", prefix, field.dotted(), to_toml(value)));
   }
 }
@@ -225,6 +234,7 @@ std::string canonical_of(const Recipe::State& state) {
       lines.push_back(fmt::format("{}.do = {}", instance.name, quote(stage.kind)));
       for (const auto& [key, value] : instance.view.keys) {
         const FieldSpec& field = *language.stage_keys.find(key);
+        if (left_out(field, value)) continue;
         lines.push_back(fmt::format("{}.{} = {}", instance.name, key,
                                     to_toml(canonical_value(language, field, value))));
       }
