@@ -288,9 +288,8 @@ void mutate(int rounds) {
     write_zip(dir / "seed.pt", c.pickle);
     seeds.push_back(read_file(dir / "seed.pt"));
   }
-  if (const auto root = testing::fixtures_root()) {
-    for (const auto& file :
-         std::filesystem::directory_iterator(*root / "model/checkpoint_formats")) {
+  for (const testing::Case& c : testing::cases_of_kind("model/checkpoint_formats")) {
+    for (const auto& file : std::filesystem::directory_iterator(c.folder)) {
       const auto type = file.path().extension();
       if (type == ".pth" || type == ".safetensors") seeds.push_back(read_file(file.path()));
     }

@@ -31,10 +31,10 @@ void load(Model& model, const std::filesystem::path& file, Report& report) {
                        static_cast<double>(archive.entries().size()));
 }
 
-void fill(CnnOptions& o, const json& arguments) {
+void fill(CnnOptions& o, const testing::Settings& arguments) {
   o.classes = arguments.at("num_classes");
   o.width = arguments.at("width_mult");
-  if (arguments.contains("strides"))
+  if (arguments.is_set("strides"))
     o.strides = arguments.at("strides").get<std::array<int64_t, 4>>();
   const std::string head = arguments.value("head_type", "mlp");
   o.head = head == "mlp"                   ? schema::CnnHead::kMlp
@@ -77,11 +77,12 @@ void compare(const Case& c, Report& report, Net& net) {
 }
 
 void efficientat(const Case& c, Report& report) {
-  const json& arguments = c.json.at("arguments");
+  const testing::Settings& arguments = c.arguments;
   if (c.json.at("source_function").get<std::string>().find("dymn") != std::string::npos) {
     DymnOptions o;
     fill(o, arguments);
     o.replace_se = arguments.value("use_dy_blocks", "all") == "replace_se";
+    arguments.without_effect({"pretrain_final_temp"});  // dyconv_temperature is what it comes to
     Dymn net(o, c.json.at("dyconv_temperature"), Init(0, false));
     compare(c, report, net);
     return;

@@ -51,10 +51,10 @@ at::Tensor joined(const at::Tensor& special, const at::Tensor& grid) {
 
 /// An AST whose embedding comes from a checkpoint of another grid.
 void ast_import(const Case& c, Report& report, TrunkOptions o) {
-  const bool image = c.name.find("imagenet") != std::string::npos;
   const Grid from{c.json.at("original_grid").at(0), c.json.at("original_grid").at(1)};
   Weights weights = from_ast(read_weights(weights_file(c, 0)), from);
   weights["pos.grid"] = fit_grid(weights.at("pos.grid"), o.grid);
+  const bool image = weights.at("patch_embed.proj.weight").size(1) == 3;
   if (image) {
     weights["patch_embed.proj.weight"] = weights.at("patch_embed.proj.weight").sum(1, true);
     const Weights expected = from_ast(read_weights(weights_file(c, 1)), o.grid);
@@ -212,7 +212,7 @@ void passt(const Case& c, Report& report) {
   passt_eval(c, report, model);
 }
 
-TrunkOptions ssast_options(const nlohmann::json& j) {
+TrunkOptions ssast_options(const testing::Settings& j) {
   TrunkOptions o;
   o.dim = j.at("embed_dim");
   o.depth = j.at("depth");

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 
 #include <gtest/gtest.h>
+
+#include "tests/testing/temp_dir.h"
 
 namespace xp::testing {
 namespace fs = std::filesystem;
@@ -85,35 +87,76 @@ Tolerance Case::tolerance(const std::string& dataset) const {
   return {found->at("abs").get<double>(), found->at("rel").get<double>()};
 }
 
-std::optional<fs::path> fixtures_root() {
-  const char* folder = std::getenv("EXP_FIXTURES");
-  if (!folder || !*folder) return std::nullopt;
-  return fs::path(folder);
+std::vector<fs::path> split_roots(std::string_view listed) {
+  std::vector<fs::path> roots;
+  std::istringstream folders{std::string(listed)};
+  for (std::string folder; std::getline(folders, folder, ':');)
+    if (!folder.empty()) roots.emplace_back(folder);
+  return roots;
 }
 
-std::vector<fs::path> find_cases(const fs::path& root, const std::string& under) {
-  std::vector<fs::path> found;
-  const fs::path top = root / under;
-  if (!fs::is_directory(top)) return found;
-  if (fs::exists(top / "case.json")) found.push_back(top);
-  for (const auto& entry : fs::recursive_directory_iterator(top)) {
-    if (entry.is_directory() && fs::exists(entry.path() / "case.json"))
-      found.push_back(entry.path());
+std::vector<fs::path> fixtures_roots() { return split_roots(env("EXP_FIXTURES")); }
+
+std::vector<CaseFolder> find_cases(const std::vector<fs::path>& roots) {
+  std::vector<std::pair<fs::path, CaseFolder>> found;  // with its root
+  std::map<std::string, int> times;
+  for (const fs::path& root : roots) {
+    if (!fs::is_directory(root)) continue;
+    std::vector<fs::path> folders;
+    if (fs::exists(root / "case.json")) folders.push_back(root);
+    for (const auto& entry : fs::recursive_directory_iterator(root)) {
+      if (entry.is_directory() && fs::exists(entry.path() / "case.json"))
+        folders.push_back(entry.path());
+    }
+    std::sort(folders.begin(), folders.end());
+    for (const fs::path& folder : folders) {
+      found.push_back({root, {folder, fs::relative(folder, root).string()}});
+      ++times[found.back().second.name];
+    }
   }
-  std::sort(found.begin(), found.end());
-  return found;
+  std::vector<CaseFolder> cases;
+  for (auto& [root, one] : found) {
+    if (times[one.name] > 1) one.name = (root / one.name).string();
+    cases.push_back(std::move(one));
+  }
+  return cases;
 }
 
-Case read_case(const fs::path& root, const fs::path& folder) {
-  Case out;
-  out.folder = folder;
-  out.name = fs::relative(folder, root).string();
+namespace {
+
+nlohmann::json read_json(const fs::path& folder) {
   std::ifstream in(folder / "case.json");
   if (!in) throw std::runtime_error((folder / "case.json").string() + ": cannot be read");
-  out.json = nlohmann::json::parse(in);
-  out.kind = out.json.at("kind").get<std::string>();
-  if (fs::exists(folder / "case.h5")) out.arrays = read_h5(folder / "case.h5");
+  return nlohmann::json::parse(in);
+}
+
+std::string kind_of(const fs::path& folder) { return read_json(folder).at("kind"); }
+
+}  // namespace
+
+Case read_case(const CaseFolder& found) {
+  Case out;
+  out.folder = found.folder;
+  out.name = found.name;
+  const nlohmann::json json = read_json(found.folder);
+  out.json = json;
+  out.kind = json.at("kind").get<std::string>();
+  if (json.contains("arguments")) out.arguments = json.at("arguments");
+  if (fs::exists(found.folder / "case.h5")) out.arrays = read_h5(found.folder / "case.h5");
   return out;
+}
+
+std::vector<Case> cases_of_kind(const std::string& kind, const std::vector<fs::path>& roots) {
+  std::vector<Case> cases;
+  for (const CaseFolder& found : find_cases(roots))
+    if (kind_of(found.folder) == kind) cases.push_back(read_case(found));
+  return cases;
+}
+
+std::optional<fs::path> fixture(const std::string& below, const std::vector<fs::path>& roots) {
+  for (const fs::path& root : roots)
+    if (fs::exists(root / below)) return root / below;
+  return std::nullopt;
 }
 
 void Report::fail(std::string message) { failures_.push_back(std::move(message)); }
@@ -131,6 +174,7 @@ void Report::compare_all(const std::string& dataset, const std::vector<double>& 
                          std::optional<Tolerance> given) {
   const Array& want = case_.at(dataset);
   seen_.insert(dataset);
+  compared_with_.insert(dataset);
   ++compared_;
   if (static_cast<int64_t>(got.size()) != want.size()) {
     fail(dataset + " " + dims(want.shape) + ": got " + std::to_string(got.size()) + " values");
@@ -205,11 +249,48 @@ void Report::elsewhere(const std::string& dataset, std::string_view folder) {
   seen_.insert(dataset);
 }
 
+void Report::refused(std::string_view message, const std::vector<std::string>& names) {
+  ++compared_;
+  for (const std::string& name : names) {
+    if (message.find(name) == message.npos)
+      fail("the refusal does not name " + name + ": " + std::string(message));
+  }
+  for (const auto& [dataset, array] : case_.arrays) seen_.insert(dataset);
+}
+
+void Report::every_setting(const std::vector<std::string>& facts) {
+  facts_.emplace(facts.begin(), facts.end());
+}
+
+namespace {
+
+/// Whether an entry of case.json tells of the case itself and is no option of a model.
+bool tells_of_the_case(const std::string& key, const nlohmann::json& value) {
+  static const std::set<std::string> facts = {
+      "case",  "kind",         "torch",        "source_repo", "source_commit", "source_function",
+      "seed",  "weights_seed", "datasets",     "tolerance",   "unused_keys",   "missing_keys",
+      "shows", "if_ignored",   "weights_note", "formulas"};
+  const auto ends = [&](std::string_view end) {
+    return key.size() >= end.size() && key.ends_with(end);
+  };
+  return facts.count(key) != 0 || ends("note") || ends("rule") || ends("_max_abs") ||
+         (value.is_string() && value.get<std::string>().find(' ') != std::string::npos);
+}
+
+}  // namespace
+
 void Report::finish() {
   for (const auto& [dataset, array] : case_.arrays) {
     if (dataset.rfind("output/", 0) == 0 && !seen_.count(dataset)) fail(dataset + ": not compared");
   }
   if (compared_ == 0 && seen_.empty()) fail("nothing was compared");
+  for (const std::string& key : case_.arguments.unread())
+    fail("unknown option '" + key + "' among the arguments");
+  if (!facts_) return;
+  for (const std::string& key : case_.json.unread()) {
+    if (facts_->count(key) == 0 && !tells_of_the_case(key, case_.json.at(key)))
+      fail("unknown option '" + key + "'");
+  }
 }
 
 std::string Report::summary() const {
@@ -251,14 +332,13 @@ bool at_or_below(const std::string& name, const std::string& under) {
   return name == under || name.rfind(under + '/', 0) == 0;
 }
 
-void run_case(const fs::path& root, const fs::path& folder, const std::vector<std::string>& unders,
+void run_case(const CaseFolder& found, const std::vector<std::string>& unders,
               const Drivers& drivers, ParityResult& result) {
-  const std::string name = fs::relative(folder, root).string();
+  const std::string& name = found.name;
   try {
-    std::ifstream in(folder / "case.json");
-    const std::string kind = nlohmann::json::parse(in).at("kind").get<std::string>();
+    const std::string kind = kind_of(found.folder);
     const bool wanted = std::any_of(unders.begin(), unders.end(), [&](const std::string& under) {
-      return at_or_below(kind, under) || at_or_below(name, under);
+      return at_or_below(kind, under);
     });
     if (!wanted) return;
     ++result.found;
@@ -267,7 +347,7 @@ void run_case(const fs::path& root, const fs::path& folder, const std::vector<st
       result.failures.push_back(name + ": unknown kind '" + kind + "'");
       return;
     }
-    const Case expected = read_case(root, folder);
+    const Case expected = read_case(found);
     Report report(expected);
     driver->second(expected, report);
     report.finish();
@@ -281,25 +361,26 @@ void run_case(const fs::path& root, const fs::path& folder, const std::vector<st
 
 }  // namespace
 
-ParityResult run_cases(const fs::path& root, const std::vector<std::string>& unders,
+ParityResult run_cases(const std::vector<fs::path>& roots, const std::vector<std::string>& unders,
                        const Drivers& drivers) {
   ParityResult result;
-  const auto folders = find_cases(root, "");
-  if (folders.empty())
-    result.failures.push_back(root.string() + ": no case.json below this folder");
-  for (const auto& folder : folders) run_case(root, folder, unders, drivers, result);
+  for (const fs::path& root : roots) {
+    if (find_cases({root}).empty())
+      result.failures.push_back(root.string() + ": no case.json below this folder");
+  }
+  for (const CaseFolder& found : find_cases(roots)) run_case(found, unders, drivers, result);
   return result;
 }
 
 void expect_parity(const std::vector<std::string>& unders, const Drivers& drivers) {
-  const auto root = fixtures_root();
-  if (!root) GTEST_SKIP() << "EXP_FIXTURES is unset";
+  const auto roots = fixtures_roots();
+  if (roots.empty()) GTEST_SKIP() << "EXP_FIXTURES is unset";
   const auto& kinds = known_kinds();
   for (const auto& [kind, driver] : drivers) {
     if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
       ADD_FAILURE() << kind << " is not among known_kinds() of tests/testing/fixtures.cpp";
   }
-  const ParityResult result = run_cases(*root, unders, drivers);
+  const ParityResult result = run_cases(roots, unders, drivers);
   for (const auto& line : result.lines) std::printf("%s\n", line.c_str());
   std::printf("%d found, %d compared\n", result.found, result.compared);
   for (const auto& failure : result.failures) ADD_FAILURE() << failure;
@@ -330,28 +411,31 @@ bool flip(Case& c, const std::string& dataset) {
 }  // namespace
 
 void expect_flips_noticed(const Drivers& drivers) {
-  const auto root = fixtures_root();
-  if (!root) GTEST_SKIP() << "EXP_FIXTURES is unset";
+  const auto roots = fixtures_roots();
+  if (roots.empty()) GTEST_SKIP() << "EXP_FIXTURES is unset";
   int flipped = 0;
-  for (const auto& folder : find_cases(*root, "")) {
-    Case c = read_case(*root, folder);
-    const auto driver = drivers.find(c.kind);
-    if (driver == drivers.end()) continue;
-    std::vector<std::string> moved;
-    for (auto& [dataset, array] : c.arrays) {
-      if (dataset.rfind("output/", 0) == 0 && flip(c, dataset)) moved.push_back(dataset);
-    }
-    Report report(c);
-    driver->second(c, report);
-    for (const std::string& dataset : moved) {
-      ++flipped;
-      const auto names = [&](const std::string& failure) {
-        return failure.rfind(dataset + ' ', 0) == 0;
-      };
-      EXPECT_TRUE(std::any_of(report.failures().begin(), report.failures().end(), names))
-          << c.name << ": a flipped value of " << dataset << " was not noticed";
+  int cases = 0;
+  for (const auto& [kind, driver] : drivers) {
+    for (Case& c : cases_of_kind(kind)) {
+      ++cases;
+      std::vector<std::string> moved;
+      for (auto& [dataset, array] : c.arrays) {
+        if (dataset.rfind("output/", 0) == 0 && flip(c, dataset)) moved.push_back(dataset);
+      }
+      Report report(c);
+      driver(c, report);
+      for (const std::string& dataset : moved) {
+        if (!report.was_compared(dataset)) continue;  // a forgotten one fails in expect_parity
+        ++flipped;
+        const auto names = [&](const std::string& failure) {
+          return failure.rfind(dataset + ' ', 0) == 0;
+        };
+        EXPECT_TRUE(std::any_of(report.failures().begin(), report.failures().end(), names))
+            << c.name << ": a flipped value of " << dataset << " was not noticed";
+      }
     }
   }
+  if (cases == 0) GTEST_SKIP() << "no case of these kinds";
   std::printf("%d values flipped\n", flipped);
   EXPECT_GT(flipped, 0);
 }

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json.hpp>
+#include "tests/testing/settings.h"
 
 namespace xp::testing {
 
@@ -43,9 +43,10 @@ struct Tolerance {
 /// One folder of the fixtures.
 struct Case {
   std::filesystem::path folder;
-  std::string name;                     ///< path below the fixtures, "frontend/kaldi_fbank/esc_a"
+  std::string name;                     ///< as CaseFolder has it
   std::string kind;                     ///< what the case exercises, "frontend/kaldi_fbank"
-  nlohmann::json json;                  ///< case.json
+  Settings json;                        ///< case.json
+  Settings arguments;                   ///< its "arguments": those of the original's constructor
   std::map<std::string, Array> arrays;  ///< "input/waveform", "output/fbank", ...; groups may nest
 
   /// Throws std::runtime_error naming the case and the dataset when it is absent.
@@ -56,15 +57,30 @@ struct Case {
   Tolerance tolerance(const std::string& dataset) const;
 };
 
-/// $EXP_FIXTURES, or nullopt when it is unset or empty.
-std::optional<std::filesystem::path> fixtures_root();
+/// The folders of $EXP_FIXTURES, which divides them by ':'; empty when it is unset or names none.
+std::vector<std::filesystem::path> fixtures_roots();
+std::vector<std::filesystem::path> split_roots(std::string_view listed);
 
-/// Every folder at or below root/under that holds a case.json, sorted.
-std::vector<std::filesystem::path> find_cases(const std::filesystem::path& root,
-                                              const std::string& under);
+/// Where a case is, and what it is called: its path below the root ("frontend/kaldi_fbank/esc_a"),
+/// with the root in front where another root has a case of that name.
+struct CaseFolder {
+  std::filesystem::path folder;
+  std::string name;
+};
+
+/// Every folder at or below the roots that holds a case.json, root by root, sorted.
+std::vector<CaseFolder> find_cases(const std::vector<std::filesystem::path>& roots);
+
+/// The cases of one kind.
+std::vector<Case> cases_of_kind(const std::string& kind,
+                                const std::vector<std::filesystem::path>& roots = fixtures_roots());
+
+/// A file by its path below one of the roots; nullopt where none has it.
+std::optional<std::filesystem::path> fixture(
+    const std::string& below, const std::vector<std::filesystem::path>& roots = fixtures_roots());
 
 /// Reads case.json and case.h5. Throws std::runtime_error naming the file and what is wrong.
-Case read_case(const std::filesystem::path& root, const std::filesystem::path& folder);
+Case read_case(const CaseFolder& found);
 
 /// The datasets of an HDF5 file by path ("input/x").
 std::map<std::string, Array> read_h5(const std::filesystem::path& file);
@@ -74,7 +90,8 @@ void shift_value(const std::filesystem::path& file, const std::string& dataset, 
                  double delta);
 
 /// What a driver found out about one case. Every dataset of `output/` must be compared, or be
-/// declared with `elsewhere`; one that was forgotten is a failure.
+/// declared with `elsewhere`; one that was forgotten is a failure. So is an option among the case's
+/// `arguments` that the driver never asked for.
 class Report {
  public:
   explicit Report(const Case& expected) : case_(expected) {}
@@ -91,11 +108,19 @@ class Report {
   void compare_text(const std::string& what, std::string_view got, std::string_view want);
   /// `dataset` is compared by the tests of another folder ("core/train").
   void elsewhere(const std::string& dataset, std::string_view folder);
+  /// The model is one that the product refuses, with `message`, which has to hold each of `names`:
+  /// no output is expected.
+  void refused(std::string_view message, const std::vector<std::string>& names);
+  /// For a kind whose case.json itself lists the options: a key that the driver never asked for is
+  /// a failure too. Texts of more than one word and what describes the case (seed, note, rule, ..)
+  /// are none, nor is any of `facts`.
+  void every_setting(const std::vector<std::string>& facts = {});
   void fail(std::string message);
 
-  /// Adds a failure for each `output/` dataset that was neither compared nor declared. Called by
-  /// run_cases.
+  /// Adds a failure for each `output/` dataset that was neither compared nor declared, and for each
+  /// option that nobody asked for. Called by run_cases.
   void finish();
+  bool was_compared(const std::string& dataset) const { return compared_with_.count(dataset) != 0; }
   const std::vector<std::string>& failures() const { return failures_; }
   /// "worst |error| 3.1e-05 (2% of the tolerance) in output/fbank, 7 arrays".
   std::string summary() const;
@@ -106,7 +131,9 @@ class Report {
   void note(const std::string& dataset, double error, double share);
 
   const Case& case_;
-  std::set<std::string> seen_;
+  std::set<std::string> seen_;           // compared or declared
+  std::set<std::string> compared_with_;  // compared
+  std::optional<std::set<std::string>> facts_;
   std::vector<std::string> failures_;
   int compared_ = 0;
   double worst_error_ = 0;
@@ -130,10 +157,10 @@ struct ParityResult {
 const std::vector<std::string>& known_kinds();
 
 /// For each of `unders` ("model/ast", "frontend") runs the cases whose kind is it or begins with
-/// it, wherever they are, and those in the folder of that name, through the driver of their kind. A
-/// kind without a driver is a failure, and so is a root without any case.
-ParityResult run_cases(const std::filesystem::path& root, const std::vector<std::string>& unders,
-                       const Drivers& drivers);
+/// it, wherever they are, through the driver of their kind. A kind without a driver is a failure,
+/// and so is a root without any case.
+ParityResult run_cases(const std::vector<std::filesystem::path>& roots,
+                       const std::vector<std::string>& unders, const Drivers& drivers);
 
 /// The body of a parity test: run_cases on $EXP_FIXTURES, prints each case's worst error and the
 /// line "N found, N compared", fails for each failure. Skips when EXP_FIXTURES is unset. `drivers`
@@ -141,7 +168,8 @@ ParityResult run_cases(const std::filesystem::path& root, const std::vector<std:
 void expect_parity(const std::vector<std::string>& unders, const Drivers& drivers);
 
 /// Moves one value of each `output/` array of each case of the drivers' kinds beyond its tolerance,
-/// and fails for each array whose driver does not notice. Skips when EXP_FIXTURES is unset.
+/// and fails for each array that the driver compares and does not notice. Skips when EXP_FIXTURES
+/// is unset or has no such case.
 void expect_flips_noticed(const Drivers& drivers);
 
 }  // namespace xp::testing
