@@ -267,9 +267,11 @@ namespace {
 /// Whether an entry of case.json tells of the case itself and is no option of a model.
 bool tells_of_the_case(const std::string& key, const nlohmann::json& value) {
   static const std::set<std::string> facts = {
-      "case",  "kind",         "torch",        "source_repo", "source_commit", "source_function",
-      "seed",  "weights_seed", "datasets",     "tolerance",   "unused_keys",   "missing_keys",
-      "shows", "if_ignored",   "weights_note", "formulas"};
+      "case",         "kind",          "arguments",       "torch",
+      "source_repo",  "source_commit", "source_function", "seed",
+      "weights_seed", "datasets",      "tolerance",       "unused_keys",
+      "missing_keys", "shows",         "if_ignored",      "weights_note",
+      "formulas"};
   const auto ends = [&](std::string_view end) {
     return key.size() >= end.size() && key.ends_with(end);
   };
