@@ -107,6 +107,15 @@ function(xp_library folder)
     xp_quick_to_compile(${name}_test)
     xp_unity(${name}_test)
     xp_discover_tests(${name}_test "${ARG_TORCH}")
+    # Stand-ins for libraries of the machine, which tests load by their path: they lie beside the program.
+    file(GLOB modules CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/*_module.cpp)
+    foreach(source IN LISTS modules)
+      get_filename_component(module ${source} NAME_WE)
+      add_library(${module} MODULE ${source})
+      set_target_properties(${module} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+      target_link_libraries(${module} PRIVATE xp_warnings)
+      add_dependencies(${name}_test ${module})
+    endforeach()
   endif()
 endfunction()
 
@@ -133,6 +142,10 @@ function(xp_programs folder)
   xp_unity(xp_cli)
   xp_quick_to_compile(xp_cli)
   add_library(exp::cli ALIAS xp_cli)
+
+  if(EXP_WITH_CUDA)
+    target_compile_definitions(xp_cli PRIVATE XP_NCCL_LIBRARY="${_site}/nvidia/nccl/lib/libnccl.so.2")
+  endif()
 
   add_custom_target(xp_build_id COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DVERSION=${PROJECT_VERSION}
     -DOUT=${CMAKE_BINARY_DIR}/generated/core/cli/build_id.h -P ${CMAKE_SOURCE_DIR}/cmake/BuildId.cmake

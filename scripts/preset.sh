@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Prints the preset for this machine: cuda where there are a CUDA compiler and a GPU, else release.
-# EXP_CUDA=ON or OFF decides by hand.
+# Prints the preset for this machine: cuda where an NVIDIA driver gives it a GPU, else release. A container may have been
+# given GPU 3 alone, and WSL's GPU is /dev/dxg. EXP_CUDA=ON or OFF decides by hand; EXP_DEV is another /dev, for tests.
+dev=${EXP_DEV:-/dev}
 case "${EXP_CUDA:-AUTO}" in
   ON) echo cuda ;;
   OFF) echo release ;;
-  *) if command -v nvcc >/dev/null && [ -e /dev/nvidia0 ]; then echo cuda; else echo release; fi ;;
+  *) if compgen -G "$dev/nvidia[0-9]*" >/dev/null || [ -e "$dev/dxg" ]; then echo cuda; else echo release; fi ;;
 esac

@@ -29,11 +29,10 @@ stamp=.deps/torch/$(cat "${lists[@]}" | sha256sum | cut -c1-16).complete
 [ -e "$stamp" ] && exit 0
 echo "installing LibTorch into .deps/torch (about 550 MB to download; 2.5 GB more for CUDA)"
 rm -rf .deps/torch.new && mkdir -p .deps/torch.new
-for list in "${lists[@]}"; do
-  python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes --only-binary=:all: \
-    --python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_28_x86_64 \
-    --platform manylinux_2_27_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux_2_18_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
-    --upgrade --root-user-action=ignore --target .deps/torch.new -r "$list"
-done
+# One call: with --target, a second one replaces the folder nvidia/ that the first has filled.
+python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes --only-binary=:all: \
+  --python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_28_x86_64 \
+  --platform manylinux_2_27_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux_2_18_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+  --upgrade --root-user-action=ignore --target .deps/torch.new "${lists[@]/#/--requirement=}"
 touch ".deps/torch.new/$(basename "$stamp")"
 rm -rf .deps/torch && mv .deps/torch.new .deps/torch

@@ -12,6 +12,7 @@
 
 #include "core/base/cpu.h"
 #include "core/base/error.h"
+#include "core/base/gpu.h"
 #include "core/base/log.h"
 #include "core/base/process.h"
 
@@ -22,51 +23,6 @@ namespace {
 
 constexpr int kUseless = 3;
 constexpr double kMemoryShare = 0.95;
-
-std::vector<std::string> split_commas(const std::string& text) {
-  std::vector<std::string> out;
-  size_t begin = 0;
-  while (begin <= text.size()) {
-    const size_t comma = std::min(text.find(',', begin), text.size());
-    if (comma > begin) out.push_back(text.substr(begin, comma - begin));
-    begin = comma + 1;
-  }
-  return out;
-}
-
-// UUIDs of all GPUs, in the order of their places on the PCI bus.
-std::vector<std::string> listed_gpus(const fs::path& listing) {
-  std::map<std::string, std::string> by_place;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(listing, none)) {
-    std::ifstream in(entry.path() / "information");
-    for (std::string line; std::getline(in, line);) {
-      const size_t at = line.find("GPU-");
-      if (line.starts_with("GPU UUID") && at != std::string::npos)
-        by_place[entry.path().filename().string()] = line.substr(at);
-    }
-  }
-  std::vector<std::string> out;
-  for (const auto& [place, uuid] : by_place) out.push_back(uuid);
-  return out;
-}
-
-// The UUID that one word of CUDA_VISIBLE_DEVICES means, "" for a word that means no GPU here, the
-// word itself where that cannot be told.
-std::string gpu_of(const std::string& word, const std::vector<std::string>& all, bool by_place) {
-  if (word.starts_with("MIG-")) return word;
-  if (word.starts_with("GPU-")) {  // CUDA takes the beginning of a UUID as well
-    const auto match = std::find_if(
-        all.begin(), all.end(), [&](const std::string& uuid) { return uuid.starts_with(word); });
-    return match != all.end() ? *match : (all.empty() ? word : "");
-  }
-  const bool number = word.find_first_not_of("0123456789") == std::string::npos;
-  if (!number || word.size() > 4) return "";
-  if (all.empty()) return word;
-  const size_t index = std::stoul(word);
-  if (index >= all.size()) return "";
-  return by_place || all.size() == 1 ? all[index] : word;
-}
 
 // The last line of a log.
 std::string tail_of(const fs::path& file) {
@@ -79,25 +35,13 @@ std::string tail_of(const fs::path& file) {
 
 }  // namespace
 
-std::vector<std::string> usable_gpus(const fs::path& listing, const char* visible,
-                                     std::string_view order) {
-  const std::vector<std::string> all = listed_gpus(listing);
-  if (visible == nullptr) return all;
-  std::vector<std::string> out;
-  for (const std::string& word : split_commas(visible)) {
-    std::string gpu = gpu_of(word, all, order == "PCI_BUS_ID");
-    if (gpu.empty()) break;
-    out.push_back(std::move(gpu));
+Machine this_machine(const std::string& devices) {
+  Machine out{usable_cores(), usable_memory(), {}};
+  // Starting the driver takes a while: only where workers may compute on GPUs.
+  if (!devices.starts_with("cpu") && usable_gpus() > 0) {
+    for (const Gpu& gpu : gpu_driver().gpus) out.gpus.push_back(gpu.uuid);
   }
   return out;
-}
-
-Machine this_machine() {
-  const char* order = std::getenv("CUDA_DEVICE_ORDER");
-  // The driver lists its GPUs there: no library is needed to learn their UUIDs.
-  return {usable_cores(), usable_memory(),
-          usable_gpus("/proc/driver/nvidia/gpus", std::getenv("CUDA_VISIBLE_DEVICES"),
-                      order == nullptr ? "" : order)};
 }
 
 std::vector<Slot> make_slots(const Machine& machine, int jobs, const std::string& devices,

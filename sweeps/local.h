@@ -25,16 +25,10 @@ struct Slot {
 struct Machine {
   int cores = 1;
   uint64_t memory = 0;            ///< bytes that may be used
-  std::vector<std::string> gpus;  ///< as usable_gpus gives them
+  std::vector<std::string> gpus;  ///< UUIDs of those that this program can compute on
 };
-Machine this_machine();
-
-/// UUIDs of the GPUs that this process may use. `listing` is the driver's folder of them
-/// (PLACE/information), `visible` CUDA_VISIBLE_DEVICES (null = all), `order` CUDA_DEVICE_ORDER. As
-/// in CUDA the first word of `visible` that means no GPU ends it ("-1" hides all). A number stays a
-/// number where CUDA's order of several GPUs is not that of their places.
-std::vector<std::string> usable_gpus(const std::filesystem::path& listing, const char* visible,
-                                     std::string_view order);
+/// What there is; GPUs are not asked for where `devices` says cpu.
+Machine this_machine(const std::string& devices);
 
 /// How `jobs` workers share a machine: GPUs by UUID where `devices` does not say cpu (several
 /// workers a GPU when there are more jobs than GPUs), cores evenly. `jobs` 0: one a GPU, else one.

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/cpu.h"
+#include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/gpu.h"
 #include "core/cli/arguments.h"
@@ -36,24 +37,49 @@ bool on_path(const std::string& program) {
   return false;
 }
 
-bool loads(const char* library) {
-  void* handle = dlopen(library, RTLD_LAZY | RTLD_LOCAL);
-  if (handle == nullptr) return false;
-  dlclose(handle);
-  return true;
+std::string gpus() {
+  const GpuDriver& driver = gpu_driver();
+  if (driver.gpus.empty())
+    return driver.there ? "none (the NVIDIA driver is here and shows none)" : "none";
+  std::string out;
+  for (const Gpu& gpu : driver.gpus)
+    out += fmt::format("{}{} (compute {}.{})", out.empty() ? "" : ", ", gpu.name, gpu.major,
+                       gpu.minor);
+  return fmt::format("{}; the driver knows CUDA {}", out, driver.cuda_text());
 }
 
-std::string gpus() {
-  const int present = present_gpus();
-  if (present == 0) return "none";
-  if (!built_with_cuda()) return fmt::format("{} NVIDIA, not used: built without CUDA", present);
-  return fmt::format("{} NVIDIA, {} usable", present, usable_gpus());
+/// How this program uses them, and what to do where it could and does not.
+Finding gpu_build() {
+  if (!built_with_cuda()) {
+    const bool idle = !gpu_driver().gpus.empty();
+    return {"built for", "the CPU alone", idle ? "EXP_CUDA=ON ./exp doctor" : ""};
+  }
+  try {
+    return {"built for", fmt::format("CPU and CUDA, {} GPUs usable", usable_gpus()), ""};
+  } catch (const Error& error) {
+    return {"built for", "CPU and CUDA", error.what()};
+  }
+}
+
+/// NCCL as LibTorch's wheel brings it.
+std::string nccl() {
+#ifdef XP_NCCL_LIBRARY
+  void* const library = dlopen(XP_NCCL_LIBRARY, RTLD_LAZY | RTLD_LOCAL);
+  const auto version_of = library == nullptr
+                              ? nullptr
+                              : reinterpret_cast<int (*)(int*)>(dlsym(library, "ncclGetVersion"));
+  int version = 0;
+  if (version_of == nullptr || version_of(&version) != 0)
+    return "cannot be loaded: " XP_NCCL_LIBRARY;
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+#else
+  return "none (needed for several GPUs only)";
+#endif
 }
 
 std::vector<Finding> look(const Session& session) {
   const fs::path bin = session.program.parent_path();
   const bool compute = fs::exists(bin / "exp-compute");
-  const bool nvcc = on_path("nvcc");
   const auto gigabytes = [](uint64_t bytes) {
     return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
   };
@@ -66,10 +92,8 @@ std::vector<Finding> look(const Session& session) {
   all.push_back({"memory", gigabytes(usable_memory()) + " usable", ""});
   all.push_back({"disk here", gigabytes(free_bytes(session.workspace())) + " free", ""});
   all.push_back({"GPUs", gpus(), ""});
-  all.push_back(
-      {"CUDA compiler", nvcc ? "nvcc on PATH" : "none (needed for the GPU build only)", ""});
-  all.push_back(
-      {"NCCL", loads("libnccl.so.2") ? "libnccl.so.2" : "none (needed for several GPUs only)", ""});
+  all.push_back(gpu_build());
+  all.push_back({"NCCL", nccl(), ""});
   all.push_back({"Slurm",
                  on_path("sbatch") ? "sbatch on PATH" : "none (needed for --executor slurm only)",
                  ""});

@@ -72,7 +72,7 @@ std::unique_ptr<sweeps::Executor> local_executor(const sweeps::SweepDb& db,
                                                  const Session& session) {
   const std::string program = compute_program(session).string();
   const std::string& devices = place.devices.empty() ? spec.devices : place.devices;
-  sweeps::Machine machine = sweeps::this_machine();
+  sweeps::Machine machine = sweeps::this_machine(devices);
   machine.cores = workspace.resources.threads;
   sweeps::LocalOptions options;
   options.command = {program, "sweeps", "work", spec.id};

@@ -156,9 +156,9 @@ std::vector<std::string> parse_devices(const std::string& text) {
     for (int i = 0; i < count; ++i) out.push_back(fmt::format("{}:{}", kind, i));
     return out;
   };
-  const int gpus = usable_gpus();
   if (text == "cpu") return {"cpu"};
   if (text.starts_with("cpu:")) return several("cpu", number(std::string_view(text).substr(4)));
+  const int gpus = usable_gpus();
   std::vector<std::string> out;
   if (text == "gpu") {
     out = several("gpu", std::max(1, gpus));

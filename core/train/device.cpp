@@ -13,6 +13,7 @@
 
 #include "core/base/cpu.h"
 #include "core/base/error.h"
+#include "core/base/gpu.h"
 
 #ifdef XP_WITH_CUDA
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -24,13 +25,27 @@ namespace {
 
 constexpr double kMib = 1024.0 * 1024.0;
 
+/// GPUs that LibTorch shows. Planning went by the driver's word: where LibTorch's differs, a run
+/// that was planned for the GPU must not go on elsewhere.
+int torch_gpus() {
+  const int usable = usable_gpus();
+  if (usable == 0) return 0;
+  const int shown =
+      static_cast<int>(at::globalContext().getAcceleratorHooksInterface(at::kCUDA).deviceCount());
+  if (shown == usable) return usable;
+  throw Error(fmt::format(
+      "the NVIDIA driver (CUDA {}) shows {} GPUs and LibTorch {}: `exp doctor` tells more; "
+      "--devices cpu computes without them",
+      gpu_driver().cuda_text(), usable, shown));
+}
+
 }  // namespace
 
 at::Device find_device(const std::string& name) {
-  if (name.empty()) return at::hasCUDA() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name.empty()) return torch_gpus() > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   const size_t colon = name.find(':');
   const std::string kind = name.substr(0, colon);
-  [[maybe_unused]] int index = 0;
+  int index = 0;
   if (colon != std::string::npos) {
     const std::string digits = name.substr(colon + 1);
     if (digits.empty() || digits.size() > 4 ||
@@ -41,26 +56,27 @@ at::Device find_device(const std::string& name) {
   if (kind == "cpu") return at::Device(at::kCPU);
   if (kind != "gpu" && kind != "cuda")
     throw Error(fmt::format("device '{}': write cpu, cpu:1 or gpu:0", name));
-#ifdef XP_WITH_CUDA
-  const int count = at::hasCUDA() ? c10::cuda::device_count() : 0;
+  if (!built_with_cuda()) {
+    throw Error(fmt::format(
+        "device '{}': this program was built without CUDA; build the preset `cuda`", name));
+  }
+  const int count = torch_gpus();
   if (index < count) return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
   throw Error(fmt::format("device '{}': this machine has {} GPUs", name, count));
-#else
-  throw Error(fmt::format(
-      "device '{}': this program was built without CUDA; build the preset `cuda`", name));
-#endif
 }
 
 void prepare_device(at::Device device, int threads) {
-  if (device.is_cpu()) {
-    at::set_num_threads(std::max(1, threads));
-  } else {
+  at::set_num_threads(std::max(1, threads));  // also beside a GPU: draws, checkpoints, host copies
+  if (!device.is_cpu()) {
     // For what asks for "cuda" without a number: else each rank had a context on the first GPU too.
     c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
   }
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setBenchmarkCuDNN(false);
   at::globalContext().setDeterministicCuDNN(true);
+  // fp32 is fp32: LibTorch leaves TF32 off for products and on for convolutions.
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
   // New memory need not be filled for determinism: nothing here reads what it did not write.
   at::globalContext().setDeterministicFillUninitializedMemory(false);
 }

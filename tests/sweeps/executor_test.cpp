@@ -53,46 +53,6 @@ TEST(Slots, GpusAreGivenOutByTheirUuid) {
             (Words{"--threads", "8", "--devices", "cpu"}));
 }
 
-TEST(Slots, GpusAreThoseThatTheDriverListsAndCudaMayUse) {
-  testing::TempDir dir;
-  const auto list = [&](const char* place, const std::string& uuid) {
-    fs::create_directories(dir / "gpus" / place);
-    std::ofstream(dir / "gpus" / place / "information")
-        << "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 105\nGPU UUID: \t " << uuid
-        << "\nVideo BIOS: \t 96.00.99.00.01\n";
-  };
-  list("0000:1b:00.0", "GPU-cccc0000-1111-2222-3333-444444444444");
-  list("0000:0a:00.0", "GPU-bbbb0000-1111-2222-3333-444444444444");
-  list("0001:00:00.0", "GPU-aaaa0000-1111-2222-3333-444444444444");
-  const std::string a = "GPU-aaaa0000-1111-2222-3333-444444444444",
-                    b = "GPU-bbbb0000-1111-2222-3333-444444444444",
-                    c = "GPU-cccc0000-1111-2222-3333-444444444444";
-  struct Case {
-    const char* what;
-    const char* visible;
-    const char* order;
-    Words want;
-  };
-  const Case cases[] = {
-      {"all, by their places", nullptr, "", {b, c, a}},
-      {"none", "", "", {}},
-      {"the usual way to hide all", "-1", "", {}},
-      {"by UUID, in the order given",
-       "GPU-aaaa0000-1111-2222-3333-444444444444,GPU-bbbb",
-       "",
-       {a, b}},
-      {"numbers mean places", "2,0", "PCI_BUS_ID", {a, b}},
-      {"else CUDA alone knows what they mean", "2,0", "", {"2", "0"}},
-      {"the first that is not there ends the list", "0,7,1", "PCI_BUS_ID", {b}},
-      {"another machine's UUID", "GPU-dddd,GPU-aaaa", "", {}},
-      {"a part of a GPU", "MIG-aaaa0000-1111", "", {"MIG-aaaa0000-1111"}},
-  };
-  for (const Case& one : cases)
-    EXPECT_EQ(usable_gpus(dir / "gpus", one.visible, one.order), one.want) << one.what;
-  EXPECT_EQ(usable_gpus(dir / "nothing", nullptr, ""), Words{});
-  EXPECT_EQ(usable_gpus(dir / "nothing", "0,1", ""), (Words{"0", "1"})) << "no listing to ask";
-}
-
 TEST(Slots, MemoryLimitsTheirNumber) {
   const Machine machine{8, uint64_t{8} << 30, {}};
   EXPECT_EQ(make_slots(machine, 4, "", 3000).size(), 2U);

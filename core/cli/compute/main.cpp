@@ -1,5 +1,7 @@
 // exp-compute: the same command table, with the compute halves of the kCompute commands.
 
+#include <cstdlib>
+
 #include <c10/util/Exception.h>
 
 #include "core/base/error.h"
@@ -39,5 +41,8 @@ ComputeFunction compute_function([[maybe_unused]] const std::string& name) {
 }  // namespace xp::cli
 
 int main(int argc, char** argv) {
+  // Workspaces of a fixed size: with it cuBLAS gives the same bits each time. CUDA reads it when it
+  // starts.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   return xp::cli::run_command_line(argc, argv, &xp::cli::compute_function);
 }
