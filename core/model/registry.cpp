@@ -106,15 +106,8 @@ std::unique_ptr<MaskedTrunk> make_masked_model(const schema::ModelOptions& optio
 }
 
 TomeSettings tome_settings(const schema::TomeOptions& options, int64_t depth) {
-  // Faster_Audio_Transformers, which does not protect the distillation token, spreads an inflected
-  // r over 168 layers more than there are.
-  constexpr int64_t kExtraLayers = 168;
   TomeSettings settings;
-  settings.r = options.r.is_list
-                   ? merge_schedule(options.r.list, depth)
-                   : merge_schedule(options.r.value, options.inflection,
-                                    depth + (options.protect_dist ? 0 : kExtraLayers));
-  settings.r.resize(static_cast<size_t>(depth), 0);
+  settings.r = schema::tome_plan(options, depth);
   settings.prop_attn = options.prop_attn;
   settings.protect_dist = options.protect_dist;
   return settings;

@@ -173,26 +173,8 @@ class MergeFunction : public torch::autograd::Function<MergeFunction> {
 
 }  // namespace
 
-std::vector<int64_t> merge_schedule(int64_t r, double inflection, int64_t layers) {
-  schema::TomeOptions options;
-  options.r.value = r;
-  options.inflection = inflection;
-  return schema::tome_plan(options, layers);
-}
-
-std::vector<int64_t> merge_schedule(const std::vector<int64_t>& r, int64_t layers) {
-  std::vector<int64_t> schedule = r;
-  if (static_cast<int64_t>(schedule.size()) < layers)
-    schedule.resize(static_cast<size_t>(layers), 0);
-  return schedule;
-}
-
 bool TomeSettings::active() const {
   return std::any_of(r.begin(), r.end(), [](int64_t count) { return count > 0; });
-}
-
-int64_t merge_limit(int64_t r, int64_t tokens, int64_t protected_tokens) {
-  return std::clamp<int64_t>(r, 0, std::max<int64_t>((tokens - protected_tokens) / 2, 0));
 }
 
 Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect,
@@ -202,7 +184,7 @@ Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect,
   const at::Tensor keys = as_keys(metric);
   const int64_t tokens = keys.size(2);
   XP_CHECK(tokens >= 2 || r == 0, "one token has nothing to merge with");
-  r = merge_limit(r, tokens, protect.count());
+  r = schema::merge_limit(r, tokens, protect.count());
   if (r == 0) return identity_match(keys, valid);
   if (keys.is_cpu()) return match_on_cpu(keys, r, protect, valid);
   if (valid.empty()) return detail::match_on_device(keys, r, protect);
@@ -253,7 +235,7 @@ void reduce_tokens(Tokens& tokens, const at::Tensor& metric, int64_t r,
                    const TomeSettings& settings) {
   const Protect protect{settings.protect_cls && tokens.special > 0,
                         settings.protect_dist && tokens.special > 1};
-  r = merge_limit(r, tokens.count(), protect.count());
+  r = schema::merge_limit(r, tokens.count(), protect.count());
   if (r == 0) return;
   const Match match = match_tokens(metric, r, protect, tokens.valid);
   std::tie(tokens.x, tokens.size) = merge_tokens(tokens.x, tokens.size, match);

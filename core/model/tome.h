@@ -15,15 +15,10 @@ namespace xp::model {
 /// finds its most similar B token by the cosine of their keys, and the r most similar pairs are
 /// merged into size-weighted means.
 
-/// Tokens removed by each block. An int r is the same everywhere, or with `inflection` c in [-1, 1]
-/// runs linearly from r(1-c) in the first to r(1+c) in the last block, truncated to integers
-/// (appendix D: c = -1 merges early); a list is filled with zeros to `layers` and is not shortened.
-std::vector<int64_t> merge_schedule(int64_t r, double inflection, int64_t layers);
-std::vector<int64_t> merge_schedule(const std::vector<int64_t>& r, int64_t layers);
-
-/// What merging does in one model: `r[i]` tokens less after block i, clamped to what there is.
+/// What merging does in one model: `r[i]` tokens less after block i, clamped to what there is
+/// (schema::tome_plan, schema::merge_limit).
 struct TomeSettings {
-  std::vector<int64_t> r;   ///< one per block; shorter = zeros follow
+  std::vector<int64_t> r;   ///< one per block; shorter = zeros follow, what is too many is ignored
   bool prop_attn = true;    ///< adds log(size of the key token) to the attention logits
   bool protect_cls = true;  ///< token 0 merges into nothing
   bool protect_dist =
@@ -31,10 +26,6 @@ struct TomeSettings {
 
   bool active() const;
 };
-
-/// r as far as the tokens allow: at most half of the unprotected ones, floor((tokens - protected) /
-/// 2).
-int64_t merge_limit(int64_t r, int64_t tokens, int64_t protected_tokens);
 
 /// Which tokens may take no part.
 struct Protect {
@@ -55,11 +46,11 @@ struct Match {
   std::vector<int64_t> valid;  ///< as Tokens::valid, after the merge
 };
 
-/// Plans the merge of `r` pairs (clamped by merge_limit). `metric`: [B, N, C], any float type; no
-/// gradient flows. Order after it: unmerged A, then B; with dist protected A0, B0, rest of A, rest
-/// of B, so that cls and dist stay at 0 and 1. `valid` (empty = all) keeps padding out: a clip
-/// merges as it would alone, with r clamped to its own tokens, and its padding stays at the end. r
-/// = 0 moves nothing.
+/// Plans the merge of `r` pairs (clamped by schema::merge_limit). `metric`: [B, N, C], any float
+/// type; no gradient flows. Order after it: unmerged A, then B; with dist protected A0, B0, rest of
+/// A, rest of B, so that cls and dist stay at 0 and 1. `valid` (empty = all) keeps padding out: a
+/// clip merges as it would alone, with r clamped to its own tokens, and its padding stays at the
+/// end. r = 0 moves nothing.
 Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect,
                    const std::vector<int64_t>& valid = {});
 

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <vector>
 
+#include "core/schema/geometry.h"
+
 namespace xp::ops {
 namespace {
 
@@ -53,8 +55,7 @@ int64_t plan_merge(const float* scores, int64_t tokens, int64_t valid, int64_t r
   const int64_t b_count = valid / 2;
   const int64_t columns = tokens / 2;
   const int64_t protected_tokens = (cls ? 1 : 0) + (dist ? 1 : 0);
-  const int64_t pairs =
-      std::clamp<int64_t>(r, 0, std::max<int64_t>((valid - protected_tokens) / 2, 0));
+  const int64_t pairs = schema::merge_limit(r, valid, protected_tokens);
 
   std::vector<Best> best(static_cast<size_t>(a_count));
   std::vector<int64_t> order(static_cast<size_t>(a_count));

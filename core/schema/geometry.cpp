@@ -3,8 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+
 namespace xp::schema {
 namespace {
+
+/// Blocks over which Faster_Audio_Transformers spreads an inflected r beyond those that it has.
+constexpr int64_t kExtraBlocks = 168;
 
 int64_t kept_of(int64_t there, int64_t count, double fraction) {
   const int64_t dropped =
@@ -58,30 +65,43 @@ Kept after_patchout(const PatchoutOptions& patchout, const Grid& grid) {
 }
 
 std::vector<int64_t> tome_plan(const TomeOptions& tome, int64_t depth) {
-  std::vector<int64_t> plan(static_cast<std::size_t>(std::max<int64_t>(depth, 0)), 0);
+  const auto blocks = static_cast<std::size_t>(std::max<int64_t>(depth, 0));
   if (tome.r.is_list) {
-    std::copy_n(tome.r.list.begin(), std::min(plan.size(), tome.r.list.size()), plan.begin());
+    std::vector<int64_t> plan = tome.r.list;
+    plan.resize(std::max(plan.size(), blocks), 0);
     return plan;
   }
+  std::vector<int64_t> plan(blocks, 0);
+  const int64_t line = tome.protect_dist ? depth : depth + kExtraBlocks;
   const auto r = static_cast<double>(tome.r.value);
   const double first = std::trunc(r * (1.0 - tome.inflection));
   const double last = 2.0 * r - first;
-  const double step = depth > 1 ? (last - first) / static_cast<double>(depth - 1) : 0.0;
-  for (std::size_t i = 0; i < plan.size(); ++i)
+  const double step = line > 1 ? (last - first) / static_cast<double>(line - 1) : 0.0;
+  for (std::size_t i = 0; i < blocks; ++i)
     plan[i] = static_cast<int64_t>(first + step * static_cast<double>(i));
   return plan;
 }
 
+int64_t merge_limit(int64_t r, int64_t tokens, int64_t protected_tokens) {
+  return std::clamp<int64_t>(r, 0, std::max<int64_t>((tokens - protected_tokens) / 2, 0));
+}
+
 std::vector<Merge> tome_schedule(const TomeOptions& tome, int64_t depth, int64_t tokens) {
-  const int64_t protected_tokens = tome.protect_dist ? 2 : 1;
+  const int64_t protected_tokens = tome.protect_dist ? kHeadTokens : 1;
+  std::vector<int64_t> plan = tome_plan(tome, depth);
+  plan.resize(static_cast<std::size_t>(std::max<int64_t>(depth, 0)));
   std::vector<Merge> out;
-  for (const int64_t asked : tome_plan(tome, depth)) {
-    const int64_t most = std::max<int64_t>((tokens - protected_tokens) / 2, 0);
-    const int64_t merged = std::clamp<int64_t>(asked, 0, most);
+  for (const int64_t asked : plan) {
+    const int64_t merged = merge_limit(asked, tokens, protected_tokens);
     tokens -= merged;
     out.push_back({asked, merged, tokens});
   }
   return out;
+}
+
+void require_tokens(const ModelOptions& model, std::string_view option) {
+  if (is_transformer(model.resolved().family)) return;
+  throw Error(fmt::format("{} merges tokens, and {} has none", option, model.arch));
 }
 
 }  // namespace xp::schema

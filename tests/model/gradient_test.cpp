@@ -69,7 +69,7 @@ TEST(TomeOnDevices, TensorOperationsAgreeWithTheKernels) {
   for (const Protect protect : {Protect{false, false}, Protect{true, false}, Protect{true, true}}) {
     for (const int64_t tokens : {9, 20, 33}) {
       const at::Tensor keys = at::randn({2, 3, tokens, 8});
-      const int64_t r = merge_limit(5, tokens, protect.count());
+      const int64_t r = schema::merge_limit(5, tokens, protect.count());
       const Match kernel = match_tokens(keys, r, protect);
       const Match ops = detail::match_on_device(keys, r, protect);
       EXPECT_TRUE(at::equal(kernel.target, ops.target));

@@ -97,10 +97,18 @@ void every_kth(const Case& c, Report& report) {
 
 /// r of the originals: a number, a list, or a pair (number, inflection).
 std::vector<int64_t> schedule_of(const nlohmann::json& r, const std::string& kind, int64_t layers) {
-  if (kind == "list") return merge_schedule(r.get<std::vector<int64_t>>(), layers);
-  if (kind == "tuple") return merge_schedule(r.at(0).get<int64_t>(), r.at(1).get<double>(), layers);
-  if (kind == "int") return merge_schedule(r.get<int64_t>(), 0, layers);
-  throw std::runtime_error("a schedule of unknown kind " + kind);
+  schema::TomeOptions tome;
+  if (kind == "list") {
+    tome.r = {true, 0, r.get<std::vector<int64_t>>()};
+  } else if (kind == "tuple") {
+    tome.r.value = r.at(0);
+    tome.inflection = r.at(1);
+  } else if (kind == "int") {
+    tome.r.value = r;
+  } else {
+    throw std::runtime_error("a schedule of unknown kind " + kind);
+  }
+  return schema::tome_plan(tome, layers);
 }
 
 void schedules(const Case& c, Report& report) {
@@ -134,8 +142,8 @@ void whole_model(const Case& c, Report& report) {
     TomeSettings tome;
     tome.prop_attn = !fat && variant.at("prop_attn").get<bool>();
     tome.protect_dist = !fat;
-    tome.r = fat ? merge_schedule(variant.at("r").get<int64_t>(), 0, o.depth)
-                 : schedule_of(variant.at("r"), variant.at("kind"), o.depth);
+    tome.r = schedule_of(variant.at("r"),
+                         fat ? std::string("int") : variant.at("kind").get<std::string>(), o.depth);
     report.compare_text(key + " schedule", nlohmann::json(tome.r).dump(),
                         variant.at("schedule").dump());
     ForwardContext context;

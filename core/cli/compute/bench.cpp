@@ -12,6 +12,7 @@
 #include "core/cli/evaluate.h"
 #include "core/model/registry.h"
 #include "core/recipe/options.h"
+#include "core/schema/geometry.h"
 #include "core/schema/model.h"
 #include "core/schema/tome.h"
 #include "core/train/device.h"
@@ -62,6 +63,7 @@ int compute_bench(Command& command, Session& session) {
   for (const int64_t r : values) {
     schema::TomeOptions tome;
     tome.r.value = r;
+    if (tome.r.any()) schema::require_tokens(what.model, "--tome");
     const model::TomeSettings settings = model::tome_settings(tome, what.model.resolved().depth);
     train::BenchOptions how;
     how.batch = arguments.batch > 0 ? arguments.batch : 32;

@@ -1,6 +1,7 @@
 // exp-compute evaluate: scores a checkpoint on prepared data, outside of a run.
 #include "core/cli/evaluate.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <vector>
@@ -12,9 +13,11 @@
 
 #include "core/base/cpu.h"
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/base/stop.h"
 #include "core/cli/compute/data_parts.h"
 #include "core/graph/stage.h"
+#include "core/schema/geometry.h"
 #include "core/schema/stage_options.h"
 #include "core/train/evaluation.h"
 #include "core/train/replay.h"
@@ -59,6 +62,7 @@ Metrics score(const EvaluateArguments& arguments, const ChosenData& chosen, int6
   context.name = "evaluate";
   context.output = folder;
   context.sink = &sink;
+  context.say = [](std::string_view line) { log::info("{}", line); };
   context.inputs = {input("data", chosen.prepared, "output"),
                     input("checkpoint", arguments.checkpoint, "last")};
   context.resources.threads = arguments.threads > 0 ? arguments.threads : usable_cores();
@@ -92,10 +96,15 @@ int compute_evaluate(Command& command, Session& session) {
   ChosenData chosen = choose_data(arguments.data, session);
   chosen.open();  // says how to prepare it where that was not done
   const fs::path weights = train::weights_path(arguments.checkpoint, "last");
-  if (weights.extension() == ".safetensors")
-    if (const auto carried = train::read_carried(weights)) chosen.frontend = carried->frontend;
   const std::vector<int64_t> values =
       arguments.tome.empty() ? std::vector<int64_t>{0} : arguments.tome;
+  if (weights.extension() == ".safetensors") {
+    if (const auto carried = train::read_carried(weights)) {
+      chosen.frontend = carried->frontend;
+      if (*std::max_element(values.begin(), values.end()) > 0)
+        schema::require_tokens(carried->model, "--tome");
+    }
+  }
   nlohmann::json all = nlohmann::json::array();
   for (const int64_t r : values) {
     const Scratch scratch;
