@@ -1,5 +1,8 @@
 #include "core/cli/arguments.h"
 
+#include <algorithm>
+#include <filesystem>
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
@@ -28,6 +31,43 @@ CLI::Validator number_that(const char* name, const char* is, bool (*holds)(doubl
                        : fmt::format("expected a number {}, received '{}'", is, text);
           },
           name};
+}
+
+const CLI::App& last_chosen(const CLI::App& app) {
+  const std::vector<CLI::App*> chosen = app.get_subcommands();
+  return chosen.empty() ? app : last_chosen(*chosen.front());
+}
+
+/// "train.epochs=3": lower-case names between dots, then a value.
+bool sets_a_key(const std::string& word) {
+  const std::size_t equals = word.find('=');
+  if (equals == std::string::npos || word.find('.') > equals || word.front() == '.') return false;
+  return std::all_of(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(equals), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  });
+}
+
+/// Why a word is one too many, and what was meant.
+std::string why_not_expected(const CLI::App& app, const std::string& word) {
+  std::error_code none;
+  if (word.starts_with("-")) {
+    if (std::filesystem::exists(word, none))
+      return fmt::format("{} was taken for an option; of a file write ./{}, or -- before it", word,
+                         word);
+    std::vector<std::string> names;
+    for (const CLI::App* at = &app; at != nullptr; at = at->get_parent()) {
+      for (const CLI::Option* option : at->get_options()) {
+        if (option->get_group().empty()) continue;  // hidden
+        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+      }
+    }
+    return fmt::format("there is no option {}{}", word,
+                       did_you_mean(nearest(word.substr(0, word.find('=')), names)));
+  }
+  if (app.get_option_no_throw("--set") != nullptr && !std::filesystem::exists(word, none) &&
+      sets_a_key(word))
+    return fmt::format("{}: a key of the recipe is set by --set {}", word, word);
+  return fmt::format("'{}' is one word too many", word);
 }
 
 }  // namespace
@@ -166,8 +206,13 @@ bool CommandLine::parse(const std::vector<std::string>& words) {
     app_->exit(success);  // prints what --help or --version asked for
     return false;
   } catch (const CLI::ParseError& error) {
+    std::string what = error.what();
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+      const std::vector<std::string> extra = app_->remaining(/*recurse=*/true);
+      if (!extra.empty()) what = why_not_expected(last_chosen(*app_), extra.front());
+    }
     const std::vector<CLI::App*> chosen = app_->get_subcommands();
-    throw Error(fmt::format("{}; see `{} {}--help`", error.what(), app_->get_name(),
+    throw Error(fmt::format("{}; see `{} {}--help`", what, app_->get_name(),
                             chosen.empty() ? "" : chosen.front()->get_name() + " "));
   }
   return true;

@@ -1,6 +1,9 @@
 #include "core/recipe/overrides.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/recipe/toml.h"
 
@@ -24,6 +27,39 @@ std::optional<std::string> unknown_stage(const Table& merged, const std::string&
   }
   const std::string near = nearest(name, names);
   return fmt::format("the recipe has no stage '{}'{}", name, did_you_mean(near));
+}
+
+/// "--set train.epochs=3 --set train.loss=ce" of train = {epochs = 3, loss = "ce"}.
+void add_single_keys(const std::string& key, const Value& value, const std::string& flag,
+                     std::vector<std::string>& out) {
+  if (const auto* table = value.get<Table>()) {
+    for (const auto& [name, inner] : *table) add_single_keys(key + "." + name, inner, flag, out);
+    return;
+  }
+  const auto* text = value.get<std::string>();
+  out.push_back(fmt::format("{} {}={}", flag, key, text != nullptr ? *text : to_toml(value)));
+}
+
+/// What is wrong with a key that the language does not have.
+std::string no_such_key(const Language& language, const Override& override, int source) {
+  try {
+    const Value value = parse_toml_value(override.text, source);
+    std::vector<std::string> single;
+    add_single_keys(override.key, value, override.flag, single);
+    const bool known = std::all_of(single.begin(), single.end(), [&](const std::string& one) {
+      const std::size_t begin = override.flag.size() + 1;
+      return language.find_key(one.substr(begin, one.find('=') - begin)) != nullptr;
+    });
+    if (known && !single.empty())
+      return fmt::format("'{}' is set key by key: {}", override.key, fmt::join(single, " "));
+  } catch (const SyntaxError&) {
+    // what is no TOML is no table of keys
+  }
+  const SectionSpec* section = language.find_section(override.key);
+  if (section == nullptr)
+    return fmt::format("unknown key '{}'{}", override.key, language.hint_for(override.key));
+  return fmt::format("'{}' is a section, it has the keys {}", override.key,
+                     fmt::join(section->keys(), ", "));
 }
 
 Table nest(const std::vector<std::string>& path, Value leaf, const Spot& key_spot) {
@@ -50,8 +86,7 @@ std::optional<Layer> override_layer(const Language& language, const Override& ov
   const FieldSpec* field = language.find_key(override.key);
   const std::vector<std::string> path = split_dots(override.key);
   if (field == nullptr) {
-    faults.add(key_spot,
-               fmt::format("unknown key '{}'{}", override.key, language.hint_for(override.key)));
+    faults.add(key_spot, no_such_key(language, override, source));
     return std::nullopt;
   }
   if (path.front() == "stages") {

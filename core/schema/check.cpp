@@ -103,6 +103,8 @@ void check_validation(const Rules& rules, const TrainOptions& train,
   }
   if (!has_split(dataset, Split::kTrain))
     rules.fault({"dataset.train", "dataset.name"}, "there is no training split: dataset.train");
+  check_split_is_there(rules, dataset, Split::kTrain);
+  check_split_is_there(rules, dataset, Split::kVal);
 }
 
 /// Training cannot go by what its validation does not compute: `known` metrics.
@@ -178,6 +180,14 @@ void check_tome(const Rules& rules, const TomeOptions& tome, const ModelOptions&
   }
 }
 
+void check_optimiser(const Rules& rules, const OptimiserOptions& optimiser) {
+  if (optimiser.betas.size() != 2) {
+    rules.fault({"optimiser.betas"},
+                fmt::format("optimiser.betas are two numbers, as [0.9, 0.999]; here are {}",
+                            optimiser.betas.size()));
+  }
+}
+
 void check_kd(const Rules& rules, const KdOptions& kd) {
   if (kd.logits.empty()) {
     rules.fault(
@@ -204,6 +214,7 @@ void check_train(const Rules& rules) {
   check_masks(rules, o.augment, o.frontend);
   check_loss(rules, o.train, o.dataset);
   check_epochs(rules, o.train, o.averaging);
+  check_optimiser(rules, o.optimiser);
   check_validation(rules, o.train, o.schedule, o.dataset);
   check_goals(rules, o.train, o.schedule, validation_metrics("train"));
   if (o.tome) check_tome(rules, *o.tome, o.model);
@@ -223,6 +234,7 @@ void check_pretrain(const Rules& rules) {
   check_geometry(rules, o.model, o.frontend);
   check_weights(rules, o.model, o.frontend);
   check_epochs(rules, o.train, o.averaging);
+  check_optimiser(rules, o.optimiser);
   check_validation(rules, o.train, o.schedule, o.dataset);
   std::vector<std::string_view> metrics = validation_metrics("pretrain");
   if (o.pretrain.task == PretrainTask::kGenerative) std::erase(metrics, "acc");
@@ -274,6 +286,7 @@ void check_scoring(const Rules& rules, bool needs_classes) {
 }
 
 void check_split(const Rules& rules, const DatasetOptions& dataset, Split split) {
+  check_split_is_there(rules, dataset, split);
   if (has_split(dataset, split)) return;
   const std::string name(recipe::enum_name(split));
   rules.fault({"split", "eval.split", "dataset." + name, "dataset.val_fold", "dataset.name"},
@@ -312,8 +325,13 @@ void check_instance(const Rules& rules) {
   if (kind == "train") check_train(rules);
   if (kind == "pretrain") check_pretrain(rules);
   if (kind == "prepare" || kind == "stats" || kind == "baseline") {
-    check_dataset(rules, rules.view().build<DatasetOptions>());
+    const auto dataset = rules.view().build<DatasetOptions>();
+    check_dataset(rules, dataset);
     check_frontend(rules, rules.view().build<FrontendOptions>());
+    if (kind != "prepare") check_split_is_there(rules, dataset, Split::kTrain);
+    if (kind == "baseline")
+      check_split_is_there(rules, dataset,
+                           BaselineStageOptions::configure(rules.view()).eval.split);
   }
   if (kind == "teach") {
     check_scoring<TeachStageOptions>(rules, true);
@@ -325,7 +343,12 @@ void check_instance(const Rules& rules) {
     const auto o = EvaluateStageOptions::configure(rules.view());
     check_split(rules, o.dataset, o.eval.split);
   }
-  if (kind == "embed") check_scoring<EmbedStageOptions>(rules, false);
+  if (kind == "embed") {
+    check_scoring<EmbedStageOptions>(rules, false);
+    const auto o = EmbedStageOptions::configure(rules.view());
+    check_split_is_there(rules, o.dataset,
+                         recipe::parse_enum<Split>(o.split).value_or(Split::kTest));
+  }
   if (kind == "aggregate") check_aggregate(rules);
 }
 

@@ -11,6 +11,7 @@
 #include "core/schema/check.h"
 #include "core/schema/check_rules.h"
 #include "core/schema/geometry.h"
+#include "core/schema/split_folders.h"
 
 namespace xp::schema {
 namespace {
@@ -116,6 +117,10 @@ void check_splits(const Rules& rules, const DatasetOptions& dataset, bool joined
   }
 }
 
+const std::string& split_name(const DatasetOptions& dataset, Split split) {
+  return split == Split::kTrain ? dataset.train : split == Split::kVal ? dataset.val : dataset.test;
+}
+
 bool no_overlap_limit(const Arch& arch) { return arch.patch_f != 16 || arch.patch_t != 16; }
 
 }  // namespace
@@ -129,9 +134,7 @@ std::optional<int64_t> known_classes(const DatasetOptions& dataset) {
 }
 
 bool has_split(const DatasetOptions& dataset, Split split) {
-  const std::string& name = split == Split::kTrain ? dataset.train
-                            : split == Split::kVal ? dataset.val
-                                                   : dataset.test;
+  const std::string& name = split_name(dataset, split);
   if (name == "none" || name.empty()) return false;
   if (has_folds(dataset.name) && name == "val") return dataset.val_fold > 0;
   if (dataset.name == DatasetName::kJson) {
@@ -140,6 +143,21 @@ bool has_split(const DatasetOptions& dataset, Split split) {
     if (name == "test") return !dataset.json_test.empty();
   }
   return true;
+}
+
+void check_split_is_there(const Rules& rules, const DatasetOptions& dataset, Split split) {
+  const auto check = [&](const DatasetOptions& set, std::string_view joined) {
+    const auto names = folder_splits(set);
+    const std::string& name = split_name(set, split);
+    if (!names || name.empty() || name == "none") return;
+    if (std::find(names->begin(), names->end(), name) != names->end()) return;
+    const std::string key = fmt::format("dataset.{}", recipe::enum_name(split));
+    rules.fault({joined.empty() ? std::string_view(key) : joined, "dataset.root", "dataset.name"},
+                fmt::format("{} = \"{}\": {} has no such split; it has {}", key, name, set.root,
+                            fmt::join(*names, ", ")));
+  };
+  check(dataset, "");
+  for (const DatasetOptions& set : dataset.also) check(set, "dataset.also");
 }
 
 void check_dataset(const Rules& rules, const DatasetOptions& dataset) {

@@ -35,6 +35,10 @@ class Rules {
 /// "val" or "test" of a data set has clips, as far as the recipe can tell.
 bool has_split(const DatasetOptions& dataset, Split split);
 
+/// The split of a set whose splits are folders is one of them. For splits that the stage reads:
+/// the others need not be there.
+void check_split_is_there(const Rules& rules, const DatasetOptions& dataset, Split split);
+
 void check_dataset(const Rules& rules, const DatasetOptions& dataset);
 void check_frontend(const Rules& rules, const FrontendOptions& frontend);
 /// The model against what it is fed.

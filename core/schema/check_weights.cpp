@@ -1,13 +1,16 @@
 // Rules about weights, checkpoints and references between stages.
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
+#include "core/base/error.h"
 #include "core/schema/check.h"
 #include "core/schema/check_rules.h"
 #include "core/schema/frontend_difference.h"
 #include "core/schema/geometry.h"
 #include "core/schema/weights.h"
+#include "core/schema/weights_header.h"
 
 namespace xp::schema {
 namespace {
@@ -72,6 +75,53 @@ std::string misfit(const PublishedWeights& weights, const ModelOptions& model,
                      recipe::enum_name(model.cnn_head));
 }
 
+std::string trained_otherwise(const std::string& weights, const FrontendDifference& difference) {
+  return fmt::format(
+      "weights {} were trained with {} = {} (here {}); model.frontend_mismatch = "
+      "\"warn\" takes them all the same",
+      weights, difference.key, difference.theirs, difference.ours);
+}
+
+/// What a file of weights holds; nullopt where it is not there (the plan says so) or none to be
+/// looked into before it is used: a folder, an index of several files.
+std::optional<WeightsHeader> header_of(const Rules& rules, std::string_view key,
+                                       const std::string& file) {
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(file, none) || file.ends_with(".json")) return std::nullopt;
+  try {
+    return read_weights_header(file);
+  } catch (const Error& error) {
+    rules.fault({key}, fmt::format("{}: {}: {}", key, file, error.message()));
+    return std::nullopt;
+  }
+}
+
+void check_weights_file(const Rules& rules, const ModelOptions& model,
+                        const FrontendOptions& frontend) {
+  const auto header = header_of(rules, "model.weights", model.weights);
+  if (!header) return;
+  if (const std::string why = why_unfit(*header, model); !why.empty()) {
+    rules.fault({"model.weights", "model.arch"},
+                fmt::format("weights {} do not fit: {}", model.weights, why));
+  }
+  if (!header->frontend || model.frontend_mismatch != OnMismatch::kError) return;
+  if (const auto difference = frontend_difference(*header->frontend, frontend))
+    rules.fault({"model.weights"}, trained_otherwise(model.weights, *difference));
+}
+
+void check_checkpoint_file(const Rules& rules, const std::string& file, bool needs_classes,
+                           std::optional<int64_t> wanted) {
+  const auto header = header_of(rules, "checkpoint", file);
+  if (!header || !needs_classes || !header->classes) return;
+  if (*header->classes == 0) {
+    rules.fault({"checkpoint"},
+                fmt::format("{} was pretrained without labels and has no classifier", file));
+  } else if (wanted && *header->classes != *wanted) {
+    rules.fault({"checkpoint"},
+                fmt::format("{} has {} classes, the data set {}", file, *header->classes, *wanted));
+  }
+}
+
 void check_one_checkpoint(const Rules& rules, const std::string& text, bool needs_classes,
                           const DatasetOptions& dataset) {
   const auto wanted = known_classes(dataset);
@@ -90,7 +140,8 @@ void check_one_checkpoint(const Rules& rules, const std::string& text, bool need
     }
     return;
   }
-  if (recipe::looks_like_path(text)) return;
+  if (recipe::looks_like_path(text))
+    return check_checkpoint_file(rules, text, needs_classes, wanted);
   const PublishedWeights* weights = find_weights(text);
   if (weights == nullptr) {
     rules.fault({"checkpoint"}, unknown_weights(text));
@@ -133,13 +184,12 @@ void check_reference_kind(const Rules& rules, std::string_view key, const std::s
 
 void check_weights(const Rules& rules, const ModelOptions& model, const FrontendOptions& frontend) {
   const std::string& text = model.weights;
-  if (text.empty() || text == "none" ||
-      (!recipe::parse_reference(text) && recipe::looks_like_path(text)))
-    return;
+  if (text.empty() || text == "none") return;
   if (recipe::parse_reference(text)) {
     check_reference_kind(rules, "model.weights", text, {"train", "pretrain"});
     return;
   }
+  if (recipe::looks_like_path(text)) return check_weights_file(rules, model, frontend);
   const PublishedWeights* weights = find_weights(text);
   if (weights == nullptr) {
     rules.fault({"model.weights"}, unknown_weights(text));
@@ -161,10 +211,7 @@ void check_weights(const Rules& rules, const ModelOptions& model, const Frontend
   }
   const auto difference = mismatch(*weights, frontend);
   if (difference && model.frontend_mismatch == OnMismatch::kError) {
-    rules.fault({"model.weights"},
-                fmt::format("weights {} were trained with {} = {} (here {}); "
-                            "model.frontend_mismatch = \"warn\" takes them all the same",
-                            text, difference->key, difference->theirs, difference->ours));
+    rules.fault({"model.weights"}, trained_otherwise(text, *difference));
   }
 }
 

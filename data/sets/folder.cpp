@@ -11,19 +11,12 @@
 #include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/schema/dataset.h"
+#include "core/schema/split_folders.h"
 #include "data/sets/sets.h"
 
 namespace xp::data {
 namespace fs = std::filesystem;
 namespace {
-
-/// The group of a folder that is a split, or "".
-std::string_view split_group(std::string_view name) {
-  if (name == "train" || name == "training") return "train";
-  if (name == "val" || name == "valid" || name == "validation" || name == "dev") return "val";
-  if (name == "test" || name == "testing" || name == "eval") return "test";
-  return {};
-}
 
 /// 80/10/10 by the hash of the path: adding files moves no other file.
 int16_t split_of_path(const std::string& path) {
@@ -38,7 +31,7 @@ struct Top {
   std::vector<std::string> sounds;
 };
 
-bool is_split(const Top& top) { return !split_group(top.name).empty(); }
+bool is_split(const Top& top) { return !schema::split_group(top.name).empty(); }
 
 bool holds_classes_alone(const Top& top) {
   return std::all_of(top.sounds.begin(), top.sounds.end(),
@@ -128,7 +121,8 @@ Listing list_folder(const schema::DatasetOptions& options) {
     for (const char* name : {"train", "val", "test"}) split_index(listing, name, name);
   }
   for (const auto& [split, classes] : tree) {
-    const int16_t own = with_splits ? split_index(listing, split, split_group(split)) : int16_t{0};
+    const int16_t own =
+        with_splits ? split_index(listing, split, schema::split_group(split)) : int16_t{0};
     for (const auto& [name, files] : classes) {
       const auto found = number.find(name);
       if (found == number.end()) {

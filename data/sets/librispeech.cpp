@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/schema/dataset.h"
+#include "core/schema/split_folders.h"
 #include "data/sets/sets.h"
 
 namespace xp::data {
@@ -14,10 +15,9 @@ Listing list_librispeech(const schema::DatasetOptions& options) {
   Listing listing;
   listing.classes.push_back({"/m/09x0r", "Speech"});
   for (const std::string& part : folders_in(root)) {
-    const bool train = part.starts_with("train-");
-    const bool dev = part.starts_with("dev-");
-    if (!train && !dev && !part.starts_with("test-")) continue;
-    const int16_t split = split_index(listing, part, train ? "train" : dev ? "val" : "test");
+    const std::string_view group = schema::librispeech_group(part);
+    if (group.empty()) continue;
+    const int16_t split = split_index(listing, part, group);
     for (const std::string& file : sound_files(root, part, true)) {
       Clip clip;
       clip.id = fs::path(file).stem().string();

@@ -2,6 +2,7 @@
 #include "core/cli/arguments.h"
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "tests/testing/temp_dir.h"
 
 namespace xp::cli {
 namespace {
@@ -130,6 +132,40 @@ TEST_F(ArgumentsTest, SubcommandMayBeRequired) {
   declared_.subcommand("work", "", chosen);
   EXPECT_THAT(fault({}), HasSubstr("subcommand"));
   EXPECT_EQ(fault({"work"}), "");
+}
+
+TEST_F(ArgumentsTest, WordsThatAreTooManyAreExplained) {
+  std::string chosen, recipe;
+  Words sets, sounds;
+  bool inner = false;
+  Arguments run = declared_.subcommand("run", "", chosen);
+  run.option("recipe", recipe, "");
+  run.option("--set", sets, "").take_all();
+  run.flag("--inner", inner, "").hidden();
+  Arguments hear = declared_.subcommand("hear", "", chosen);
+  hear.option("sounds", sounds, "");
+  EXPECT_EQ(fault({"run", "r.toml", "train.epochs=3"}),
+            "train.epochs=3: a key of the recipe is set by --set train.epochs=3; see `prog run "
+            "--help`");
+  EXPECT_EQ(fault({"run", "r.toml", "b.toml"}),
+            "'b.toml' is one word too many; see `prog run --help`");
+  EXPECT_EQ(fault({"run", "r.toml", "--sett", "a=1"}),
+            "there is no option --sett; did you mean '--set'?; see `prog run --help`");
+  EXPECT_EQ(fault({"run", "--innner"}), "there is no option --innner; see `prog run --help`");
+
+  const testing::TempDir folder;
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  std::ofstream("-dash.wav") << "x";
+  EXPECT_EQ(fault({"hear", "-dash.wav"}),
+            "-dash.wav was taken for an option; of a file write ./-dash.wav, or -- before it; see "
+            "`prog hear --help`");
+  for (const Words& words : {Words{"hear", "./-dash.wav"}, Words{"hear", "--", "-dash.wav"}}) {
+    sounds.clear();
+    EXPECT_EQ(fault(words), "");
+    EXPECT_EQ(sounds, Words{words.back()});
+  }
+  std::filesystem::current_path(before);
 }
 
 TEST_F(ArgumentsTest, HelpShowsDefaultsAndHidesWhatIsHidden) {

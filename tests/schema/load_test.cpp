@@ -105,6 +105,22 @@ TEST(RecipeLoad, SetFaultsShowTheArgument) {
   ^)");
 }
 
+TEST(RecipeLoad, SetOfASectionNamesItsKeys) {
+  RecipeFiles files(kSmall);
+  EXPECT_EQ(files.fault_set({"train={epochs=3, loss=\"ce\"}"}),
+            "--set:1:1: 'train' is set key by key: --set train.epochs=3 --set train.loss=ce\n"
+            "  train={epochs=3, loss=\"ce\"}\n  ^");
+  EXPECT_EQ(files.fault_set({"stages.train.with={train={epochs=3}}"}),
+            "--set:1:1: 'stages.train.with' is set key by key: --set "
+            "stages.train.with.train.epochs=3\n  stages.train.with={train={epochs=3}}\n  ^");
+  EXPECT_EQ(files.fault_set({"tome=8"}),
+            "--set:1:1: 'tome' is a section, it has the keys r, inflection, prop_attn, "
+            "protect_dist\n  tome=8\n  ^");
+  EXPECT_EQ(files.fault_set({"tome={q=3}"}),
+            "--set:1:1: 'tome' is a section, it has the keys r, inflection, prop_attn, "
+            "protect_dist\n  tome={q=3}\n  ^");
+}
+
 TEST(RecipeLoad, PinnedKeysAreNamed) {
   RecipeFiles files(std::string(kSmall) +
                     "with = { tome.r = 0 }\n[stages.train.with]\ntome.r = 2\n");
