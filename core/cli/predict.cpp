@@ -12,7 +12,11 @@ void CheckpointArguments::declare(Arguments& declared, bool required) {
       "checkpoint of exp, published weights (`exp models --weights`), or a file of the originals");
   if (required) what.required();
   declared.option("--arch", arch, "architecture of a file that does not say it (`exp models`)");
-  declared.option("--labels", labels, "CSV with the class names: index, mid, display_name")
+  declared
+      .option(
+          "--labels", labels,
+          "CSV with the class names: index, mid, display_name; found by mid where the checkpoint "
+          "has ids")
       .existing_file();
   declared
       .option("--frames", frames,
@@ -42,7 +46,8 @@ void PredictCommand::declare(Arguments& declared) {
   declared.option("--hop-s", hop_s, "seconds between windows (default: half a window)").positive();
   declared.flag(
       "--softmax", softmax,
-      "probabilities over classes that exclude each other (default: each class by itself)");
+      "probabilities over classes that exclude each other (default: as the checkpoint was trained, "
+      "each class by itself where it does not say)");
   declared.option("--trace-merges", trace_merges,
                   "with --tome-r: PNG of the first sound's patches, merged ones in one colour");
   declared.footer(

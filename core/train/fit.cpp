@@ -60,8 +60,16 @@ class EpochWeights final : public Hook {
   const ValidateHook& validation_;
 };
 
+/// A full state has no class ids; the weights beside it have.
+void check_classes_of_state(const fs::path& folder, const ClassList& classes) {
+  const fs::path weights = folder / "last.safetensors";
+  if (!fs::exists(weights)) return;
+  if (const std::optional<Carried> carried = read_carried(weights))
+    require_same_classes(carried->classes, classes, "train.start_from: " + folder.string());
+}
+
 /// Goes on from this stage's newest checkpoint, or takes over another training's last state.
-void restore(Loop& loop, const graph::StageContext& context) {
+void restore(Loop& loop, const ClassList& classes, const graph::StageContext& context) {
   const auto warn = [&](std::string_view text) {
     if (loop.first_rank()) context.say("WARNING: " + std::string(text));
   };
@@ -77,6 +85,7 @@ void restore(Loop& loop, const graph::StageContext& context) {
   if (!other)
     throw Error(fmt::format("train.start_from: {} holds no full training state", folder.string()),
                 Exit::kData);
+  check_classes_of_state(folder, classes);
   loop.load(other->states);
   if (loop.epoch() >= loop.epochs())
     throw Error(
@@ -152,7 +161,7 @@ void run_fit(Fit& fit, graph::StageContext& context, const Session& session) {
   Loop loop(options, state_tensors(*fit.model), trained(*fit.model), fit.model->layers(), *fit.task,
             *fit.batches, hooks, context, session.device, session.group);
   the_loop = &loop;
-  restore(loop, context);
+  restore(loop, fit.carried.classes, context);
   loop.run();
 
   if (session.rank() == 0) {

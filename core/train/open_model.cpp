@@ -121,18 +121,34 @@ void describe_arch(const OpenOptions& options, OpenModel& out) {
                                                         : schema::FrontendKind::kAugmentMel);
 }
 
-std::vector<std::pair<std::string, std::string>> read_labels(const fs::path& file, int64_t count) {
-  std::vector<std::pair<std::string, std::string>> classes;
-  if (!file.empty()) {
-    for (const data::ClassInfo& c : data::read_classes(file)) classes.emplace_back(c.id, c.name);
-    if (static_cast<int64_t>(classes.size()) != count) {
-      throw Error(xp::Place{file.string()},
-                  fmt::format("{} classes, the checkpoint has {}", classes.size(), count),
-                  Exit::kData);
-    }
+/// The names that a label file gives to the classes of a checkpoint: `own`, or as many as `count`
+/// where it has no ids of its own.
+ClassList read_labels(const fs::path& file, const ClassList& own, int64_t count) {
+  ClassList classes;
+  if (file.empty()) {
+    for (int64_t k = 0; k < count; ++k) classes.emplace_back(std::to_string(k), std::to_string(k));
     return classes;
   }
-  for (int64_t k = 0; k < count; ++k) classes.emplace_back(std::to_string(k), std::to_string(k));
+  for (const data::ClassInfo& c : data::read_classes(file)) classes.emplace_back(c.id, c.name);
+  if (says_ids(own)) {
+    const auto places = places_by_id(own, classes);
+    if (!places) {
+      throw Error(xp::Place{file.string()},
+                  fmt::format("no class '{}', which the checkpoint has; without --labels it shows "
+                              "its own names",
+                              first_absent(own, classes)),
+                  Exit::kData);
+    }
+    ClassList named = own;
+    for (size_t k = 0; k < named.size(); ++k)
+      named[k].second = classes[static_cast<size_t>((*places)[k])].second;
+    return named;
+  }
+  if (static_cast<int64_t>(classes.size()) != count) {
+    throw Error(xp::Place{file.string()},
+                fmt::format("{} classes, the checkpoint has {}", classes.size(), count),
+                Exit::kData);
+  }
   return classes;
 }
 
@@ -192,6 +208,7 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
     out.frontend = carried->frontend;
     out.geometry = carried->geometry;
     out.classes = carried->classes;
+    out.loss = carried->loss;
     out.folder = file.parent_path();
     classes = static_cast<int64_t>(carried->classes.size());
   } else {
@@ -218,10 +235,9 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
   if (options.frames > 0) set_frames(out.frontend, options.frames);
   if (!carried || options.frames > 0) out.geometry = geometry_of(out);
   if (out.classes.empty() || !options.labels.empty())
-    out.classes = read_labels(options.labels, classes);
+    out.classes = read_labels(options.labels, out.classes, classes);
   out.options.strict = options.strict;
-  if (options.tome && !schema::is_transformer(out.options.resolved().family))
-    throw Error(fmt::format("--tome-r merges tokens, and {} has none", out.options.arch));
+  if (options.tome) schema::require_tokens(out.options, "--tome-r");
   const schema::TomeOptions* tome = options.tome ? &*options.tome : nullptr;
   out.model =
       model::make_model(out.options, tome, nullptr, out.geometry, classes, 0, /*draw=*/false);
@@ -230,6 +246,16 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
       model::load_weights(*out.model, archive, file, {.strict = options.strict, .grid = {}});
   out.model->require_grad(false);
   return out;
+}
+
+Carried carried_by(const OpenModel& open) {
+  Carried carried;
+  carried.model = open.options;
+  carried.frontend = open.frontend;
+  carried.geometry = open.geometry;
+  carried.classes = open.classes;
+  carried.loss = open.loss;
+  return carried;
 }
 
 void require_classifier(const OpenModel& open) {

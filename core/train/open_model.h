@@ -14,6 +14,7 @@
 #include "core/schema/frontend.h"
 #include "core/schema/model.h"
 #include "core/schema/tome.h"
+#include "core/train/weights_file.h"
 
 namespace xp::train {
 
@@ -25,7 +26,9 @@ struct OpenOptions {
   int64_t tstride = 0;  ///< with `arch` alone
   bool strict = true;   ///< model.strict
   std::optional<schema::TomeOptions> tome;  ///< merging at inference
-  std::filesystem::path labels;  ///< CSV (index, mid, display_name); empty = the checkpoint's own
+  /// CSV (index, mid, display_name) with the names of the classes: found by id where the checkpoint
+  /// has ids, else by their order. Empty = the checkpoint's own.
+  std::filesystem::path labels;
 };
 
 /// A model ready for evaluation, and what it hears and says.
@@ -34,11 +37,11 @@ struct OpenModel {
   schema::ModelOptions options;
   schema::FrontendOptions frontend;
   model::Geometry geometry;
-  std::vector<std::pair<std::string, std::string>>
-      classes;                   ///< id, name; "0", "1", ... where nothing says
-  std::string name;              ///< the published name, or the file's
-  std::filesystem::path folder;  ///< of a checkpoint that exp wrote; empty for others' files
-  model::ImportReport report;    ///< what became of the tensors
+  ClassList classes;                 ///< ids and names "0", "1", ... where nothing says
+  std::optional<schema::Loss> loss;  ///< that it was trained with; nullopt where nothing says
+  std::string name;                  ///< the published name, or the file's
+  std::filesystem::path folder;      ///< of a checkpoint that exp wrote; empty for others' files
+  model::ImportReport report;        ///< what became of the tensors
 };
 
 /// Opens a checkpoint for `exp predict`, `embed`, `import` and `export`. `what` is a checkpoint of
@@ -47,6 +50,9 @@ struct OpenModel {
 /// namesake by file name. On the CPU, without gradients. Throws Error naming what is missing, and
 /// (kUsage) for options that have no effect on it.
 OpenModel open_model(const std::string& what, const OpenOptions& options);
+
+/// What a checkpoint of this model carries.
+Carried carried_by(const OpenModel& open);
 
 /// Throws Error for a model without classifier, or with one that its file did not hold: the scores
 /// would mean nothing.

@@ -1,5 +1,7 @@
 #include "core/train/session.h"
 
+#include <algorithm>
+
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -8,6 +10,7 @@
 #include "core/checkpoint/archive.h"
 #include "core/dist/group.h"
 #include "core/graph/stage.h"
+#include "core/model/class_order.h"
 #include "core/model/import.h"
 #include "core/model/registry.h"
 #include "core/recipe/options.h"
@@ -23,19 +26,6 @@ namespace fs = std::filesystem;
 std::string input_name(const graph::StageInput& input) {
   if (input.stage.empty()) return input.path.filename().string();
   return input.stage + (input.part.empty() || input.part == "output" ? "" : "." + input.part);
-}
-
-void check_classes(const Carried& carried, const Clips& clips, const std::string& name) {
-  const auto ours = clips.class_list();
-  if (carried.classes.size() != ours.size())
-    throw Error(fmt::format("{} knows {} classes, the data set has {}", name,
-                            carried.classes.size(), ours.size()),
-                Exit::kData);
-  for (size_t k = 0; k < ours.size(); ++k)
-    if (carried.classes[k].first != ours[k].first)
-      throw Error(fmt::format("class {} of {} is {}, of the data set {}", k, name,
-                              carried.classes[k].first, ours[k].first),
-                  Exit::kData);
 }
 
 }  // namespace
@@ -81,7 +71,7 @@ LoadedModel load_model(const graph::StageInput& input, const LoadOptions& option
   loaded.name = input_name(input);
   // A checkpoint of exp says what it is; of another program's the recipe does.
   const std::optional<Carried> carried = carried_of(archive, file);
-  if (carried) check_classes(*carried, clips, loaded.name);
+  if (carried) require_same_classes(carried->classes, clips.class_list(), loaded.name);
   loaded.model = model::make_model(carried ? carried->model : options.model, options.tome, nullptr,
                                    {size.bins, size.frames}, clips.classes(), 0, /*draw=*/false);
   model::ImportOptions import;
@@ -112,12 +102,37 @@ std::vector<const model::Model*> pointers(const std::vector<LoadedModel>& models
   return list;
 }
 
+namespace {
+
+/// A classifier that was trained on as many classes, but on others or in another order, is put in
+/// `ours` by class id, or starts anew. Returns what was done, "" for nothing.
+std::string fit_classifier(model::Model& model, const ClassList& theirs, const ClassList& ours,
+                           const std::vector<at::Tensor>& start_values) {
+  if (theirs.size() != ours.size() || model.classes() == 0) return "";
+  const auto places = places_by_id(ours, theirs);
+  if (places && std::is_sorted(places->begin(), places->end())) return "";
+  if (places) {
+    model::reorder_classes(model, *places);
+    return fmt::format("; its {} classes are in another order: put in ours by their ids",
+                       theirs.size());
+  }
+  if (!says_ids(theirs)) return "; it does not say its classes: taken in the order of ours";
+  const std::vector<model::NamedTensor> classifier = model::class_tensors(model);
+  const at::NoGradGuard no_grad;
+  for (size_t i = 0; i < classifier.size(); ++i) classifier[i].tensor.copy_(start_values[i]);
+  return fmt::format("; its {} classes are others ('{}' is not among them): the classifier is new",
+                     theirs.size(), first_absent(ours, theirs));
+}
+
+}  // namespace
+
 void initialise(model::Model& model, const schema::ModelOptions& options,
-                const schema::FrontendOptions& frontend, const graph::StageInput& input,
-                const graph::StageContext& context) {
+                const schema::FrontendOptions& frontend, const ClassList& classes,
+                const graph::StageInput& input, const graph::StageContext& context) {
   const fs::path file = file_of(input);
   const checkpoint::Archive archive = checkpoint::Archive::open(file);
-  if (const std::optional<Carried> carried = carried_of(archive, file)) {
+  const std::optional<Carried> carried = carried_of(archive, file);
+  if (carried) {
     if (const auto difference = schema::frontend_difference(carried->frontend, frontend)) {
       const std::string text =
           fmt::format("{} was trained with {} = {} (here {})", input_name(input), difference->key,
@@ -129,8 +144,15 @@ void initialise(model::Model& model, const schema::ModelOptions& options,
   }
   model::ImportOptions import;
   import.strict = options.strict;
+  std::vector<at::Tensor> start_values;
+  if (carried && model.classes() > 0) {
+    for (const model::NamedTensor& named : model::class_tensors(model))
+      start_values.push_back(named.tensor.detach().clone());
+  }
   const model::ImportReport report = model::load_weights(model, archive, file, import);
-  context.say(fmt::format("starts from {}: {}", input_name(input), report.line()));
+  std::string text = report.line();
+  if (carried) text += fit_classifier(model, carried->classes, classes, start_values);
+  context.say(fmt::format("starts from {}: {}", input_name(input), text));
 }
 
 int64_t evaluation_batch(int64_t wanted, at::Device device) {

@@ -63,11 +63,11 @@ std::vector<LoadedModel> load_models(const graph::StageContext& context, const L
 std::vector<const model::Model*> pointers(const std::vector<LoadedModel>& models);
 
 /// Start values of a model that is to be trained, from the input of role "weights" or "checkpoint":
-/// exp's own checkpoints and published ones. A classifier for other classes stays as it was made.
-/// Says what it did.
+/// exp's own checkpoints and published ones. A classifier for other classes stays as it was made;
+/// one for the same `classes` in another order is put in theirs. Says what it did.
 void initialise(model::Model& model, const schema::ModelOptions& options,
-                const schema::FrontendOptions& frontend, const graph::StageInput& input,
-                const graph::StageContext& context);
+                const schema::FrontendOptions& frontend, const ClassList& classes,
+                const graph::StageInput& input, const graph::StageContext& context);
 
 /// Clips in a forward pass where the recipe leaves it open: what fits easily.
 int64_t evaluation_batch(int64_t wanted, at::Device device);

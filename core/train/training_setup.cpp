@@ -54,7 +54,7 @@ TrainingSetup::TrainingSetup(FitOptions options, graph::StageContext& context,
 void TrainingSetup::start(model::Model& model) const {
   for (const char* role : {"weights", "checkpoint"})
     if (const graph::StageInput* input = context_.find_input(role))
-      initialise(model, options_.model, frontend_options_, *input, context_);
+      initialise(model, options_.model, frontend_options_, clips_.class_list(), *input, context_);
   model.to(session_.device);
   model.apply_freezing();
 }

@@ -69,7 +69,7 @@ class TrainingSetup {
   ClipTask::Setup task() const;
   /// How the rows of `val` are scored.
   PredictOptions validation() const;
-  /// Trains; `carried.classes`, `evidence` and `validate` are the caller's to fill.
+  /// Trains; `carried.classes` and `.loss`, `evidence` and `validate` are the caller's to fill.
   Fit fit(model::Model& model, Task& task);
 
  private:

@@ -24,14 +24,16 @@ json to_json(const Carried& carried) {
   for (const auto& [id, name] : carried.classes) classes.push_back({{"id", id}, {"name", name}});
   json metrics = json::object();
   for (const auto& [name, value] : carried.metrics) metrics[name] = value;
-  return {{"model", recipe::to_text(carried.model)},
-          {"frontend", recipe::to_text(carried.frontend)},
-          {"bins", carried.geometry.F},
-          {"frames", carried.geometry.T},
-          {"classes", classes},
-          {"epoch", carried.epoch},
-          {"step", carried.step},
-          {"metrics", metrics}};
+  json object = {{"model", recipe::to_text(carried.model)},
+                 {"frontend", recipe::to_text(carried.frontend)},
+                 {"bins", carried.geometry.F},
+                 {"frames", carried.geometry.T},
+                 {"classes", classes},
+                 {"epoch", carried.epoch},
+                 {"step", carried.step},
+                 {"metrics", metrics}};
+  if (carried.loss) object["loss"] = recipe::enum_name(*carried.loss);
+  return object;
 }
 
 Carried from_json(const json& object) {
@@ -44,6 +46,8 @@ Carried from_json(const json& object) {
   for (const json& item : object.at("classes"))
     carried.classes.emplace_back(item.at("id").get<std::string>(),
                                  item.at("name").get<std::string>());
+  if (const auto loss = object.find("loss"); loss != object.end())
+    carried.loss = recipe::parse_enum<schema::Loss>(loss->get<std::string>());
   carried.epoch = object.at("epoch").get<int64_t>();
   carried.step = object.at("step").get<int64_t>();
   for (const auto& [name, value] : object.at("metrics").items())

@@ -14,6 +14,8 @@
 #include "core/model/model.h"
 #include "core/schema/frontend.h"
 #include "core/schema/model.h"
+#include "core/schema/train.h"
+#include "core/train/class_ids.h"
 
 namespace xp::schema {
 struct TomeOptions;
@@ -29,7 +31,8 @@ struct Carried {
   schema::ModelOptions model;
   schema::FrontendOptions frontend;
   model::Geometry geometry;
-  std::vector<std::pair<std::string, std::string>> classes;  ///< id, name
+  ClassList classes;                 ///< in the order of the logits
+  std::optional<schema::Loss> loss;  ///< that it was trained with; nullopt where nothing says
   int64_t epoch = 0;
   int64_t step = 0;
   std::map<std::string, double> metrics;  ///< of the validation at that epoch

@@ -1,6 +1,7 @@
 // exp import, export, predict and embed on a small checkpoint of an original.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -151,6 +152,45 @@ TEST_F(ModelCommandsIntegration, ExportedWeightsPredictTheSame) {
   EXPECT_EQ(heard("out.pt --arch mn04"), first);
   ASSERT_EQ(exp(fmt::format("import {} --out mine.safetensors", source_.string())).code, 0);
   EXPECT_EQ(heard("mine.safetensors"), first);
+}
+
+/// A copy of exp's checkpoint whose metadata names the loss of its training.
+void copy_with_loss(const fs::path& from, const fs::path& to, const std::string& loss) {
+  const std::string bytes = read_file(from);
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), sizeof length);
+  json header = json::parse(bytes.substr(sizeof length, length));
+  json& text = header.at("__metadata__").at("exp.carried");
+  json carried = json::parse(text.get<std::string>());
+  carried["loss"] = loss;
+  text = carried.dump();
+  std::string changed = header.dump();
+  changed.append((8 - changed.size() % 8) % 8, ' ');
+  const uint64_t size = changed.size();
+  write_file_atomic(to, std::string(reinterpret_cast<const char*>(&size), sizeof size) + changed +
+                            bytes.substr(sizeof length + length));
+}
+
+TEST_F(ModelCommandsIntegration, ProbabilitiesAreThoseOfTheTraining) {
+  ASSERT_EQ(exp(fmt::format("import {} --out mine.safetensors", source_.string())).code, 0);
+  copy_with_loss(dir_ / "mine.safetensors", dir_ / "ce.safetensors", "ce");
+  copy_with_loss(dir_ / "mine.safetensors", dir_ / "bce.safetensors", "bce");
+  const auto heard = [&](const std::string& checkpoint) {
+    const Shell result = exp("--json predict " + checkpoint + " tone.wav --top 20");
+    EXPECT_EQ(result.code, 0) << result.text;
+    return json::parse(result.text).at(0).at("windows").at(0).at("classes");
+  };
+  const json apart = heard("mine.safetensors"), together = heard("mine.safetensors --softmax");
+  EXPECT_EQ(heard("bce.safetensors"), apart);
+  EXPECT_EQ(heard("ce.safetensors"), together);
+  double sum = 0;
+  for (const json& one : together) sum += one.at("p").get<double>();
+  EXPECT_NEAR(sum, 1, 1e-6);
+  EXPECT_NE(apart, together);
+  const std::string note = "does not say its loss";
+  EXPECT_NE(exp("predict mine.safetensors tone.wav").text.find(note), std::string::npos);
+  for (const char* known : {"ce.safetensors", "bce.safetensors", "mine.safetensors --softmax"})
+    EXPECT_EQ(exp(fmt::format("predict {} tone.wav", known)).text.find(note), std::string::npos);
 }
 
 TEST_F(ModelCommandsIntegration, PredictsAWholeClipOnce) {

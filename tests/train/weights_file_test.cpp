@@ -5,6 +5,8 @@
 
 #include "core/base/error.h"
 #include "core/checkpoint/archive.h"
+#include "core/model/registry.h"
+#include "core/schema/weights_header.h"
 #include "core/train/archive_io.h"
 #include "tests/testing/temp_dir.h"
 
@@ -40,6 +42,46 @@ TEST(WeightsFile, ADescriptionBeyondWhatTheFileHoldsIsDamage) {
     const std::string text = error.what();
     EXPECT_TRUE(text.starts_with(file.string() + ": damaged metadata (it describes ")) << text;
     EXPECT_TRUE(text.ends_with(" parameters and holds 1000 values)")) << text;
+  }
+}
+
+// What the check of a recipe reads in the header of a checkpoint agrees with the model that wrote
+// it.
+TEST(WeightsFile, ItsHeaderFitsItsOwnModelAndNoOther) {
+  const testing::TempDir folder;
+  std::vector<schema::ModelOptions> all;
+  for (const char* arch : {"ast-nano", "ast-tiny224", "passt-s", "ssast-tiny-patch", "mn04", "mn10",
+                           "mn20", "dymn04", "dymn10", "pool"}) {
+    all.push_back(schema::ModelOptions::of_kind(*schema::ModelOptions::parse_kind(arch)));
+    all.back().arch = arch;
+    if (schema::is_transformer(all.back().resolved().family)) all.back().depth = 2;
+  }
+  all[2].dim = 24;
+  all[2].heads = 2;
+  for (const schema::ModelOptions& own : all) {
+    SCOPED_TRACE(own.arch);
+    Carried carried;
+    carried.model = own;
+    carried.geometry = {128, 128};
+    carried.classes = {{"a", "A"}, {"b", "B"}};
+    write_weights(folder.path(), "last",
+                  *model::make_model(own, nullptr, nullptr, carried.geometry, 2, 0, /*draw=*/false),
+                  carried);
+    const schema::WeightsHeader header = schema::read_weights_header(folder / "last.safetensors");
+    EXPECT_EQ(header.classes, 2);
+    ASSERT_TRUE(header.frontend.has_value());
+    for (const schema::ModelOptions& other : all) {
+      const schema::Arch mine = own.resolved(), theirs = other.resolved();
+      const bool alike = schema::body_of(mine.family) == schema::body_of(theirs.family) &&
+                         mine.dim == theirs.dim && mine.width == theirs.width;
+      EXPECT_EQ(schema::why_unfit(header, other).empty(), alike) << other.arch;
+    }
+    if (!schema::is_transformer(own.resolved().family)) continue;
+    schema::ModelOptions deeper = own;
+    deeper.depth = 3;
+    EXPECT_FALSE(schema::why_unfit(header, deeper).empty());
+    deeper.strict = false;
+    EXPECT_TRUE(schema::why_unfit(header, deeper).empty());
   }
 }
 

@@ -73,12 +73,7 @@ void write_bundle(const fs::path& folder, const train::OpenModel& open) {
   const fs::path building = folder.string() + ".tmp";
   fs::remove_all(building);
   fs::create_directories(building);
-  train::Carried carried;
-  carried.model = open.options;
-  carried.frontend = open.frontend;
-  carried.geometry = open.geometry;
-  carried.classes = open.classes;
-  train::write_weights(building, "model", *open.model, carried);
+  train::write_weights(building, "model", *open.model, train::carried_by(open));
   write_file_atomic(building / "recipe.toml", bundle_recipe(open));
   write_file_atomic(building / "labels.csv", label_csv(open));
 

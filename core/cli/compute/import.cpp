@@ -21,14 +21,9 @@ int compute_import(Command& base, Session& session) {
     if (out.extension() != ".safetensors") throw Error("--out needs the ending .safetensors");
     // What is written has a classifier like any other.
     if (open.model->classes() > 0) train::require_classifier(open);
-    train::Carried carried;
-    carried.model = open.options;
-    carried.frontend = open.frontend;
-    carried.geometry = open.geometry;
-    carried.classes = open.classes;
     const fs::path folder = out.has_parent_path() ? out.parent_path() : fs::path(".");
     fs::create_directories(folder);
-    train::write_weights(folder, out.stem().string(), *open.model, carried);
+    train::write_weights(folder, out.stem().string(), *open.model, train::carried_by(open));
   }
   const model::ImportReport& report = open.report;
   if (session.json) {

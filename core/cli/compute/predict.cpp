@@ -52,6 +52,7 @@ class Listener {
       : command_(command),
         open_(open),
         device_(train::find_device(command.listen.device)),
+        softmax_(command.softmax || open.loss == schema::Loss::kCe),
         frontend_(open.frontend, schema::AugmentOptions{}) {
     train::require_classifier(open_);
     check_window();
@@ -128,7 +129,7 @@ class Listener {
     const at::Tensor logits =
         open_.model->forward(frontend_.forward(waves.to(device_), {}), {}).logits;
     check_finite(logits, open_);
-    return (command_.softmax ? at::softmax(logits, 1) : logits.sigmoid()).to(at::kDouble).cpu();
+    return (softmax_ ? at::softmax(logits, 1) : logits.sigmoid()).to(at::kDouble).cpu();
   }
 
   Heard best_of(const at::Tensor& scores, double start_s, double length_s) const {
@@ -144,6 +145,7 @@ class Listener {
   const PredictCommand& command_;
   train::OpenModel& open_;
   at::Device device_;
+  bool softmax_;
   frontend::Frontend frontend_;
 };
 
@@ -180,6 +182,12 @@ int compute_predict(Command& base, Session& session) {
   train::OpenModel open =
       open_and_say(command.source.checkpoint, command.source, command.listen.tome_r);
   const Listener listener(command, open);
+  if (!open.loss && !command.softmax && !session.json) {
+    log::info(
+        "{} does not say its loss: the probability of each class by itself; --softmax is for "
+        "classes that exclude each other",
+        open.name);
+  }
   const std::vector<std::string> files = sound_files_of(command.listen.inputs);
   ordered_json rows = ordered_json::array();
   Failures failures;
