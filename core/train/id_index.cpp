@@ -46,8 +46,17 @@ float half_to_float(uint16_t bits) {
   return sign * static_cast<float>(1024 + fraction) * std::ldexp(1.0F, exponent - 25);
 }
 
-std::unordered_map<std::string, int64_t> read_csv_index(const fs::path& file) {
-  std::unordered_map<std::string, int64_t> index;
+using IdIndex = std::unordered_map<std::string, int64_t>;
+
+void add_row(const fs::path& file, IdIndex& index, std::string id, int64_t row) {
+  const auto [at, fresh] = index.emplace(std::move(id), row);
+  if (!fresh)
+    refuse(file, fmt::format("clip {} stands in it twice, with rows {} and {}", at->first,
+                             at->second, row));
+}
+
+IdIndex read_csv_index(const fs::path& file) {
+  IdIndex index;
   const std::string text = read_file(file);
   size_t begin = 0;
   int64_t number = 0;
@@ -66,24 +75,24 @@ std::unordered_map<std::string, int64_t> read_csv_index(const fs::path& file) {
       if (number == 1) continue;  // a header
       refuse(file, fmt::format("line {}: expected `id,row`", number));
     }
-    index[line.substr(0, comma)] = row;
+    add_row(file, index, line.substr(0, comma), row);
   }
   return index;
 }
 
-std::unordered_map<std::string, int64_t> read_pickle_index(const fs::path& file) {
+IdIndex read_pickle_index(const fs::path& file) {
   const std::string bytes = read_file(file);
   const checkpoint::Pickle pickle =
       checkpoint::read_pickle(file, std::as_bytes(std::span(bytes.data(), bytes.size())), {});
   const checkpoint::Value& root = pickle.values[pickle.root];
   if (root.kind != checkpoint::Kind::kDict) refuse(file, "it holds no dict of id -> row");
-  std::unordered_map<std::string, int64_t> index;
+  IdIndex index;
   for (size_t i = 0; i + 1 < root.items.size(); i += 2) {
     const checkpoint::Value& key = pickle.values[root.items[i]];
     const checkpoint::Value& row = pickle.values[root.items[i + 1]];
     if (key.kind != checkpoint::Kind::kText || row.kind != checkpoint::Kind::kInt)
       refuse(file, "its dict is not one of text -> integer");
-    index[std::string(key.text)] = row.integer;
+    add_row(file, index, std::string(key.text), row.integer);
   }
   return index;
 }

@@ -20,7 +20,7 @@ struct Matrix {
 Matrix read_npy(const std::filesystem::path& file);
 
 /// id -> row from a pickled dict of texts to integers (.pkl), or a CSV with `id,row` lines. Throws
-/// Error (kData).
+/// Error (kData), also for an id that stands there twice.
 std::unordered_map<std::string, int64_t> read_id_index(const std::filesystem::path& file);
 
 /// The names under which a clip of ours may stand in such an index: its id, the id without a

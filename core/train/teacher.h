@@ -12,6 +12,7 @@
 #include "core/schema/kd.h"
 #include "core/train/loss.h"
 #include "core/train/source.h"
+#include "core/train/teacher_rows.h"
 #include "data/loader.h"
 
 namespace xp::train {
@@ -22,8 +23,8 @@ namespace xp::train {
 /// of the name, no extension.
 class TeacherLogits {
  public:
-  /// Throws Error (kData): another number of classes, and with on_missing "error" the first clip
-  /// without a row and how many lack one.
+  /// Throws Error (kData) as read_teacher_bank and match_teacher_rows do, and with on_missing
+  /// "error" naming the first clip without a row and how many lack one.
   TeacherLogits(const std::filesystem::path& logits, const std::filesystem::path& index,
                 const schema::KdOptions& options, const Clips& clips,
                 const std::vector<uint32_t>& rows);
@@ -32,9 +33,16 @@ class TeacherLogits {
   /// on_missing "label" a clip's own labels stand in for a missing row.
   SoftTarget target(const data::Batch& batch, at::Device device) const;
 
-  int64_t missing() const { return missing_; }
-  /// "teacher NAME, 10-class logits of 120 clips, mAP 0.47": from the file, for the log.
-  const std::string& description() const { return description_; }
+  // logits_ is a view of the bank's values, which move with it.
+  TeacherLogits(TeacherLogits&&) = default;
+  TeacherLogits& operator=(TeacherLogits&&) = default;
+
+  int64_t missing() const { return found_.missing; }
+  /// What looks wrong with the rows and may be right.
+  const std::vector<std::string>& warnings() const { return found_.warnings; }
+  /// "teacher NAME: logits of 120 clips, mAP 0.47, acc 0.81 against the labels": for the log.
+  /// Ranks the clips: a second on a large set.
+  std::string description() const;
 
  private:
   SoftTarget gather(std::span<const int64_t> rows, at::Device device) const;
@@ -44,10 +52,9 @@ class TeacherLogits {
   schema::KdOptions options_;
   Clips clips_;
   std::vector<uint32_t> rows_;
-  at::Tensor logits_;            // [N, K] float32 on the CPU
-  std::vector<int64_t> row_of_;  // row of the split -> row of logits_, -1 = none
-  int64_t missing_ = 0;
-  std::string description_;
+  TeacherBank bank_;
+  TeacherRows found_;
+  at::Tensor logits_;  // [N, K] float32 on the CPU, of the bank
 };
 
 }  // namespace xp::train

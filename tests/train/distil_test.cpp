@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/train/id_index.h"
 #include "core/train/logits_file.h"
 #include "core/train/loss.h"
 #include "core/train/replay.h"
@@ -165,7 +166,8 @@ TEST_F(TeacherIntegration, TakesAMatrixAndItsIndex) {
   const TeacherLogits teacher(*folder_ / "ensemble.npy", *folder_ / "index.csv", options, clips_,
                               rows_);
   EXPECT_EQ(teacher.missing(), 0);
-  EXPECT_EQ(teacher.description(), "ensemble.npy: logits of 36 clips");
+  EXPECT_TRUE(teacher.description().starts_with("ensemble.npy: logits of 36 clips, mAP 0."));
+  EXPECT_TRUE(teacher.warnings().empty());
   data::Batch one = batch();
   one.partner_rows = {-1, -1};
   one.mix = {1, 1};
@@ -187,6 +189,97 @@ TEST_F(TeacherIntegration, TakesAMatrixAndItsIndex) {
   training.kd->index = (*folder_ / "index.csv").string();
   run_train(training, student);
   EXPECT_EQ(sink.points("train.loss_kd").size(), 5U);
+}
+
+/// Rows of a teacher that gives each clip's first label `high` and the other classes `low`.
+class TeacherRowsIntegration : public TeacherIntegration {
+ protected:
+  TeacherBank bank_of(float high, float low) const {
+    TeacherBank bank;
+    bank.file = "t.npy";
+    bank.rows = static_cast<int64_t>(rows_.size());
+    bank.classes = 3;
+    bank.values.assign(rows_.size() * 3, low);
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      bank.row_of[std::string(clips_.shards->id(rows_[i]))] = static_cast<int64_t>(i);
+      bank.values[i * 3 + static_cast<size_t>(clips_.shards->labels().of(rows_[i])[0])] = high;
+    }
+    return bank;
+  }
+  std::string id(size_t i) const { return std::string(clips_.shards->id(rows_[i])); }
+  std::string fault(const TeacherBank& bank) const {
+    try {
+      match_teacher_rows(bank, clips_, rows_);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Exit::kData);
+      return error.message();
+    }
+    return "";
+  }
+};
+
+TEST_F(TeacherRowsIntegration, ATeacherThatKnowsTheLabelsIsPerfectAndAWrongIndexIsNot) {
+  TeacherBank bank = bank_of(4, -4);
+  const TeacherRows found = match_teacher_rows(bank, clips_, rows_);
+  EXPECT_TRUE(found.warnings.empty());
+  EXPECT_EQ(score_teacher_rows(bank, found, clips_, rows_),
+            ", mAP 1.0000, acc 1.0000 against the labels");
+  for (auto& [name, row] : bank.row_of) row = (row + 1) % bank.rows;
+  const std::string wrong =
+      score_teacher_rows(bank, match_teacher_rows(bank, clips_, rows_), clips_, rows_);
+  EXPECT_EQ(wrong.find("mAP 1.0"), std::string::npos) << wrong;
+  EXPECT_EQ(wrong.find("acc 1.0"), std::string::npos) << wrong;
+}
+
+TEST_F(TeacherRowsIntegration, ARowThatIsNotFiniteIsNamedWithItsFile) {
+  for (const float bad : {NAN, INFINITY}) {
+    TeacherBank bank = bank_of(4, -4);
+    bank.values[5 * 3 + 1] = bad;
+    EXPECT_EQ(fault(bank),
+              fmt::format("t.npy: row 5 (clip {}) is not finite: class 1 is {}", id(5), bad));
+    bank.row_of.erase(id(5));  // nobody's row does no harm
+    EXPECT_EQ(fault(bank), "");
+  }
+}
+
+TEST_F(TeacherRowsIntegration, OtherClassesAreAnError) {
+  TeacherBank bank = bank_of(4, -4);
+  bank.class_list = clips_.class_list();
+  EXPECT_EQ(fault(bank), "");
+  std::swap(bank.class_list[1], bank.class_list[2]);
+  EXPECT_EQ(fault(bank), fmt::format("class 1 of the teacher in t.npy is {}, of the data set {}",
+                                     bank.class_list[1].first, bank.class_list[2].first));
+}
+
+TEST_F(TeacherRowsIntegration, ProbabilitiesAndSharedRowsAreWarnedOf) {
+  const std::vector<std::string> of_probabilities =
+      match_teacher_rows(bank_of(0.9F, 0.05F), clips_, rows_).warnings;
+  ASSERT_EQ(of_probabilities.size(), 1U);
+  EXPECT_NE(of_probabilities[0].find("t.npy: all values lie in [0, 1]"), std::string::npos);
+  TeacherBank bank = bank_of(4, -4);
+  for (auto& [name, row] : bank.row_of) row = 0;
+  const std::vector<std::string> of_rows = match_teacher_rows(bank, clips_, rows_).warnings;
+  ASSERT_EQ(of_rows.size(), 1U);
+  EXPECT_EQ(of_rows[0],
+            fmt::format("t.npy: 35 of 36 clips have the teacher's row of another clip ({} and {} "
+                        "row 0): is kd.index right?",
+                        id(0), id(1)));
+}
+
+TEST_F(TeacherRowsIntegration, AnIdThatStandsTwiceIsAnError) {
+  const fs::path index = *folder_ / "twice.csv";
+  std::ofstream(index) << "id,row\na,0\nb,1\na,2\n";
+  try {
+    read_id_index(index);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), index.string() + ": clip a stands in it twice, with rows 0 and 2");
+  }
+  ScoreFile scores = read_scores(logits_);
+  scores.ids[3] = scores.ids[1];
+  const fs::path again = *folder_ / "again.h5";
+  write_scores(again, scores);
+  EXPECT_THROW(read_teacher_bank(again, ""), Error);
 }
 
 double number_after(const std::string& line, const std::string& words) {
