@@ -65,6 +65,12 @@ Unit metric_unit(const std::string& leaf) {
   return Unit::kNone;
 }
 
+std::string why_absent(std::string_view leaf, double value) {
+  if (leaf == "d_prime" && std::isinf(value))
+    return fmt::format("auc is {}, where d' is infinite", value > 0 ? 1 : 0);
+  return "no class of the split has both positive and negative clips";
+}
+
 Evaluation evaluate(const ScoredSplit& split, const schema::EvalOptions& options, uint64_t seed) {
   Evaluation result;
   const auto rows = static_cast<int64_t>(split.ids.size());
@@ -93,6 +99,11 @@ Evaluation evaluate(const ScoredSplit& split, const schema::EvalOptions& options
     }
   }
   if (options.bootstrap > 0) add_bootstrap(ranked, correct, rows, options.bootstrap, seed, metrics);
+  for (const char* leaf : {"mAP", "auc", "d_prime"}) {
+    const auto found = metrics.find(leaf);
+    if (found != metrics.end() && !std::isfinite(found->second))
+      result.absent[leaf] = why_absent(leaf, found->second);
+  }
   std::erase_if(metrics, [](const auto& entry) { return !std::isfinite(entry.second); });
   for (size_t k = 0; k < each.size(); ++k)
     result.classes.push_back({split.classes[k].first, split.classes[k].second, each[k].ap,
@@ -113,6 +124,7 @@ void write_metrics(const std::filesystem::path& folder, const Evaluation& evalua
     classes.push_back(std::move(item));
   }
   json object{{"metrics", evaluation.metrics}, {"classes", classes}};
+  if (!evaluation.absent.empty()) object["absent"] = evaluation.absent;
   if (!evaluation.confusion.empty()) {
     const size_t width = evaluation.classes.size();
     json& matrix = object["confusion"] = json::array();

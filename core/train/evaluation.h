@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/schema/eval.h"
@@ -30,6 +31,8 @@ struct Evaluation {
     double ap = 0, auc = 0;
     int64_t positives = 0, negatives = 0;
   };
+  /// Metrics that were asked for and cannot be -> why.
+  std::map<std::string, std::string> absent;
   std::vector<Class> classes;      ///< empty unless per_class, mAP or auc was asked
   std::vector<int64_t> confusion;  ///< [K, K] row = true class; empty unless asked
 };
@@ -43,6 +46,9 @@ Evaluation evaluate(const ScoredSplit& split, const schema::EvalOptions& options
 void report_evaluation(const Evaluation& evaluation, const ScoredSplit& split,
                        const schema::EvalOptions& options, const std::filesystem::path& folder,
                        tracker::RunSink& sink);
+
+/// Why a metric of scored clips that is not finite cannot be: for "mAP", "auc" and "d_prime".
+std::string why_absent(std::string_view leaf, double value);
 
 /// The unit of a metric's name without its stage ("mAP", "clips_per_s"): docs/metrics.md.
 tracker::Unit metric_unit(const std::string& leaf);

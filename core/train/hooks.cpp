@@ -100,6 +100,12 @@ void ValidateHook::after_epoch(Loop& loop) {
     loop.schedule().observe(loop.step(), signed_value(*plateau));
   if (!goal || last_.empty()) return;
   const double value = signed_value(*goal);
+  if (std::isnan(value) && !said_absent_ && loop.first_rank()) {
+    said_absent_ = true;
+    loop.context().say(fmt::format("WARNING: epoch {}: train.select = \"{}\" finds no {}: {}",
+                                   epoch, train.select, goal->metric,
+                                   why_absent(goal->metric, value)));
+  }
   if (!std::isnan(value) && (best_epoch_ == 0 || value > best_)) {
     best_ = value;
     best_epoch_ = epoch;

@@ -82,6 +82,7 @@ class ValidateHook final : public Hook {
   std::map<std::string, std::vector<double>> curves_;
   double best_ = 0;
   int64_t best_epoch_ = 0;
+  bool said_absent_ = false;  // that train.select finds no metric: once a process
 };
 
 /// Stops a training whose loss has run away: the mean of a window of steps is above ten times the

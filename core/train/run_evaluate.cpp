@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/graph/stage.h"
 #include "core/model/registry.h"
+#include "core/model/trunk.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/stage_options.h"
 #include "core/train/bench.h"
@@ -66,13 +67,15 @@ std::string names_of(const std::vector<LoadedModel>& models) {
   return names;
 }
 
-/// What merging makes of each model, none where the stage has no [tome].
+/// What merging makes of each model, none where the stage has no [tome] or the model no blocks.
 Merging merging_of(const std::optional<schema::TomeOptions>& tome,
                    const std::vector<LoadedModel>& models) {
   Merging way;
-  for (const LoadedModel& loaded : models)
-    way.push_back(tome ? model::tome_settings(*tome, loaded.model->layers() - 2)
-                       : model::TomeSettings());
+  for (const LoadedModel& loaded : models) {
+    const auto* const trunk = dynamic_cast<const model::Trunk*>(loaded.model.get());
+    way.push_back(tome && trunk != nullptr ? model::tome_settings(*tome, trunk->options().depth)
+                                           : model::TomeSettings());
+  }
   return way;
 }
 
@@ -123,6 +126,8 @@ void finish_evaluation(const Evaluated& one, const Predictions& predictions, Sco
   scored.mask = floats(predictions.mask);
   const schema::EvalOptions& eval = one.options->eval;
   Evaluation evaluation = evaluate(scored, eval, static_cast<uint64_t>(one.options->seed));
+  for (const auto& [leaf, why] : evaluation.absent)
+    one.context->say(fmt::format("no {}: {}", leaf, why));
   const double loss = mean_loss(predictions, one.options->loss);
   if (std::isfinite(loss)) evaluation.metrics["loss"] = loss;
   if (eval.bench)
@@ -154,13 +159,19 @@ void evaluate_pass(const std::vector<Evaluated>& all) {
   if (all.size() > 1)
     context.say(fmt::format("{} evaluations of {} in one pass over {} clips", all.size(),
                             names_of(models), rows.size()));
+  scored.model = names_of(models);
   std::vector<Merging> ways;
-  for (const Evaluated& one : all) ways.push_back(merging_of(one.options->tome, models));
+  for (const Evaluated& one : all) {
+    ways.push_back(merging_of(one.options->tome, models));
+    const bool merges = std::any_of(ways.back().begin(), ways.back().end(),
+                                    [](const auto& settings) { return settings.active(); });
+    if (one.options->tome && one.options->tome->r.any() && !merges)
+      one.context->say(fmt::format("tome.r merges nothing: {} has no tokens", scored.model));
+  }
   const std::vector<Predictions> predictions =
       predict_each(pointers(models), ways, frontend, frontend_options, clips, rows, how);
   scored.ids = ids_of(clips, rows);
   scored.classes = clips.class_list();
-  scored.model = names_of(models);
   for (size_t i = 0; i < all.size(); ++i)
     finish_evaluation(all[i], predictions[i], scored, models, ways[i].front(), size, session);
 }

@@ -8,6 +8,7 @@
 #include "core/recipe/options_io.h"
 #include "core/schema/geometry.h"
 #include "core/schema/stage_options.h"
+#include "core/train/label_checks.h"
 #include "core/train/predict.h"
 #include "core/train/run.h"
 #include "core/train/session.h"
@@ -50,6 +51,7 @@ std::optional<TeacherLogits> teacher_of(const schema::TrainStageOptions& options
                                        options.kd->index, *options.kd, clips, rows);
   if (session.rank() != 0) return teacher;
   context.say(teacher->description());
+  for (const std::string& warning : teacher->warnings()) context.say("WARNING: " + warning);
   if (teacher->missing() > 0)
     context.say(
         fmt::format("{} of {} clips have no teacher logits", teacher->missing(), rows.size()));
@@ -69,12 +71,16 @@ void train_rank(const schema::TrainStageOptions& options, graph::StageContext& c
   setup.start(*model);
   if (context.depth == graph::Depth::kCheck && session.rank() == 0)
     say_shapes(options, *model, setup.geometry(), clips.classes(), context);
+  if (session.rank() == 0)
+    for (const std::string& warning : label_warnings(clips, options.train.loss))
+      context.say("WARNING: " + warning);
   const std::optional<TeacherLogits> teacher =
       teacher_of(options, clips, setup.rows().train, context, session);
   SupervisedTask task(setup.task(), *model, options.kd, teacher ? &*teacher : nullptr);
 
   Fit fit = setup.fit(*model, task);
   fit.carried.classes = clips.class_list();
+  fit.carried.loss = options.train.loss;
   if (options.tome) fit.evidence["tome"] = recipe::to_text(*options.tome);
   if (options.patchout) fit.evidence["patchout"] = recipe::to_text(*options.patchout);
   if (options.kd) fit.evidence["kd"] = recipe::to_text(*options.kd);
