@@ -58,11 +58,15 @@ std::string why_not_expected(const CLI::App& app, const std::string& word) {
     for (const CLI::App* at = &app; at != nullptr; at = at->get_parent()) {
       for (const CLI::Option* option : at->get_options()) {
         if (option->get_group().empty()) continue;  // hidden
-        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+        for (const std::string& name : option->get_lnames()) names.push_back(name);
       }
     }
+    const std::size_t begin = word.find_first_not_of('-');
+    const std::string near = begin == std::string::npos
+                                 ? ""
+                                 : nearest(word.substr(begin, word.find('=') - begin), names);
     return fmt::format("there is no option {}{}", word,
-                       did_you_mean(nearest(word.substr(0, word.find('=')), names)));
+                       did_you_mean(near.empty() ? near : "--" + near));
   }
   if (app.get_option_no_throw("--set") != nullptr && !std::filesystem::exists(word, none) &&
       sets_a_key(word))

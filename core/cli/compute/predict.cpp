@@ -182,13 +182,13 @@ int compute_predict(Command& base, Session& session) {
   train::OpenModel open =
       open_and_say(command.source.checkpoint, command.source, command.listen.tome_r);
   const Listener listener(command, open);
+  const std::vector<std::string> files = sound_files_of(command.listen.inputs);
   if (!open.loss && !command.softmax && !session.json) {
     log::info(
         "{} does not say its loss: the probability of each class by itself; --softmax is for "
         "classes that exclude each other",
         open.name);
   }
-  const std::vector<std::string> files = sound_files_of(command.listen.inputs);
   ordered_json rows = ordered_json::array();
   Failures failures;
   for (const std::string& file : files) {
