@@ -11,10 +11,10 @@ Block::Block(int64_t dim, int64_t heads, int64_t hidden, double norm_eps, const 
     : heads_(heads),
       norm1_(dim, norm_eps, init.child("norm1")),
       norm2_(dim, norm_eps, init.child("norm2")) {
-  attn_.qkv = Linear(dim, 3 * dim, init.child("attn").child("qkv"));
-  attn_.proj = Linear(dim, dim, init.child("attn").child("proj"));
-  mlp_.fc1 = Linear(dim, hidden, init.child("mlp").child("fc1"));
-  mlp_.fc2 = Linear(hidden, dim, init.child("mlp").child("fc2"));
+  attn_.qkv = Linear(dim, 3 * dim, Part::kQkv, init.child("attn").child("qkv"));
+  attn_.proj = Linear(dim, dim, Part::kAttention, init.child("attn").child("proj"));
+  mlp_.fc1 = Linear(dim, hidden, Part::kMlp, init.child("mlp").child("fc1"));
+  mlp_.fc2 = Linear(hidden, dim, Part::kMlp, init.child("mlp").child("fc2"));
 }
 
 at::Tensor Block::attend(const at::Tensor& x, const at::Tensor& key_bias, const Drop& drop,

@@ -1,7 +1,6 @@
 #include "core/model/cnn_layers.h"
 
 #include <array>
-#include <cmath>
 #include <mutex>
 #include <utility>
 
@@ -111,15 +110,11 @@ void FoldedWeights::forget() const {
 }
 
 at::Tensor kaiming_conv(const Init& init, std::string_view name, const ConvOptions& o) {
-  const double fan_out = static_cast<double>(o.out * o.kernel * o.kernel);
-  return init.normal(name, {o.out, o.in / o.groups, o.kernel, o.kernel}, std::sqrt(2.0 / fan_out));
+  return init.weight(Part::kConvolution, name, {o.out, o.in / o.groups, o.kernel, o.kernel});
 }
 
 Linear classifier_linear(int64_t in, int64_t out, const Init& init) {
-  Linear linear;
-  linear.weight = init.normal("weight", {out, in}, 0.01);
-  linear.bias = init.constant({out}, 0);
-  return linear;
+  return {in, out, Part::kDense, init};
 }
 
 ConvNorm::ConvNorm(const ConvOptions& options, Activation activation, const Init& init)

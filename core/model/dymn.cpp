@@ -1,7 +1,6 @@
 #include "core/model/dymn.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <utility>
 
@@ -32,9 +31,10 @@ double dymn_temperature(const DymnOptions& o, uint64_t epoch) {
 DynamicConv::DynamicConv(const ConvOptions& o, int64_t context, int64_t kernels, const Init& init)
     : options_(o),
       residual_(classifier_linear(context, kernels, init.child("residuals").child("0"))) {
-  const double fan_out = static_cast<double>(o.out * o.kernel * o.kernel);
-  weight_ = init.normal("weight", {1, 1, kernels, o.out * (o.in / o.groups) * o.kernel * o.kernel},
-                        std::sqrt(2 / fan_out));
+  const int64_t inner = o.in / o.groups;
+  weight_ = init.weight(Part::kConvolution, "weight",
+                        {1, 1, kernels, o.out * inner * o.kernel * o.kernel},
+                        {o.out, inner, o.kernel, o.kernel});
 }
 
 at::Tensor DynamicConv::operator()(const at::Tensor& x, const at::Tensor& context,
@@ -292,8 +292,7 @@ DymnOptions dymn_options(const ModelSpec& spec) {
 }
 
 std::unique_ptr<Model> make_dymn(const ModelSpec& spec) {
-  return std::make_unique<Dymn>(dymn_options(spec), spec.options.dy_temperature,
-                                Init(spec.seed, spec.draw));
+  return std::make_unique<Dymn>(dymn_options(spec), spec.options.dy_temperature, spec.init());
 }
 
 }  // namespace xp::model

@@ -27,9 +27,10 @@ Rng noise_rng(const DrawKey& key, std::string_view purpose, std::string_view sit
 
 }  // namespace
 
-Linear::Linear(int64_t in, int64_t out, const Init& init, const std::vector<int64_t>& shape)
-    : weight(init.normal("weight", shape.empty() ? std::vector<int64_t>{out, in} : shape, 0.02)),
-      bias(init.constant({out}, 0)) {}
+Linear::Linear(int64_t in, int64_t out, Part part, const Init& init,
+               const std::vector<int64_t>& shape)
+    : weight(init.weight(part, "weight", shape.empty() ? std::vector<int64_t>{out, in} : shape)),
+      bias(init.bias(part, {out, in})) {}
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
   const at::Tensor input = x.scalar_type() == weight.scalar_type() ? x : x.to(weight.scalar_type());

@@ -16,9 +16,10 @@ namespace xp::model {
 class Linear : public Module {
  public:
   Linear() = default;
-  /// Weights normal with std 0.02, bias 0, as the originals. `weight` [out, in]; `shape` replaces
-  /// that shape (a patch projection keeps its kernel's).
-  Linear(int64_t in, int64_t out, const Init& init, const std::vector<int64_t>& shape = {});
+  /// Drawn as the rule says of such a part. `weight` [out, in]; `shape` replaces that shape (a
+  /// patch projection keeps its kernel's).
+  Linear(int64_t in, int64_t out, Part part, const Init& init,
+         const std::vector<int64_t>& shape = {});
   /// x: [..., in] -> [..., out].
   at::Tensor operator()(const at::Tensor& x) const;
 

@@ -70,7 +70,8 @@ at::Tensor draw_masks(const MaskSettings& settings, Grid grid, const DrawKey& ke
 }
 
 MaskedTrunk::Predictor::Predictor(int64_t dim, int64_t patch, const Init& init)
-    : hidden_(dim, dim, init.child("0")), out_(dim, patch, init.child("2")) {}
+    : hidden_(dim, dim, Part::kPrediction, init.child("0")),
+      out_(dim, patch, Part::kPrediction, init.child("2")) {}
 
 at::Tensor MaskedTrunk::Predictor::operator()(const at::Tensor& x) const {
   return out_(at::relu(hidden_(x)));
@@ -83,7 +84,7 @@ void MaskedTrunk::Predictor::members(Members& list) {
 
 MaskedTrunk::MaskedTrunk(const TrunkOptions& options, const Init& init)
     : Trunk(options, init),
-      mask_embed_(init.normal("mask_embed", {1, 1, options.dim}, 0.02)),
+      mask_embed_(init.mask_embed(options.dim)),
       contrastive_(options.dim, options.patch_f * options.patch_t, init.child("cpredlayer")),
       generative_(options.dim, options.patch_f * options.patch_t, init.child("gpredlayer")) {}
 

@@ -185,7 +185,7 @@ MnOptions mn_options(const ModelSpec& spec) {
 }
 
 std::unique_ptr<Model> make_mn(const ModelSpec& spec) {
-  return std::make_unique<Mn>(mn_options(spec), Init(spec.seed, spec.draw));
+  return std::make_unique<Mn>(mn_options(spec), spec.init());
 }
 
 }  // namespace xp::model

@@ -8,7 +8,9 @@
 namespace xp::model {
 
 Pool::Pool(Geometry input, int64_t classes, const Init& init)
-    : bins_(input.F), classes_(classes), linear_(2 * input.F, classes, init.child("head")) {}
+    : bins_(input.F),
+      classes_(classes),
+      linear_(2 * input.F, classes, Part::kHead, init.child("head")) {}
 
 void Pool::members(Members& list) { list.child("head", linear_); }
 
@@ -31,7 +33,7 @@ Output Pool::forward(const at::Tensor& mel, const ForwardContext& context) const
 }
 
 std::unique_ptr<Model> make_pool(const ModelSpec& spec) {
-  return std::make_unique<Pool>(spec.geometry, spec.classes, Init(spec.seed, spec.draw));
+  return std::make_unique<Pool>(spec.geometry, spec.classes, spec.init());
 }
 
 }  // namespace xp::model

@@ -70,12 +70,17 @@ TrunkOptions separate_options(const ModelSpec& spec) {
 
 }  // namespace
 
+Init ModelSpec::init() const {
+  if (const auto fault = options.init_fault()) throw Error(*fault);
+  return Init(seed, draw, options.init_rule());
+}
+
 std::unique_ptr<Model> make_ast(const ModelSpec& spec) {
-  return std::make_unique<Trunk>(trunk_options(spec), Init(spec.seed, spec.draw));
+  return std::make_unique<Trunk>(trunk_options(spec), spec.init());
 }
 
 std::unique_ptr<Model> make_passt(const ModelSpec& spec) {
-  return std::make_unique<Trunk>(separate_options(spec), Init(spec.seed, spec.draw));
+  return std::make_unique<Trunk>(separate_options(spec), spec.init());
 }
 
 std::unique_ptr<Model> make_ssast(const ModelSpec& spec) { return make_ast(spec); }
@@ -102,7 +107,7 @@ std::unique_ptr<MaskedTrunk> make_masked_model(const schema::ModelOptions& optio
   TrunkOptions trunk = trunk_options(spec);
   trunk.aggregator = Aggregator::kNone;
   trunk.head = Head::kNone;
-  return std::make_unique<MaskedTrunk>(trunk, Init(seed, draw));
+  return std::make_unique<MaskedTrunk>(trunk, spec.init());
 }
 
 TomeSettings tome_settings(const schema::TomeOptions& options, int64_t depth) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "core/model/init.h"
 #include "core/model/model.h"
 #include "core/schema/arch.h"
 
@@ -27,6 +28,9 @@ struct ModelSpec {
   int64_t classes;
   uint64_t seed;
   bool draw;  ///< false: zeros, because weights are loaded next
+
+  /// Start values by `options.init`; throws Error for a rule that the architecture does not take.
+  Init init() const;
 };
 
 /// Builds `options.arch` by the factory of its family (core/schema/models.inc). Parameters are

@@ -49,8 +49,8 @@ Trunk::Trunk(const TrunkOptions& options, const Init& init) : options_(options) 
     pos_freq_ = init.normal("pos.freq", {o.grid.f, o.dim}, 0.02);
     pos_time_ = init.normal("pos.time", {o.grid.t, o.dim}, 0.02);
   }
-  proj_ = Linear(o.patch_f * o.patch_t, o.dim, init.child("patch_embed").child("proj"),
-                 {o.dim, 1, o.patch_f, o.patch_t});
+  proj_ = Linear(o.patch_f * o.patch_t, o.dim, Part::kPatches,
+                 init.child("patch_embed").child("proj"), {o.dim, 1, o.patch_f, o.patch_t});
   for (int64_t i = 0; i < o.depth; ++i) {
     blocks_.emplace_back(o.dim, o.heads, o.hidden, o.norm_eps,
                          init.child("blocks").child(std::to_string(i)));
@@ -59,7 +59,7 @@ Trunk::Trunk(const TrunkOptions& options, const Init& init) : options_(options) 
   if (o.head == Head::kNone) return;
   if (o.head == Head::kNormLinear)
     head_norm_ = Norm(o.dim, kHeadNormEps, init.child("head").child("norm"));
-  head_linear_ = Linear(o.dim, o.classes, init.child("head").child("linear"));
+  head_linear_ = Linear(o.dim, o.classes, Part::kHead, init.child("head").child("linear"));
 }
 
 void Trunk::members(Members& list) {

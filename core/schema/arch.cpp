@@ -10,7 +10,7 @@ namespace {
 constexpr std::array kListed = {
     Arch{"ast-base224", Family::k_ast, 768, 12, 12, 16, 16},
     Arch{"ast-base384", Family::k_ast, 768, 12, 12, 16, 16},
-    Arch{"ast-nano", Family::k_ast, 128, 4, 2, 16, 16},
+    Arch{kOwnSizes, Family::k_ast, 128, 4, 2, 16, 16},
     Arch{"ast-small224", Family::k_ast, 384, 12, 6, 16, 16},
     Arch{"ast-tiny224", Family::k_ast, 192, 12, 3, 16, 16},
     Arch{"passt-l", Family::k_passt, 768, 7, 12, 16, 16},

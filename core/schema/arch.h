@@ -52,6 +52,9 @@ struct Arch {
   bool replace_se = false;  ///< dymn: dynamic blocks only in place of squeeze-and-excitation
 };
 
+/// The transformer of `listed_archs` whose sizes no original has.
+inline constexpr std::string_view kOwnSizes = "ast-nano";
+
 /// The architectures but the CNNs, sorted by name. CNNs are a pattern, not a list: see find_arch.
 std::span<const Arch> listed_archs();
 

@@ -205,12 +205,23 @@ void check_kd(const Rules& rules, const KdOptions& kd) {
   }
 }
 
+/// How a fresh network starts.
+void check_start(const Rules& rules, const ModelOptions& model) {
+  if (const auto fault = model.init_fault()) rules.fault({"model.init"}, *fault);
+  const bool bias = model.head_bias != HeadBias::kAuto && model.head_bias != HeadBias::kInit;
+  if (bias && is_cnn(model.resolved().family) && model.cnn_head == CnnHead::kAttention) {
+    rules.fault({"model.head_bias"},
+                "model.cnn_head = \"attention\" has no bias for model.head_bias to set");
+  }
+}
+
 void check_train(const Rules& rules) {
   const auto o = TrainStageOptions::configure(rules.view());
   check_dataset(rules, o.dataset);
   check_frontend(rules, o.frontend);
   check_geometry(rules, o.model, o.frontend);
   check_weights(rules, o.model, o.frontend);
+  check_start(rules, o.model);
   check_masks(rules, o.augment, o.frontend);
   check_loss(rules, o.train, o.dataset);
   check_epochs(rules, o.train, o.averaging);
@@ -233,6 +244,7 @@ void check_pretrain(const Rules& rules) {
   check_frontend(rules, o.frontend);
   check_geometry(rules, o.model, o.frontend);
   check_weights(rules, o.model, o.frontend);
+  check_start(rules, o.model);
   check_epochs(rules, o.train, o.averaging);
   check_optimiser(rules, o.optimiser);
   check_validation(rules, o.train, o.schedule, o.dataset);

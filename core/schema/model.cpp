@@ -1,8 +1,21 @@
 #include "core/schema/model.h"
 
+#include <fmt/format.h>
+
 #include "core/base/error.h"
 
 namespace xp::schema {
+namespace {
+
+/// The rule of the family's original; xavier for a family that has none.
+InitRule original_rule(Family family) {
+  if (family == Family::k_ast) return InitRule::kAst;
+  if (family == Family::k_passt) return InitRule::kPasst;
+  if (family == Family::k_ssast) return InitRule::kSsast;
+  return is_cnn(family) ? InitRule::kEfficientAt : InitRule::kXavier;
+}
+
+}  // namespace
 
 const std::vector<std::string>& arch_names() {
   static const std::vector<std::string> names = [] {
@@ -35,6 +48,29 @@ std::vector<int64_t> ModelOptions::source_blocks() const {
   ModelOptions whole = *this;
   whole.cut_depth = 0;
   return kept_blocks(whole.resolved().depth, cut_depth);
+}
+
+InitRule ModelOptions::init_rule() const {
+  if (init != InitRule::kAuto) return init;
+  ModelOptions whole = *this;
+  whole.cut_depth = 0;  // PaSST's own
+  const Arch own = whole.resolved();
+  const Arch listed = find_arch(arch).value_or(own);
+  const bool same = own.dim == listed.dim && own.depth == listed.depth && own.heads == listed.heads;
+  return same && listed.name != kOwnSizes ? original_rule(own.family) : InitRule::kXavier;
+}
+
+std::optional<std::string> ModelOptions::init_fault() const {
+  const Family family = resolved().family;
+  if (init == InitRule::kAuto || init == InitRule::kXavier || init == InitRule::kNormal)
+    return std::nullopt;
+  const bool of_cnns = init == InitRule::kEfficientAt;
+  if (is_transformer(family) ? !of_cnns : is_cnn(family) && of_cnns) return std::nullopt;
+  const char* others = is_transformer(family) ? "ast, passt, ssast, torchonly, "
+                       : is_cnn(family)       ? "efficientat, "
+                                              : "";
+  return fmt::format("model.init = \"{}\" is no rule for {}, which takes auto, {}xavier or normal",
+                     recipe::enum_name(init), arch, others);
 }
 
 std::optional<Family> ModelOptions::parse_kind(std::string_view arch) {

@@ -30,6 +30,16 @@ XP_ENUM_NAMES(SqueezeMerge, "max", "avg", "add", "min")
 enum class OnMismatch { kError, kWarn };
 XP_ENUM_NAMES(OnMismatch, "error", "warn")
 
+/// How the weights of a fresh network are drawn: the rules of the originals (core/model/init.h),
+/// and two that are nobody's.
+enum class InitRule { kAuto, kAst, kPasst, kSsast, kTorchOnly, kEfficientAt, kXavier, kNormal };
+XP_ENUM_NAMES(InitRule, "auto", "ast", "passt", "ssast", "torchonly", "efficientat", "xavier",
+              "normal")
+
+/// Where the bias of the last layer starts: a class's logit before anything was learned.
+enum class HeadBias { kAuto, kInit, kZero, kLogClasses, kFrequencies };
+XP_ENUM_NAMES(HeadBias, "auto", "init", "zero", "log_classes", "frequencies")
+
 /// Every listed name, and the published widths of the CNNs: for messages, completion and the JSON
 /// Schema.
 const std::vector<std::string>& arch_names();
@@ -44,6 +54,8 @@ struct ModelOptions {
 
   std::string arch;
   std::string weights = "none";
+  InitRule init = InitRule::kAuto;
+  HeadBias head_bias = HeadBias::kAuto;
   int64_t fstride = 10;
   int64_t tstride = 10;
   int64_t dim = 0;
@@ -68,6 +80,11 @@ struct ModelOptions {
   Arch resolved() const;
   /// The blocks of the full model that `cut_depth` leaves, in order.
   std::vector<int64_t> source_blocks() const;
+
+  /// `init`; for auto the rule of the original whose architecture and sizes these are, else xavier.
+  InitRule init_rule() const;
+  /// Why `init` is no rule for this architecture; nullopt when it is one.
+  std::optional<std::string> init_fault() const;
 
   /// The family of an architecture's name; the recipe drops a section's other keys when it changes.
   static std::optional<Family> parse_kind(std::string_view arch);
@@ -96,6 +113,14 @@ struct ModelOptions {
     v.field("weights", &O::weights, {.input = true},
             "\"none\", a name that `exp models --weights` lists, a checkpoint file, or a stage of "
             "the recipe");
+    v.field("init", &O::init, {.off = "\"normal\""},
+            "how fresh weights are drawn: an original's rule, Xavier's uniform by fans, or normal "
+            "with std 0.02; auto: the original's where architecture and sizes are one's, else "
+            "xavier");
+    v.field("head_bias", &O::head_bias, {.off = "\"init\""},
+            "where the last layer's bias starts: as init says, 0, -log(classes), or the log-odds "
+            "of each class in the training split; auto: -log(classes) for a transformer trained "
+            "from nothing with train.loss = bce, else init");
     v.field("fstride", &O::fstride,
             {.min = 0, .max = 128, .unit = "bins", .only = "ast passt ssast"},
             "mel bins between patch starts, 0 = no overlap; at most 16 for 16 x 16 patches");

@@ -52,6 +52,13 @@ std::optional<TomeOptions> tome_for(const recipe::View& view, const ModelOptions
   return view.build<TomeOptions>();
 }
 
+/// [model] where all weights are loaded: how fresh ones start is in no key.
+ModelOptions loaded_part(ModelOptions model) {
+  model.init = InitRule::kNormal;
+  model.head_bias = HeadBias::kInit;
+  return model;
+}
+
 /// The sections that each stage with a checkpoint has.
 template <class T>
 T checkpoint_part(const recipe::View& view) {
@@ -59,7 +66,7 @@ T checkpoint_part(const recipe::View& view) {
   out.checkpoint = view.key_inputs("checkpoint");
   out.dataset = view.build<DatasetOptions>();
   out.frontend = view.build<FrontendOptions>();
-  out.model = view.build<ModelOptions>();
+  out.model = loaded_part(view.build<ModelOptions>());
   out.tome = tome_for(view, out.model);
   out.eval = view.build<EvalOptions>();
   return out;
@@ -94,6 +101,7 @@ StatsOptions StatsOptions::configure(const recipe::View& view) {
 
 PretrainStageOptions PretrainStageOptions::configure(const recipe::View& view) {
   auto out = training_part<PretrainStageOptions>(view);
+  out.model.head_bias = HeadBias::kInit;  // there is no classifier
   out.pretrain = view.build<PretrainOptions>();
   return out;
 }

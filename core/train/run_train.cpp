@@ -8,6 +8,7 @@
 #include "core/recipe/options_io.h"
 #include "core/schema/geometry.h"
 #include "core/schema/stage_options.h"
+#include "core/train/head_bias.h"
 #include "core/train/label_checks.h"
 #include "core/train/predict.h"
 #include "core/train/run.h"
@@ -68,6 +69,9 @@ void train_rank(const schema::TrainStageOptions& options, graph::StageContext& c
       model::make_model(options.model, options.tome ? &*options.tome : nullptr,
                         options.patchout ? &*options.patchout : nullptr, setup.geometry(),
                         clips.classes(), static_cast<uint64_t>(options.seed));
+  const bool from_nothing =
+      context.find_input("weights") == nullptr && context.find_input("checkpoint") == nullptr;
+  start_head_bias(*model, options, from_nothing, clips, setup.rows().train);
   setup.start(*model);
   if (context.depth == graph::Depth::kCheck && session.rank() == 0)
     say_shapes(options, *model, setup.geometry(), clips.classes(), context);

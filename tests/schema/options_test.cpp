@@ -36,6 +36,52 @@ TEST(Options, TrainBuildsOnlyWhatIsOn) {
   EXPECT_EQ(inputs[0].reference, (recipe::Reference{"teach", "output"}));
 }
 
+TEST(Options, AutoStartsAsTheOriginalOfTheseSizes) {
+  const auto rule = [](const std::string& arch, int64_t dim = 0, int64_t depth = 0,
+                       int64_t cut_depth = 0) {
+    ModelOptions options;
+    options.arch = arch;
+    options.dim = dim;
+    options.depth = depth;
+    options.cut_depth = cut_depth;
+    return options.init_rule();
+  };
+  EXPECT_EQ(rule("ast-base384"), InitRule::kAst);
+  EXPECT_EQ(rule("ast-base384", 768, 12), InitRule::kAst) << "the sizes that it has";
+  EXPECT_EQ(rule("ast-base384", 384), InitRule::kXavier);
+  EXPECT_EQ(rule("ast-base384", 0, 6), InitRule::kXavier);
+  EXPECT_EQ(rule("ast-nano"), InitRule::kXavier);
+  EXPECT_EQ(rule("passt-s"), InitRule::kPasst);
+  EXPECT_EQ(rule("passt-s", 0, 0, 4), InitRule::kPasst) << "PaSST's own way to fewer blocks";
+  EXPECT_EQ(rule("ssast-tiny-frame"), InitRule::kSsast);
+  EXPECT_EQ(rule("ssast-tiny-frame", 128, 4), InitRule::kXavier);
+  EXPECT_EQ(rule("mn04"), InitRule::kEfficientAt);
+  EXPECT_EQ(rule("dymn10"), InitRule::kEfficientAt);
+  EXPECT_EQ(rule("pool"), InitRule::kXavier);
+}
+
+TEST(Options, HowFreshWeightsStartIsInNoKeyWhereNoneAreDrawn) {
+  auto view = view_of({{"model", {{"arch", "ssast-tiny-patch"}}}});
+  const auto texts = [&] {
+    return std::vector<std::string>{recipe::canonical_text(TrainStageOptions::configure(view)),
+                                    recipe::canonical_text(PretrainStageOptions::configure(view)),
+                                    recipe::canonical_text(TeachStageOptions::configure(view)),
+                                    recipe::canonical_text(EvaluateStageOptions::configure(view)),
+                                    recipe::canonical_text(EmbedStageOptions::configure(view))};
+  };
+  const auto before = texts();
+  view.sections["model"]["head_bias"] = "zero";
+  const auto bias = texts();
+  view.sections["model"]["init"] = "xavier";
+  const auto both = texts();
+  EXPECT_NE(before[0], bias[0]);
+  EXPECT_EQ(before[1], bias[1]) << "pretraining has no classifier";
+  EXPECT_NE(bias[0], both[0]);
+  EXPECT_NE(bias[1], both[1]);
+  for (size_t scoring = 2; scoring < before.size(); ++scoring)
+    EXPECT_EQ(before[scoring], both[scoring]);
+}
+
 TEST(Options, CanonicalTextLeavesOutSpeedAndPlaces) {
   auto view = view_of({{"model", {{"arch", "ast-nano"}}}, {"optimiser", {{"lr", 1e-4}}}});
   const std::string before = recipe::canonical_text(TrainStageOptions::configure(view));

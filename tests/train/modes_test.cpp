@@ -61,6 +61,7 @@ TEST_F(ModesIntegration, ActivationCheckpointingAndWorkersChangeNoBit) {
 // gradients may round otherwise than one with them, so the bits differ.
 TEST_F(ModesIntegration, ActivationCheckpointingSeesEachStepsWeightsInBf16) {
   schema::TrainStageOptions options = small_training();
+  options.model.init = schema::InitRule::kNormal;  // small: such a rate stays in bounds
   options.train.precision = schema::Precision::kBf16;
   options.train.log_every_steps = 1;
   options.optimiser.lr = 0.05;
@@ -77,7 +78,8 @@ TEST_F(ModesIntegration, ActivationCheckpointingSeesEachStepsWeightsInBf16) {
 
 TEST_F(ModesIntegration, HalfPrecisionsLearn) {
   schema::TrainStageOptions options = small_training();
-  options.train.epochs = 3;
+  options.train.epochs = 6;
+  options.optimiser.lr = 3e-3;
   for (const auto precision :
        {schema::Precision::kFp32, schema::Precision::kBf16, schema::Precision::kFp16}) {
     const std::string name(recipe::enum_name(precision));
@@ -86,8 +88,13 @@ TEST_F(ModesIntegration, HalfPrecisionsLearn) {
     tracker::MemorySink sink;
     const graph::StageContext context = trained("precision_" + name, options, sink);
     const auto points = sink.points("train.loss");
-    ASSERT_GE(points.size(), 10U);
-    EXPECT_LT(points.back().value, points.front().value);
+    ASSERT_GE(points.size(), 20U);
+    double first = 0, last_third = 0;
+    for (size_t i = 0; i < points.size() / 3; ++i) {
+      first += points[i].value;
+      last_third += points[points.size() - 1 - i].value;
+    }
+    EXPECT_LT(last_third, first);
     // Weights, and so checkpoints, stay float32 whatever the products are computed in.
     const auto archive = checkpoint::Archive::open(context.output / "last.safetensors");
     for (const auto& entry : archive.entries())
