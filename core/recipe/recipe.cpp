@@ -30,6 +30,12 @@ bool accepts_objective(std::string_view text) {
   return dot != std::string_view::npos && dot > 4 && dot + 1 < text.size();
 }
 
+bool StageText::inherits(std::string_view section) const {
+  const auto found = keys.find("inherit");
+  const bool* all = found == keys.end() ? nullptr : found->second.get<bool>();
+  return all == nullptr || *all || section == "dataset" || section == "eval";
+}
+
 const StageText* Recipe::State::find_text(std::string_view stage) const {
   const auto found = std::find_if(texts.begin(), texts.end(),
                                   [stage](const StageText& t) { return t.name == stage; });
@@ -49,6 +55,7 @@ bool Recipe::State::reads(const Stage& stage, const Instance& instance,
 
 bool Recipe::State::pins(const Stage& stage, const FieldSpec& field) const {
   const StageText& text = *find_text(stage.name);
+  if (!text.inherits(field.section)) return true;
   for (const auto& [key, values] : text.each) {
     if (key == field.dotted()) return true;
   }

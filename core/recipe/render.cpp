@@ -154,8 +154,9 @@ std::string sweep_lines(const Table& merged) {
 
 bool read_by_a_stage(const Recipe::State& state, const std::string& section) {
   if (section == "experiment") return true;
-  return std::any_of(state.stages.begin(), state.stages.end(),
-                     [&](const Stage& stage) { return state.kind_of(stage).may_read(section); });
+  return std::any_of(state.stages.begin(), state.stages.end(), [&](const Stage& stage) {
+    return state.kind_of(stage).may_read(section) && state.find_text(stage.name)->inherits(section);
+  });
 }
 
 // ---- explain ----
@@ -208,6 +209,11 @@ void add_default(std::vector<Setting>& out, const FieldSpec& field, const Sectio
 
 void add_stages(std::vector<Setting>& out, const Recipe::State& state, const FieldSpec& field) {
   for (const StageText& text : state.texts) {
+    if (!text.inherits(field.section)) {
+      const Value& cut = text.keys.find("inherit")->second;
+      out.push_back({fmt::format("stages.{}", text.name), state.sources.place(cut.key_spot),
+                     "not inherited (inherit = false)", false});
+    }
     if (const auto with = text.with.find(field.section); with != text.with.end()) {
       if (const auto found = with->second.find(field.key); found != with->second.end()) {
         out.push_back({fmt::format("stages.{}.with", text.name),

@@ -145,7 +145,8 @@ class StageMaker {
     for (const SectionSpec& spec : language_.sections) {
       if (!kind.may_read(spec.name)) continue;
       const auto base = state_.base.sections.find(spec.name);
-      Section section = base == state_.base.sections.end() ? Section{} : base->second;
+      const bool none = base == state_.base.sections.end() || !text.inherits(spec.name);
+      Section section = none ? Section{} : base->second;
       if (const auto with = text.with.find(spec.name); with != text.with.end()) {
         merge_section(spec, section, with->second);
       }
@@ -358,9 +359,10 @@ class StageMaker {
     }
     for (const auto& [name, section] : state_.base.sections) {
       if (name == "experiment") continue;
-      const bool read = std::any_of(
-          state_.stages.begin(), state_.stages.end(),
-          [&name = name, this](const Stage& s) { return state_.kind_of(s).may_read(name); });
+      const auto reads = [&name = name, this](const Stage& stage) {
+        return state_.kind_of(stage).may_read(name) && state_.find_text(stage.name)->inherits(name);
+      };
+      const bool read = std::any_of(state_.stages.begin(), state_.stages.end(), reads);
       const auto at = state_.merged.find(name);
       if (!read) {
         faults_.add(

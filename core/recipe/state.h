@@ -27,6 +27,9 @@ struct StageText {
   Section keys;
   std::map<std::string, Section, std::less<>> with;
   std::vector<std::pair<std::string, std::vector<Value>>> each;
+
+  /// Whether the recipe's own section reaches the stage (`inherit`).
+  bool inherits(std::string_view section) const;
 };
 
 struct Recipe::State {
@@ -58,7 +61,7 @@ struct Recipe::State {
   std::optional<std::string> why_each_outdoes(std::string_view key, std::string_view flag) const;
   /// Whether an instance reads a key of the recipe's own section (a carried section is not).
   bool reads(const Stage& stage, const Instance& instance, const FieldSpec& field) const;
-  /// Whether the stage's `with` or `each` decides the key, so that the base cannot.
+  /// Whether the stage's `with`, `each` or `inherit` decides the key, so that the base cannot.
   bool pins(const Stage& stage, const FieldSpec& field) const;
 };
 

@@ -18,6 +18,7 @@ struct AveragingOptions {
   int64_t last_epoch = 0;
   int64_t every_epochs = 5;
   double decay = 0.9999;
+  bool ramp = true;
 
   static AveragingOptions of_kind(AveragingKind kind) {
     AveragingOptions o;
@@ -44,6 +45,9 @@ struct AveragingOptions {
             "epochs between two that count");
     v.field("decay", &O::decay, {.min = 0, .max = 1, .open_max = true, .only = "ema"},
             "weight of the old mean at each step");
+    v.field("ramp", &O::ramp, {.only = "ema", .off = "false"},
+            "after step t that weight is at most (1 + t) / (10 + t), so that the random start "
+            "weights are soon forgotten");
   }
 };
 

@@ -18,6 +18,7 @@ struct KdOptions {
   bool enabled = false;
   double lambda = 0.1;
   double temperature = 1.0;
+  bool student_temperature = false;
   std::string logits;
   std::string index;
   KdTarget target = KdTarget::kSigmoid;
@@ -31,7 +32,11 @@ struct KdOptions {
     v.field("lambda", &O::lambda, {.min = 0, .max = 1},
             "weight of the label loss: 1 trains without a teacher, 0 with the teacher alone");
     v.field("temperature", &O::temperature, {.min = 0, .max = 100, .open_min = true},
-            "divides the teacher's logits only; the loss is not scaled by its square");
+            "divides the teacher's logits");
+    v.field(
+        "student_temperature", &O::student_temperature, {.off = "false"},
+        "kd.temperature divides the student's logits too, and the teacher's part of the loss is "
+        "multiplied by its square");
     v.field("logits", &O::logits, {.input = true},
             "the teacher's logits: a teach stage of the recipe, or an .npy file [N, K]");
     v.field("index", &O::index, {.sweepable = false, .path = true},

@@ -35,6 +35,7 @@ struct StageKeys {
   recipe::Inputs inputs;
   recipe::Inputs against;
   std::string also;
+  bool inherit = true;
 
   template <class Visitor>
   static void describe(Visitor& v) {
@@ -55,6 +56,10 @@ struct StageKeys {
     v.field("also", &O::also, {.sweepable = false, .choices = "best_mean_epoch"},
             "aggregate: best_mean_epoch adds the epoch with the best mean, printed beside and "
             "never the headline");
+    v.field("inherit", &O::inherit, {.sweepable = false, .off = "true"},
+            "false: of the recipe's own sections only [dataset] and [eval] reach this stage, so "
+            "that it stays the same whatever is set for the others; all else comes from `with` or "
+            "is at its default, experiment.seed too");
   }
 };
 
@@ -101,7 +106,7 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
   out.push_back({"prepare",
                  "decodes and resamples audio into shards; added where it is not written",
                  {"dataset", "frontend"},
-                 {},
+                 {"inherit"},
                  {},
                  {"output"},
                  false,
@@ -111,19 +116,27 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
   out.push_back({"stats",
                  "mean and deviation of the log-mel, for frontend.norm",
                  {"dataset", "frontend"},
-                 {},
+                 {"inherit"},
                  {},
                  {"output"},
                  false,
                  {},
                  {},
                  &reads});
-  out.push_back(
-      {"pretrain", "masked pretraining", pretraining, {}, {}, checkpoints, false, {}, {}, &reads});
+  out.push_back({"pretrain",
+                 "masked pretraining",
+                 pretraining,
+                 {"inherit"},
+                 {},
+                 checkpoints,
+                 false,
+                 {},
+                 {},
+                 &reads});
   out.push_back({"train",
                  "supervised training, with distillation where kd.enabled",
                  supervised,
-                 {},
+                 {"inherit"},
                  {},
                  checkpoints,
                  false,
@@ -133,7 +146,7 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
   out.push_back({"teach",
                  "a teacher's logits over a split, written once",
                  scoring,
-                 {"checkpoint", "split"},
+                 {"checkpoint", "split", "inherit"},
                  {"checkpoint"},
                  {"output"},
                  false,
@@ -143,7 +156,7 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
   out.push_back({"evaluate",
                  "metrics, throughput, latency and memory over a split",
                  evaluating,
-                 {"checkpoint", "split"},
+                 {"checkpoint", "split", "inherit"},
                  {"checkpoint"},
                  {"output"},
                  true,
@@ -154,7 +167,7 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
       {"baseline",
        "logistic regression on mean and deviation of each mel band: what a model has to beat",
        {"experiment", "dataset", "frontend", "train", "eval"},
-       {},
+       {"inherit"},
        {},
        {"output"},
        true,
@@ -164,7 +177,7 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
   out.push_back({"embed",
                  "embeddings of every clip of a split",
                  scoring,
-                 {"checkpoint", "split"},
+                 {"checkpoint", "split", "inherit"},
                  {"checkpoint"},
                  {"output"},
                  true,

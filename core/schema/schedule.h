@@ -32,7 +32,7 @@ struct ScheduleOptions {
     o.kind = kind;
     if (kind == ScheduleKind::kCosine) {
       o.warmup_epochs = 0;
-      o.down_from_epoch = 0;
+      o.down_from_epoch = -1;
     }
     return o;
   }
@@ -56,8 +56,8 @@ struct ScheduleOptions {
             {.min = 0, .max = 1e6, .unit = "epochs", .only = "exp_linear cosine"},
             "length of the rise: exp(-5 (1 - epoch / this)^2), cosine epoch / this");
     v.field("down_from_epoch", &O::down_from_epoch,
-            {.min = 0, .max = 1e6, .unit = "epochs", .only = "exp_linear cosine"},
-            "completed epochs at which the fall begins");
+            {.min = -1, .max = 1e6, .unit = "epochs", .only = "exp_linear cosine"},
+            "completed epochs at which the fall begins; -1 = after the warm-up");
     v.field("down_epochs", &O::down_epochs,
             {.min = 0, .max = 1e6, .unit = "epochs", .only = "exp_linear cosine"},
             "length of the fall; cosine: 0 = cycles of warmup_epochs until down_from_epoch");

@@ -96,7 +96,7 @@ struct TrainOptions {
             "threads that load data, 0 = one a core");
     v.field("log_every_steps", &O::log_every_steps,
             {.min = 1, .max = 1e6, .unit = "steps", .hash = HashClass::kLabel},
-            "steps between logged losses");
+            "steps between logged losses; the first and the last step are logged too");
     v.field("start_from", &O::start_from, {.sweepable = false, .input = true},
             "full state of another run's checkpoint, to train longer");
   }

@@ -39,7 +39,9 @@ void Averaging::before_epoch(int64_t completed) {
 }
 
 void Averaging::after_step() {
-  if (options_.kind == AveragingKind::kEma) take(1 - options_.decay);
+  if (options_.kind != AveragingKind::kEma) return;
+  const auto t = static_cast<double>(count_ + 1);
+  take(1 - (options_.ramp ? std::min(options_.decay, (1 + t) / (10 + t)) : options_.decay));
 }
 
 void Averaging::after_epoch(int64_t completed) {

@@ -19,7 +19,9 @@ namespace xp::train {
 /// swa (PaSST's use of Lightning's callback): running mean of the weights at the start of the
 /// epochs number first_epoch, first_epoch + every_epochs, .., that is after first_epoch - 1, ..
 /// completed ones. ema: average = decay * average + (1 - decay) * weights after every step, from
-/// the initial weights.
+/// the initial weights; with `ramp` the decay after step t = 1, 2, .. is min(decay, (1 + t) / (10 +
+/// t)), as TensorFlow's and timm's: a decay of 0.9999 alone holds the start weights for 10,000
+/// steps.
 class Averaging {
  public:
   using Named = std::vector<std::pair<std::string, at::Tensor>>;

@@ -38,8 +38,8 @@ void LogHook::after_step(Loop& loop, const StepResult& result) {
     for (const auto& [part, value] : result.parts) sums_[part] += value;
     ++steps_;
   }
+  if (!result.logged) return;
   const int64_t step = loop.step();
-  if (step % loop.train().log_every_steps != 0) return;
   if (loop.first_rank()) {
     for (const auto& [part, sum] : sums_)
       if (steps_ > 0) log("train." + part, Unit::kNone, step, sum / static_cast<double>(steps_));

@@ -13,9 +13,9 @@
 
 namespace xp::train {
 
-/// Logs every train.log_every_steps steps: train.loss (mean since the last point) and its parts,
-/// lr, train.grad_norm of each group; every epoch: train.clips_per_s, train.stall_p,
-/// train.peak_mem_mb.
+/// Logs every train.log_every_steps steps, and the first and last one: train.loss (mean since the
+/// last point) and its parts, lr, train.grad_norm of each group; every epoch: train.clips_per_s,
+/// train.stall_p, train.peak_mem_mb.
 class LogHook final : public Hook {
  public:
   explicit LogHook(tracker::RunSink& sink) : sink_(sink) {}

@@ -211,6 +211,7 @@ StepResult Loop::attempt(const data::Batch& batch, const Place& place, int64_t m
   result.place = place;
   result.clips = batches_.clips(step_in_epoch_);
   result.lr = schedule_.lr(step_);
+  result.logged = log_due();
   const double world = group_ == nullptr ? 1 : group_->size();
   for (std::string& name : task_.parts()) result.parts.emplace_back(std::move(name), 0.0);
   int64_t first = 0;
@@ -242,13 +243,19 @@ StepResult Loop::attempt(const data::Batch& batch, const Place& place, int64_t m
   result.skipped = !can_step(result);
   if (!result.skipped) {
     for (Hook* hook : hooks_) hook->before_update(*this, result);
-    if ((step_ + 1) % options_.train.log_every_steps == 0)
-      result.gradient_norms = optimiser_.gradient_norms();
+    if (result.logged) result.gradient_norms = optimiser_.gradient_norms();
     if (options_.train.clip_norm > 0) optimiser_.clip(options_.train.clip_norm);
     optimiser_.step(result.lr);
   }
   optimiser_.zero_grad();
   return result;
+}
+
+/// Whether the step that is being taken is logged: by the interval, and the first and the last one
+/// of a training whatever that is.
+bool Loop::log_due() const {
+  const bool last = epoch_ + 1 == epochs() && step_in_epoch_ + 1 == steps_per_epoch_;
+  return step_ == 0 || last || (step_ + 1) % options_.train.log_every_steps == 0;
 }
 
 void Loop::add_parts(const Loss& loss, double share, StepResult& result) const {

@@ -77,6 +77,7 @@ struct StepResult {
   double lr = 0;
   int64_t clips = 0;
   bool skipped = false;                ///< not finite, and train.on_nan = "skip" or fp16's scaling
+  bool logged = false;                 ///< by train.log_every_steps, or the first or last step
   std::vector<double> gradient_norms;  ///< of each group, at steps that are logged; else empty
 };
 
@@ -162,6 +163,7 @@ class Loop {
   void add_parts(const Loss& loss, double share, StepResult& result) const;
   void agree(StepResult& result);
   bool can_step(const StepResult& result);
+  bool log_due() const;
   std::optional<data::Batch> next_batch();
   bool save_due() const;
   void save();

@@ -58,10 +58,15 @@ SoftTarget mix(const SoftTarget& a, const SoftTarget& b, const at::Tensor& m) {
           a.weight * m + b.weight * rest};
 }
 
-at::Tensor soft_loss(schema::KdTarget target, const at::Tensor& logits, const SoftTarget& soft) {
-  if (target == schema::KdTarget::kSoftmax) return ce_rows(logits, soft.probability).mean();
-  const at::Tensor softplus = at::softplus(logits);
-  return (soft.weight.unsqueeze(-1) * softplus - soft.probability * logits).mean();
+at::Tensor soft_loss(const schema::KdOptions& options, const at::Tensor& logits,
+                     const SoftTarget& soft) {
+  const double t = options.student_temperature ? options.temperature : 1;
+  const at::Tensor z = t == 1 ? logits : logits / t;
+  const at::Tensor mean =
+      options.target == schema::KdTarget::kSoftmax
+          ? ce_rows(z, soft.probability).mean()
+          : (soft.weight.unsqueeze(-1) * at::softplus(z) - soft.probability * z).mean();
+  return t == 1 ? mean : mean * (t * t);
 }
 
 at::Tensor kd_loss(double lambda, const at::Tensor& hard, const at::Tensor& soft) {

@@ -45,9 +45,11 @@ SoftTarget mix(const SoftTarget& a, const SoftTarget& b, const at::Tensor& m);
 
 /// The teacher's part: sigmoid: mean over [B, K] of weight * softplus(z) - probability * z, which
 /// is BCE against the teacher's probabilities where rows without a teacher count as zeros in the
-/// mean; softmax: the same with cross entropy, mean over B. Student logits are not divided by the
-/// temperature and there is no factor T^2 (EfficientAT `ex_audioset.py`).
-at::Tensor soft_loss(schema::KdTarget target, const at::Tensor& logits, const SoftTarget& soft);
+/// mean; softmax: the same with cross entropy, mean over B. z are the student's logits as they are
+/// (EfficientAT `ex_audioset.py`); with `student_temperature` z / T, and the mean is multiplied by
+/// T^2, so that its gradient keeps its size (Hinton, Vinyals, Dean 2015).
+at::Tensor soft_loss(const schema::KdOptions& options, const at::Tensor& logits,
+                     const SoftTarget& soft);
 
 /// lambda * hard + (1 - lambda) * soft: lambda weights the LABEL loss.
 at::Tensor kd_loss(double lambda, const at::Tensor& hard, const at::Tensor& soft);

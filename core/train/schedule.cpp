@@ -58,6 +58,13 @@ int64_t Schedule::step_of(int64_t epoch) const {
   return from_step_ + (epoch - from_epoch_) * steps_per_epoch_;
 }
 
+double Schedule::down_from() const {
+  if (options_.down_from_epoch >= 0) return static_cast<double>(options_.down_from_epoch);
+  const double staircase =
+      static_cast<double>(options_.warmup_steps) / static_cast<double>(steps_per_epoch_);
+  return std::max(static_cast<double>(options_.warmup_epochs), staircase);
+}
+
 void Schedule::go_on(int64_t epoch, int64_t step) {
   if (step_of(epoch) == step) return;
   from_epoch_ = epoch;
@@ -73,7 +80,7 @@ double Schedule::lr(int64_t step) const {
   const auto epoch = static_cast<double>(completed);
   const auto& o = options_;
   const auto warmup = static_cast<double>(o.warmup_epochs);
-  const auto down_from = static_cast<double>(o.down_from_epoch);
+  const double from = down_from();
   const auto down = static_cast<double>(o.down_epochs);
   switch (o.kind) {
     case schema::ScheduleKind::kConstant:
@@ -90,18 +97,18 @@ double Schedule::lr(int64_t step) const {
     case schema::ScheduleKind::kExpLinear:
       // The staircase overrides the kind until it is done.
       if (warming() && step <= o.warmup_steps) return rate;
-      return base_lr_ * exp_linear_factor(epoch, warmup, down_from, down, o.last_factor);
+      return base_lr_ * exp_linear_factor(epoch, warmup, from, down, o.last_factor);
     case schema::ScheduleKind::kCosine:
       if (warming() && step <= o.warmup_steps) return rate;
       if (o.down_epochs == 0)
         return base_lr_ * cosine_cycle_factor(completed, std::max<int64_t>(1, o.warmup_epochs),
-                                              o.down_from_epoch, o.last_factor);
+                                              static_cast<int64_t>(std::ceil(from)), o.last_factor);
       // Smooth: by steps, so that the first one of a warm-up is not lost.
       return base_lr_ * cosine_factor(static_cast<double>(from_epoch_) +
                                           static_cast<double>(step - from_step_ +
                                                               (o.warmup_epochs > 0 ? 1 : 0)) /
                                               static_cast<double>(steps_per_epoch_),
-                                      warmup, down_from, down, o.last_factor);
+                                      warmup, from, down, o.last_factor);
   }
   return rate;
 }

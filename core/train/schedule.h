@@ -51,6 +51,8 @@ class Schedule {
   bool warming() const { return options_.warmup_steps > 0; }
   int64_t last_assignment(int64_t step) const;
   int64_t step_of(int64_t epoch) const;
+  /// Completed epochs at which the fall begins.
+  double down_from() const;
 
   schema::ScheduleOptions options_;
   double base_lr_;

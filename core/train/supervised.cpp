@@ -45,7 +45,7 @@ Loss SupervisedTask::loss_of(const at::Tensor& logits, int64_t first, int64_t co
   if (!kd_) return loss;
   const SoftTarget teacher{teacher_.probability.narrow(0, first, count),
                            teacher_.weight.narrow(0, first, count)};
-  const at::Tensor soft = soft_loss(kd_->target, logits, teacher);
+  const at::Tensor soft = soft_loss(*kd_, logits, teacher);
   loss.total = kd_loss(kd_->lambda, hard, soft);
   loss.parts = {{"loss_hard", hard.detach()}, {"loss_kd", soft.detach()}};
   return loss;

@@ -371,6 +371,83 @@ TEST(RecipeLoad, ExplainTellsTheWholeChain) {
             "--set:1\nstages.eval.with 1 a.toml:20\n");
 }
 
+constexpr const char* kTaught = R"(
+[dataset]
+name = "esc50"
+root = "data"
+[frontend]
+frames = 512
+[augment]
+gain_db = 6
+[model]
+arch = "ast-nano"
+[train]
+epochs = 7
+[optimiser]
+lr = 1e-4
+[eval]
+batch_size = 3
+[kd]
+enabled = true
+logits = "${stages.teach.output}"
+[stages.teacher]
+do = "train"
+inherit = false
+with = { model.arch = "mn04", optimiser.lr = 0.1 }
+[stages.teach]
+do = "teach"
+checkpoint = "${stages.teacher.last}"
+[stages.student]
+do = "train"
+)";
+
+TEST(RecipeLoad, InheritCutsAllButDatasetAndEval) {
+  const RecipeFiles files(kTaught);
+  const auto of = [](const recipe::Recipe& recipe, const char* stage) {
+    return TrainStageOptions::configure(recipe.find_stage(stage)->instances[0].view);
+  };
+  const auto before = files.load();
+  const TrainStageOptions teacher = of(before, "teacher");
+  EXPECT_EQ(teacher.train.epochs, TrainOptions().epochs);
+  EXPECT_EQ(teacher.augment.gain_db, AugmentOptions().gain_db);
+  EXPECT_EQ(teacher.optimiser.lr, 0.1);
+  EXPECT_FALSE(teacher.kd);
+  EXPECT_EQ(of(before, "student").train.epochs, 7);
+
+  const std::vector<std::string> sets = {"experiment.seed=3",    "augment.gain_db=9",
+                                         "train.epochs=8",       "sampler.kind=class_balanced",
+                                         "schedule.kind=cosine", "averaging.kind=ema",
+                                         "optimiser.lr=1e-3",    "frontend.frames=256"};
+  for (const std::string& set : sets) {
+    const auto after = files.load_set({set});
+    EXPECT_EQ(recipe::canonical_text(of(after, "teacher")), recipe::canonical_text(teacher)) << set;
+    EXPECT_NE(recipe::canonical_text(of(after, "student")),
+              recipe::canonical_text(of(before, "student")))
+        << set;
+  }
+  EXPECT_EQ(of(files.load_set({"dataset.test_fold=2"}), "teacher").dataset.test_fold, 2);
+}
+
+TEST(RecipeLoad, InheritIsShownHashedAndExplained) {
+  const RecipeFiles files(kTaught);
+  const auto cut = files.load();
+  EXPECT_EQ(RecipeFiles(cut.show()).load().canonical(), cut.canonical());
+  const RecipeFiles plain(kSmall), whole(std::string(kSmall) + "inherit = true\n");
+  EXPECT_EQ(whole.load().hash(), plain.load().hash()) << "as without the key";
+  EXPECT_NE(plain.load_set({"stages.eval.inherit=false"}).hash(), plain.load().hash());
+  std::string told;
+  for (const recipe::Setting& setting : cut.explain("augment.gain_db"))
+    told += setting.layer + ": " + setting.text + "\n";
+  EXPECT_EQ(told, "default: 0\nfile: 6\nstages.teacher: not inherited (inherit = false)\n");
+}
+
+TEST(RecipeLoad, AKeyThatNoStageInheritsHasNoEffect) {
+  const RecipeFiles files(std::string(kTaught) +
+                          "inherit = false\nwith = { model.arch = "
+                          "\"mn04\", optimiser.lr = 0.2 }\n");
+  EXPECT_NE(files.fault_set({"augment.gain_db=9"}).find("augment"), std::string::npos);
+}
+
 TEST(RecipeLoad, UnknownVariant) {
   RecipeFiles files(std::string(kSmall) + "[variants.tiny]\ntrain.epochs = 1\n");
   recipe::LoadOptions options;

@@ -152,10 +152,37 @@ std::string training(const char* recipe, std::string_view stage,
       TrainStageOptions::configure(loaded.find_stage(stage)->instances[0].view));
 }
 
-TEST(ShippedRecipes, TheTeacherOfTenWordsIsTheCnnOfItsOwnRecipe) {
+TEST(ShippedRecipes, ATeacherIsTheCnnOfItsOwnRecipe) {
   EXPECT_EQ(training("speechcommands/core10_kd.toml", "teacher"),
             training("speechcommands/core10_cnn.toml", "train"))
       << "it is trained once for both";
+  EXPECT_EQ(training("audioset/mini_kd.toml", "teacher"),
+            training("audioset/mini_cnn.toml", "train"));
+}
+
+TEST(ShippedRecipes, WhatIsSetForTheStudentLeavesItsTeacherAsItWas) {
+  struct Taught {
+    const char* recipe;
+    const char* teacher;
+  };
+  for (const auto& [file, teacher] :
+       {Taught{"speechcommands/core10_kd.toml", "teacher"},
+        Taught{"speechcommands/kd.toml", "teacher"}, Taught{"audioset/kd.toml", "teacher"},
+        Taught{"audioset/mini_kd.toml", "teacher"}}) {
+    const std::string before = training(file, teacher);
+    for (const char* set : {"experiment.seed=5", "augment.gain_db=3", "train.label_smoothing=0.1",
+                            "sampler.kind=class_balanced", "train.epochs=20", "optimiser.lr=0.5"}) {
+      recipe::LoadOptions options = no_environment();
+      const std::string text = set;
+      const size_t equals = text.find('=');
+      options.overrides.push_back({text.substr(0, equals), text.substr(equals + 1), "--set"});
+      const auto loaded = load_recipe(testing::source_dir() / "recipes" / file, options);
+      EXPECT_EQ(recipe::canonical_text(
+                    TrainStageOptions::configure(loaded.find_stage(teacher)->instances[0].view)),
+                before)
+          << file << ": " << set;
+    }
+  }
 }
 
 TEST(ShippedRecipes, TheSweepOfMergingTrainsAstAsItsOwnRecipeDoes) {

@@ -106,9 +106,23 @@ TEST(Loop, EndsWithTheSameBitsWhereverItWasKilled) {
     const auto points = sink.points("train.loss");
     for (size_t i = 0; i < points.size(); ++i)
       if (i >= first || points[i].step <= from) shown.insert(points[i].step);
-    std::multiset<int64_t> wanted;
-    for (int64_t step = 2; step <= steps; step += 2) wanted.insert(step);
+    std::multiset<int64_t> wanted{1, steps};  // the first and the last whatever the interval is
+    for (int64_t step = 2; step < steps; step += 2) wanted.insert(step);
     EXPECT_EQ(shown, wanted);
+  }
+}
+
+TEST(Loop, ATrainingShorterThanTheIntervalIsLogged) {
+  const TempDir temporary;
+  LoopOptions options = linear_options();
+  options.train.log_every_steps = 1000;
+  tracker::MemorySink sink;
+  attempt(temporary / "short", -1, sink, options);
+  for (const char* metric : {"train.loss", "lr", "train.grad_norm/head"}) {
+    const auto points = sink.points(metric);
+    ASSERT_EQ(points.size(), 2U) << metric;
+    EXPECT_EQ(points[0].step, 1);
+    EXPECT_EQ(points[1].step, 3 * 7);
   }
 }
 

@@ -109,11 +109,59 @@ void compare_kd(const Case& expected, Report& report) {
     soft.weight = soft.weight * present;
     soft.probability = soft.probability * present.unsqueeze(1);
     const at::Tensor hard = label_loss(schema::Loss::kBce, z, labels);
-    const at::Tensor teacher = soft_loss(options.target, z, soft);
+    const at::Tensor teacher = soft_loss(options, z, soft);
     const at::Tensor total = kd_loss(options.lambda, hard, teacher);
     torch::autograd::backward({total}, {});
     report.compare(prefix + "hard", floats_of(hard));
     report.compare(prefix + "soft", floats_of(teacher));
+    report.compare(prefix + "total", floats_of(total));
+    report.compare(prefix + "grad", floats_of(z.grad()));
+  }
+}
+
+/// Teacher and student at one temperature: rows, means and gradient of each variant.
+void compare_student_temperature(const Case& expected, Report& report) {
+  const at::Tensor y = tensor_of(expected.at("input/y"));
+  const at::Tensor bank = tensor_of(expected.at("input/teacher_logits"));
+  const at::Tensor index = tensor_of(expected.at("input/teacher_index"));
+  const at::Tensor perm = tensor_of(expected.at("input/perm"));
+  const at::Tensor lam = tensor_of(expected.at("input/lam"));
+  const at::Tensor present = index.ge(0);
+  const at::Tensor rows = bank.index_select(0, index.clamp_min(0));
+  for (const auto& variant : expected.json.at("variants")) {
+    schema::KdOptions options;
+    options.lambda = variant.at("lambda");
+    options.temperature = variant.at("temperature");
+    options.student_temperature = variant.at("student_temperature");
+    const bool softmax = variant.at("target") == "softmax";
+    options.target = softmax ? schema::KdTarget::kSoftmax : schema::KdTarget::kSigmoid;
+    const at::Tensor z = tensor_of(expected.at("input/logits")).requires_grad_();
+    at::Tensor labels = y;
+    SoftTarget soft = soft_target(rows, present, options);
+    if (variant.at("mixed")) {
+      labels = y * lam.unsqueeze(1) + y.index_select(0, perm) * (1 - lam.unsqueeze(1));
+      soft =
+          mix(soft, soft_target(rows.index_select(0, perm), present.index_select(0, perm), options),
+              lam);
+    }
+    const bool masked = variant.at("masked");
+    const auto kind = masked    ? schema::Loss::kMaskedBce
+                      : softmax ? schema::Loss::kCe
+                                : schema::Loss::kBce;
+    const at::Tensor mask = masked ? tensor_of(expected.at("input/mask")) : at::Tensor();
+    const at::Tensor hard = label_loss(kind, z, labels, mask);
+    const at::Tensor teacher = soft_loss(options, z, soft);
+    const at::Tensor total = kd_loss(options.lambda, hard, teacher);
+    torch::autograd::backward({total}, {});
+    std::vector<float> each;
+    for (int64_t row = 0; row < z.size(0); ++row) {
+      const SoftTarget one{soft.probability.narrow(0, row, 1), soft.weight.narrow(0, row, 1)};
+      each.push_back(soft_loss(options, z.detach().narrow(0, row, 1), one).item<float>());
+    }
+    const std::string prefix = "output/" + variant.at("key").get<std::string>() + "/";
+    report.compare(prefix + "hard", floats_of(hard));
+    report.compare(prefix + "soft", floats_of(teacher));
+    report.compare(prefix + "soft_rows", each);
     report.compare(prefix + "total", floats_of(total));
     report.compare(prefix + "grad", floats_of(z.grad()));
   }
@@ -149,10 +197,12 @@ void compare_mixup(const Case& expected, Report& report) {
 }
 
 TEST(TrainParity, LossesAndSchedules) {
-  testing::expect_parity({"train/schedules", "train/losses", "train/kd_loss", "train/mixup"},
+  testing::expect_parity({"train/schedules", "train/losses", "train/kd_loss", "train/mixup",
+                          "train/kd_student_temperature"},
                          {{"train/schedules", compare_schedules},
                           {"train/losses", compare_losses},
                           {"train/kd_loss", compare_kd},
+                          {"train/kd_student_temperature", compare_student_temperature},
                           {"train/mixup", compare_mixup}});
 }
 

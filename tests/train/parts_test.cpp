@@ -109,6 +109,47 @@ TEST(Schedule, EpochsCountOnWhereTheirLengthChanges) {
   EXPECT_DOUBLE_EQ(cosine.lr(6), 0.01 * cosine_factor(2, 0, 0, 4, options.last_factor));
 }
 
+TEST(Schedule, TheFallFollowsTheWarmUpAndEndsWithTheTraining) {
+  auto options = schema::ScheduleOptions::of_kind(schema::ScheduleKind::kCosine);
+  options.warmup_epochs = 3;
+  options.down_epochs = 7;
+  constexpr int64_t kSteps = 5;
+  const Schedule schedule(options, 0.01, kSteps);
+  const int64_t top = 3 * kSteps - 1, end = 10 * kSteps - 1;
+  for (int64_t step = 1; step <= end; ++step) {
+    if (step <= top) {
+      EXPECT_GT(schedule.lr(step), schedule.lr(step - 1)) << step;
+    } else {
+      EXPECT_LT(schedule.lr(step), schedule.lr(step - 1)) << step;
+    }
+  }
+  EXPECT_DOUBLE_EQ(schedule.lr(top), 0.01);
+  EXPECT_DOUBLE_EQ(schedule.lr(end), 0.01 * options.last_factor);
+  EXPECT_DOUBLE_EQ(schedule.lr(end + kSteps), 0.01 * options.last_factor);
+
+  schema::ScheduleOptions said = options;
+  said.down_from_epoch = 3;
+  const Schedule explicitly(said, 0.01, kSteps);
+  for (int64_t step = 0; step <= end; ++step)
+    EXPECT_EQ(schedule.lr(step), explicitly.lr(step)) << step;
+
+  schema::ScheduleOptions overlapping = options;
+  overlapping.down_from_epoch = 0;
+  EXPECT_LT(Schedule(overlapping, 0.01, kSteps).lr(top), 0.01);
+}
+
+TEST(Schedule, TheStaircaseIsAWarmUpToo) {
+  auto options = schema::ScheduleOptions::of_kind(schema::ScheduleKind::kCosine);
+  options.warmup_steps = 20;
+  options.warmup_every_steps = 1;
+  options.down_epochs = 6;
+  const Schedule schedule(options, 0.01, 5);
+  EXPECT_DOUBLE_EQ(schedule.lr(20), 0.01);
+  EXPECT_LT(schedule.lr(21), 0.01);
+  EXPECT_DOUBLE_EQ(schedule.lr(50), 0.01 * options.last_factor);
+  EXPECT_GT(schedule.lr(49), 0.01 * options.last_factor);
+}
+
 TEST(LossScale, HalvesAfterAnOverflow) {
   LossScale scale(true);
   const at::Tensor a = at::zeros({1}).requires_grad_();
@@ -155,6 +196,31 @@ TEST(Averaging, TakesTheWeightsThatItsKindNames) {
     averaging.exchange();
     EXPECT_DOUBLE_EQ(weight.item<double>(), 6);
   }
+}
+
+/// What is left of the start weights after `steps`: they are 1, and 0 from the first step on.
+double start_left(bool ramp, double decay, int steps) {
+  schema::AveragingOptions options;
+  options.kind = schema::AveragingKind::kEma;
+  options.ramp = ramp;
+  options.decay = decay;
+  const at::Tensor weight = at::ones({1}, at::kDouble);
+  Averaging averaging(options, {{"weight", weight}}, 1);
+  weight.zero_();
+  for (int step = 0; step < steps; ++step) averaging.after_step();
+  averaging.exchange();
+  return weight.item<double>();
+}
+
+TEST(Averaging, TheRampForgetsTheStartWeights) {
+  for (const int steps : {1, 5, 40}) {
+    EXPECT_NEAR(start_left(false, 0.9999, steps), std::pow(0.9999, steps), 1e-12);
+    // The product of (1 + t) / (10 + t) over t = 1 .. steps.
+    const double product =
+        std::exp(std::lgamma(steps + 2.0) + std::lgamma(11.0) - std::lgamma(steps + 11.0));
+    EXPECT_NEAR(start_left(true, 0.9999, steps), product, 1e-9 * product);
+  }
+  EXPECT_NEAR(start_left(true, 0.1, 7), std::pow(0.1, 7), 1e-12) << "a decay below the ramp";
 }
 
 TEST(Loss, LabelSmoothingAndSeveralLabels) {
