@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -39,6 +40,8 @@ class Descriptor {
   const int error = errno;
   std::string hint;
   if (error == ENOSPC) hint = "; free some space and run the same command again";
+  if (error == EFBIG) hint = "; `ulimit -f` limits the size of files";
+  if (error == EMFILE) hint = "; `ulimit -n` limits how many files are open at a time";
   if (error == EACCES || error == EROFS) hint = "; check the permissions of this folder";
   throw Error(fmt::format("cannot {} {}: {}{}", what, path.string(), std::strerror(error), hint),
               code);
@@ -52,6 +55,51 @@ void write_all(int fd, std::string_view text, const fs::path& path) {
       fail("write", path, Exit::kFailed);
     }
     text.remove_prefix(static_cast<size_t>(wrote));
+  }
+}
+
+// What a link leads to, be it there or not. A link of /proc names no path but something open, so it
+// is taken as it is.
+fs::path target_of(fs::path path) {
+  constexpr int kMostLinks = 40;  // as the kernel has it
+  for (int links = 0; links < kMostLinks; ++links) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return path;
+    const fs::path absolute = fs::absolute(path).lexically_normal();
+    if (absolute.string().starts_with("/proc/")) return path;
+    std::error_code error;
+    const fs::path to = fs::read_symlink(path, error);
+    if (error) break;
+    path = path.parent_path() / to;  // an absolute one takes its place
+  }
+  errno = ELOOP;
+  fail("write", path, Exit::kFailed);
+}
+
+// False for what may only be written into: a device, a pipe, something open.
+bool is_replaceable(const fs::path& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return true;  // not there yet
+  if (S_ISDIR(info.st_mode)) {
+    errno = EISDIR;
+    fail("write", path, Exit::kFailed);
+  }
+  return S_ISREG(info.st_mode);
+}
+
+// Writes the content of `from` into `to` behind what is there.
+void pour(const fs::path& from, const fs::path& to) {
+  const Descriptor in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  if (in.get() < 0) fail("read", from, Exit::kFailed);
+  const Descriptor out(::open(to.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (out.get() < 0) fail("write", to, Exit::kFailed);
+  std::string block(1 << 16, '\0');
+  while (true) {
+    const auto got = ::read(in.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail("read", from, Exit::kFailed);
+    if (got == 0) return;
+    write_all(out.get(), std::string_view(block).substr(0, static_cast<size_t>(got)), to);
   }
 }
 
@@ -74,8 +122,11 @@ std::string read_file(const fs::path& file, std::size_t most) {
   return out;
 }
 
-AtomicFile::AtomicFile(fs::path final_path)
-    : final_(std::move(final_path)), temporary_(final_.string() + ".tmp-" + make_ulid()) {}
+AtomicFile::AtomicFile(const fs::path& final_path)
+    : final_(target_of(final_path)), replaces_(is_replaceable(final_)) {
+  const std::string name = final_.filename().string() + ".tmp-" + make_ulid();
+  temporary_ = (replaces_ ? final_.parent_path() : fs::temp_directory_path()) / name;
+}
 
 AtomicFile::~AtomicFile() {
   if (committed_) return;
@@ -84,6 +135,10 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::commit() {
+  if (!replaces_) {
+    pour(temporary_, final_);
+    return;  // the destructor removes what was poured
+  }
   sync_path(temporary_);
   if (::rename(temporary_.c_str(), final_.c_str()) != 0) fail("write", final_, Exit::kFailed);
   committed_ = true;
@@ -134,18 +189,43 @@ bool publish_folder(const fs::path& built, const fs::path& final_path) {
   return true;
 }
 
+// The exclusive lock is on the first byte of the file, the shared one on the second; a lock needs
+// no bytes to be there.
+std::optional<FileLock> FileLock::take(const fs::path& file, int type, int64_t from,
+                                       int64_t bytes) {
+  while (true) {
+    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) fail("open the lock", file, Exit::kFailed);
+    FileLock lock(file, fd);
+    struct flock range {};
+    range.l_type = static_cast<short>(type);
+    range.l_whence = SEEK_SET;
+    range.l_start = from;
+    range.l_len = bytes;
+    if (::fcntl(fd, F_OFD_SETLK, &range) == 0) {
+      // Somebody may have removed the file between the two calls: another one would lock a new one.
+      if (lock.in_place()) return lock;
+      continue;
+    }
+    if (errno == EAGAIN || errno == EACCES) return std::nullopt;
+    fail("lock", file, Exit::kFailed);
+  }
+}
+
 std::optional<FileLock> FileLock::try_acquire(const fs::path& file) {
-  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) fail("open the lock", file, Exit::kFailed);
-  struct flock range {};
-  range.l_type = F_WRLCK;
-  range.l_whence = SEEK_SET;
-  if (::fcntl(fd, F_OFD_SETLK, &range) == 0) return FileLock(fd);
-  const int error = errno;
-  ::close(fd);
-  if (error == EAGAIN || error == EACCES) return std::nullopt;
-  errno = error;
-  fail("lock", file, Exit::kFailed);
+  return take(file, F_WRLCK, 0, 1);
+}
+
+std::optional<FileLock> FileLock::try_acquire_unused(const fs::path& file) {
+  return take(file, F_WRLCK, 0, 2);
+}
+
+std::optional<FileLock> FileLock::share(const fs::path& file) {
+  try {
+    return take(file, F_RDLCK, 1, 1);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 std::optional<FileLock> FileLock::acquire(const fs::path& file,
@@ -158,19 +238,26 @@ std::optional<FileLock> FileLock::acquire(const fs::path& file,
 }
 
 FileLock FileLock::wait(const fs::path& file) {
-  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) fail("open the lock", file, Exit::kFailed);
-  struct flock range {};
-  range.l_type = F_WRLCK;
-  range.l_whence = SEEK_SET;
-  while (::fcntl(fd, F_OFD_SETLKW, &range) != 0) {
-    if (errno == EINTR) continue;
-    const int error = errno;
-    ::close(fd);
-    errno = error;
-    fail("lock", file, Exit::kFailed);
+  while (true) {
+    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) fail("open the lock", file, Exit::kFailed);
+    FileLock lock(file, fd);
+    struct flock range {};
+    range.l_type = F_WRLCK;
+    range.l_whence = SEEK_SET;
+    range.l_len = 1;
+    while (::fcntl(fd, F_OFD_SETLKW, &range) != 0) {
+      if (errno != EINTR) fail("lock", file, Exit::kFailed);
+    }
+    if (lock.in_place()) return lock;
   }
-  return FileLock(fd);
+}
+
+bool FileLock::in_place() const {
+  struct stat held {};
+  struct stat named {};
+  return ::fstat(descriptor_, &held) == 0 && ::stat(file_.c_str(), &named) == 0 &&
+         held.st_dev == named.st_dev && held.st_ino == named.st_ino;
 }
 
 FileLock::~FileLock() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -14,15 +15,17 @@ namespace xp {
 std::string read_file(const std::filesystem::path& file, std::size_t most = SIZE_MAX);
 
 /// Writes `text` beside `file`, syncs it, renames it over `file` and syncs the folder: after a
-/// crash at any moment the old or the new content is there, whole. Throws Error (kFailed), leaving
-/// no half-written file.
+/// crash at any moment the old or the new content is there, whole. Only a regular file is replaced:
+/// see AtomicFile. Throws Error (kFailed), leaving no half-written file.
 void write_file_atomic(const std::filesystem::path& file, std::string_view text);
 
 /// A file under construction beside its final place. `commit` syncs and renames; destruction
-/// without commit removes it.
+/// without commit removes it. Links are followed: what they lead to is replaced, they stay. A
+/// device or pipe is no file to replace: `commit` writes the content into it.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::filesystem::path final_path);
+  /// Throws Error (kFailed) where the final place is a folder or a link to itself.
+  explicit AtomicFile(const std::filesystem::path& final_path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -33,6 +36,7 @@ class AtomicFile {
 
  private:
   std::filesystem::path final_;
+  bool replaces_;  ///< false: a device or pipe
   std::filesystem::path temporary_;
   bool committed_ = false;
 };
@@ -51,11 +55,12 @@ void sync_tree(const std::filesystem::path& folder);
 /// nothing, when the final name exists already.
 bool publish_folder(const std::filesystem::path& built, const std::filesystem::path& final_path);
 
-/// An exclusive kernel lock (OFD) on a file, made when absent. It dies with its holder, so a lock
-/// file left behind means nothing.
+/// A kernel lock (OFD) on a file, made when absent. It dies with its holder, so a lock file left
+/// behind means nothing. Two locks lie on one file: the exclusive one, and beside it a shared one
+/// that says "in use".
 class FileLock {
  public:
-  /// nullopt when somebody else holds it.
+  /// The exclusive lock; nullopt when somebody else holds it.
   static std::optional<FileLock> try_acquire(const std::filesystem::path& file);
   /// Waits. `waiting` is called about five times a second meanwhile; false from it ends the wait
   /// with nullopt.
@@ -63,12 +68,30 @@ class FileLock {
                                          const std::function<bool()>& waiting);
   /// Waits in the kernel, which wakes the next one at once: for locks that are held for moments.
   static FileLock wait(const std::filesystem::path& file);
+  /// The shared lock: any number hold it, and nobody waits for it. nullopt where it cannot be had:
+  /// the file cannot be opened, or somebody holds both locks at this moment.
+  static std::optional<FileLock> share(const std::filesystem::path& file);
+  /// Both locks, exclusively; nullopt when somebody holds either.
+  static std::optional<FileLock> try_acquire_unused(const std::filesystem::path& file);
+
+  /// False once the file was removed or replaced while it was held: then another process may hold
+  /// what looks like the same lock.
+  bool in_place() const;
+
   ~FileLock();
-  FileLock(FileLock&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
+  FileLock(FileLock&& other) noexcept
+      : file_(std::move(other.file_)), descriptor_(other.descriptor_) {
+    other.descriptor_ = -1;
+  }
   FileLock& operator=(FileLock&&) = delete;
 
  private:
-  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+  FileLock(std::filesystem::path file, int descriptor)
+      : file_(std::move(file)), descriptor_(descriptor) {}
+  static std::optional<FileLock> take(const std::filesystem::path& file, int type, int64_t from,
+                                      int64_t bytes);
+
+  std::filesystem::path file_;
   int descriptor_;
 };
 

@@ -1,12 +1,15 @@
 #include "core/base/log.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/error.h"
 #include "core/base/progress.h"
 
 namespace xp::log {
@@ -56,9 +59,14 @@ void set_level(Level level) {
 }
 
 void set_file(const std::filesystem::path& file) {
+  FILE* opened = std::fopen(file.c_str(), "ae");
+  if (opened == nullptr) {
+    throw Error(fmt::format("cannot write {}: {}", file.string(), std::strerror(errno)),
+                Exit::kFailed);
+  }
   const std::lock_guard lock(state().mutex);
   if (state().file != nullptr) std::fclose(state().file);
-  state().file = std::fopen(file.c_str(), "ae");
+  state().file = opened;
 }
 
 bool colours(int descriptor) {
@@ -66,22 +74,34 @@ bool colours(int descriptor) {
   return (no_color == nullptr || *no_color == '\0') && isatty(descriptor) != 0;
 }
 
-void write(Level level, std::string_view text) {
+namespace {
+
+void put(Level level, std::string_view for_stderr, std::string_view for_file) {
   const std::lock_guard lock(state().mutex);
   if (state().file != nullptr) {
-    fmt::print(state().file, "{} {} {}\n", utc_text(wall_ns()), name(level), text);
+    fmt::print(state().file, "{} {} {}\n", utc_text(wall_ns()), name(level), for_file);
     std::fflush(state().file);
   }
   if (level < state().level) return;
   clear_progress_line();
+  std::fwrite(for_stderr.data(), 1, for_stderr.size(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace
+
+void write(Level level, std::string_view text) {
   // Information is the bare text: it is what a person reads; the others say what they are.
   const bool plain = level == Level::kInfo;
   const bool paint = !plain && colours(STDERR_FILENO);
   const std::string line = plain ? fmt::format("{}\n", text)
                                  : fmt::format("{}{}:{} {}\n", paint ? colour(level) : "",
                                                name(level), paint ? "\033[0m" : "", text);
-  std::fwrite(line.data(), 1, line.size(), stderr);
-  std::fflush(stderr);
+  put(level, line, text);
+}
+
+void write_bare(Level level, std::string_view for_stderr, std::string_view for_file) {
+  put(level, fmt::format("{}\n", for_stderr), for_file);
 }
 
 }  // namespace xp::log

@@ -60,6 +60,11 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 
 }  // namespace
 
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+}
+
 pid_t start_process(const std::vector<std::string>& argv, const ProcessOptions& options) {
   XP_CHECK(!argv.empty(), "a process without a program");
   std::vector<std::string> words = argv;

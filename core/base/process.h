@@ -10,6 +10,9 @@
 
 namespace xp {
 
+/// The name of this machine; "unknown" where it has none.
+std::string host_name();
+
 /// How a child process is started.
 struct ProcessOptions {
   std::filesystem::path folder;  ///< working directory; empty = ours

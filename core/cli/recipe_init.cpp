@@ -74,7 +74,7 @@ class RecipeInit : public RecipePart {
     if (!fs::exists(arguments_.data))
       throw Error(fmt::format("--data {}: there is no such file or folder", arguments_.data),
                   Exit::kData);
-    if (!arguments_.force && fs::exists(arguments_.output)) {
+    if (!arguments_.force && fs::exists(arguments_.output) && !fs::is_other(arguments_.output)) {
       throw Error(fmt::format("{} is there already; --force overwrites it", arguments_.output));
     }
     if (arguments_.json() && (arguments_.test.empty() || arguments_.labels.empty())) {

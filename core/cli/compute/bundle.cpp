@@ -6,6 +6,7 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/checkpoint/archive.h"
@@ -63,6 +64,15 @@ std::string bundle_recipe(const train::OpenModel& open) {
                             training.empty() ? "" : "\n[stages.train]\ndo = \"train\"\n");
 }
 
+// Goes with the scope where it was not published.
+struct Building {
+  fs::path path;
+  ~Building() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
 }  // namespace
 
 void write_bundle(const fs::path& folder, const train::OpenModel& open) {
@@ -70,8 +80,8 @@ void write_bundle(const fs::path& folder, const train::OpenModel& open) {
     throw Error(
         fmt::format("{} has no classifier, so a bundle would have no logits to check", open.name));
   if (fs::exists(folder)) throw Error(fmt::format("{} is there already", folder.string()));
-  const fs::path building = folder.string() + ".tmp";
-  fs::remove_all(building);
+  const Building guarded{folder.string() + ".tmp-" + make_ulid()};
+  const fs::path& building = guarded.path;
   fs::create_directories(building);
   train::write_weights(building, "model", *open.model, train::carried_by(open));
   write_file_atomic(building / "recipe.toml", bundle_recipe(open));
