@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -69,44 +70,71 @@ StoredObject store_object(const fs::path& workspace, const fs::path& file) {
   return out;
 }
 
+bool has_stages(const fs::path& run_folder) {
+  const fs::path file = run_folder / "run.db";
+  std::error_code error;
+  const fs::file_type type = fs::status(file, error).type();
+  if (type == fs::file_type::not_found) return false;
+  if (type == fs::file_type::none)
+    throw Error(fmt::format("{}: {}", file.string(), error.message()), Exit::kData);
+  const sql::Database db = read_run(run_folder);
+  return db.prepare("SELECT 1 FROM stage").step();
+}
+
 References references(const fs::path& workspace) {
   References out;
   std::set<std::string> objects, keys;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(workspace / "runs", none)) {
-    const fs::path file = entry.path() / "run.db";
-    if (!fs::exists(file, none)) continue;
+  std::error_code error;
+  fs::directory_iterator it(workspace / "runs", error);
+  if (error == std::errc::no_such_file_or_directory) return out;
+  for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
+    const fs::path run = it->path();
+    std::error_code of_file;
+    const fs::file_type type = fs::status(run / "run.db", of_file).type();
+    if (type == fs::file_type::not_found) continue;
     try {
-      const sql::Database db = read_run(entry.path());
+      if (type == fs::file_type::none) throw Error(of_file.message(), Exit::kData);
+      const sql::Database db = read_run(run);
       for (auto rows = db.prepare("SELECT sha256 FROM artifact"); rows.step();)
         objects.insert(rows.text(0));
       for (auto rows = db.prepare("SELECT key FROM stage"); rows.step();) keys.insert(rows.text(0));
-    } catch (const Error& error) {
-      out.unreadable.push_back(
-          fmt::format("{}: {}", entry.path().filename().string(), error.message()));
+    } catch (const Error& problem) {
+      out.unreadable.push_back(fmt::format("{}: {}", run.filename().string(), problem.message()));
     }
   }
+  if (error)
+    out.unreadable.push_back(fmt::format("{}: {}", (workspace / "runs").string(), error.message()));
   out.objects.assign(objects.begin(), objects.end());
   out.stage_keys.assign(keys.begin(), keys.end());
   std::sort(out.unreadable.begin(), out.unreadable.end());
   return out;
 }
 
-std::vector<Garbage> unreferenced_objects(const fs::path& workspace) {
+std::vector<Garbage> unreferenced_objects(const fs::path& workspace, std::chrono::seconds spared) {
   const References kept = references(workspace);
-  std::vector<Garbage> out;
-  if (!kept.unreadable.empty()) return out;
-  std::error_code none;
-  for (const auto& entry : fs::recursive_directory_iterator(workspace / "objects", none)) {
-    if (!entry.is_regular_file()) continue;
-    const std::string digest =
-        entry.path().parent_path().filename().string() + entry.path().filename().string();
-    if (std::binary_search(kept.objects.begin(), kept.objects.end(), digest)) continue;
-    // An object of a moment ago may belong to a run that has not stored its row yet.
-    const auto age = fs::file_time_type::clock::now() - entry.last_write_time();
-    if (digest.size() == 64 && age < std::chrono::minutes(10)) continue;
-    out.push_back({entry.path(), static_cast<int64_t>(entry.file_size())});
+  if (!kept.unreadable.empty()) {
+    throw Error(fmt::format("run {}; nobody knows which artifacts it refers to; `exp rm` removes a "
+                            "run that is broken for good",
+                            kept.unreadable.front()),
+                Exit::kData);
   }
+  std::vector<Garbage> out;
+  const fs::path objects = workspace / "objects";
+  std::error_code error;
+  fs::recursive_directory_iterator it(objects, error);
+  if (error == std::errc::no_such_file_or_directory) return out;
+  for (const fs::recursive_directory_iterator end; !error && it != end; it.increment(error)) {
+    struct stat info {};
+    if (::lstat(it->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    const std::string digest =
+        it->path().parent_path().filename().string() + it->path().filename().string();
+    if (std::binary_search(kept.objects.begin(), kept.objects.end(), digest)) continue;
+    // Not by its time of change, which a hard link shares with the file it was made from.
+    if (info.st_ctim.tv_sec + spared.count() > wall_ns() / 1'000'000'000) continue;
+    out.push_back({it->path(), static_cast<int64_t>(info.st_size)});
+  }
+  if (error)
+    throw Error(fmt::format("cannot read {}: {}", objects.string(), error.message()), Exit::kData);
   std::sort(out.begin(), out.end(),
             [](const Garbage& a, const Garbage& b) { return a.path < b.path; });
   return out;

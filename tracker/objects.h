@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -24,6 +25,10 @@ std::filesystem::path object_path(const std::filesystem::path& workspace, std::s
 StoredObject store_object(const std::filesystem::path& workspace,
                           const std::filesystem::path& file);
 
+/// Whether a run began or took over a stage. False for a folder without a run. Throws Error (kData)
+/// where its run.db cannot be read.
+bool has_stages(const std::filesystem::path& run_folder);
+
 /// What `exp gc` asks before it removes anything.
 struct References {
   std::vector<std::string> objects;     ///< digests that some run refers to, sorted
@@ -33,11 +38,13 @@ struct References {
 };
 References references(const std::filesystem::path& workspace);
 
-/// Objects that no run refers to: path and bytes. Empty when some run is unreadable.
+/// Objects that no run refers to: path and bytes. Those that came within `spared` are left: their
+/// run may not have stored its row yet. Throws Error (kData) naming the run that cannot be read.
 struct Garbage {
   std::filesystem::path path;
   int64_t bytes = 0;
 };
-std::vector<Garbage> unreferenced_objects(const std::filesystem::path& workspace);
+std::vector<Garbage> unreferenced_objects(const std::filesystem::path& workspace,
+                                          std::chrono::seconds spared = std::chrono::minutes(10));
 
 }  // namespace xp::tracker

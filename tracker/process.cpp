@@ -1,6 +1,5 @@
 #include "tracker/process.h"
 
-#include <climits>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +8,8 @@
 #include <unistd.h>
 
 #include <fmt/format.h>
+
+#include "core/base/process.h"
 
 namespace xp::tracker {
 namespace {
@@ -42,10 +43,8 @@ struct Machine {
 
 const Machine& this_machine() {
   static const Machine machine = [] {
-    char name[HOST_NAME_MAX + 1] = {};
-    ::gethostname(name, HOST_NAME_MAX);
     std::error_code ignored;
-    return Machine{name, line_of("/proc/sys/kernel/random/boot_id"),
+    return Machine{host_name(), line_of("/proc/sys/kernel/random/boot_id"),
                    std::filesystem::read_symlink("/proc/self/ns/pid", ignored).string()};
   }();
   return machine;

@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/cli/command.h"
+#include "core/graph/cache_users.h"
 #include "core/graph/uses.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/sections.h"
@@ -165,6 +166,15 @@ void note_uses(const graph::Graph& graph, const tracker::Run& run, const graph::
     warn(error.what());
   } catch (const std::filesystem::filesystem_error& error) {
     warn(error.what());
+  }
+}
+
+void mark_cache(const PlannedRun& planned) {
+  try {
+    const FileLock lock = graph::lock_cache(planned.cache);
+    graph::mark_cache(planned.cache, planned.workspace.exp_folder());
+  } catch (const Error& error) {
+    log::debug("{}", error.what());
   }
 }
 

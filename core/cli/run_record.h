@@ -33,6 +33,10 @@ void note_threads(tracker::Run& run, const Workspace& workspace);
 /// with everything that the tracker keeps.
 void note_uses(const graph::Graph& graph, const tracker::Run& run, const graph::Cache& cache);
 
+/// graph::mark_cache for work without a run (--check, --overfit); where it cannot be marked, `exp
+/// gc` says so later.
+void mark_cache(const PlannedRun& planned);
+
 /// Hands an execution to the tracker and to the terminal. Without a run (--check, --overfit) to the
 /// terminal alone.
 class RunRecorder final : public graph::Recorder {

@@ -15,6 +15,7 @@
 #include "core/base/clock.h"
 #include "core/base/digest.h"
 #include "core/base/error.h"
+#include "core/base/process.h"
 
 namespace xp::graph {
 namespace fs = std::filesystem;
@@ -23,12 +24,6 @@ using nlohmann::ordered_json;
 namespace {
 
 constexpr std::string_view kManifest = "manifest.json";
-
-std::string host_name() {
-  char name[256] = {};
-  if (::gethostname(name, sizeof(name) - 1) != 0) return "unknown";
-  return name;
-}
 
 void make_folder(const fs::path& folder) {
   std::error_code error;
@@ -132,6 +127,42 @@ std::vector<Manifest> Cache::all(std::string_view kind) const {
   return out;
 }
 
+std::vector<CacheEntry> Cache::entries() const {
+  constexpr size_t kKeyLetters = 32;
+  std::vector<CacheEntry> out;
+  for (const StageKindInfo& info : stage_kinds()) {
+    const fs::path of_kind = root_ / info.name;
+    std::error_code error;
+    if (!fs::is_directory(of_kind, error)) continue;
+    fs::directory_iterator it(of_kind, error);
+    for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
+      const std::string name = it->path().filename().string();
+      const std::string key = name.substr(0, kKeyLetters);
+      const bool ours = key.size() == kKeyLetters &&
+                        key.find_first_not_of("0123456789abcdef") == std::string::npos &&
+                        (name.size() == kKeyLetters || name[kKeyLetters] == '.');
+      if (!ours) continue;
+      out.push_back({it->path(), info.name, key,
+                     name.size() == kKeyLetters ? "" : name.substr(kKeyLetters + 1)});
+    }
+    if (error) {
+      throw Error(fmt::format("cannot read {}: {}", of_kind.string(), error.message()),
+                  Exit::kData);
+    }
+  }
+  std::sort(out.begin(), out.end(),
+            [](const CacheEntry& a, const CacheEntry& b) { return a.path < b.path; });
+  return out;
+}
+
+fs::path Cache::lock_file(std::string_view kind, std::string_view key) const {
+  return beside(kind, key, ".lock");
+}
+
+std::optional<FileLock> Cache::use(std::string_view kind, std::string_view key) const {
+  return FileLock::share(lock_file(kind, key));
+}
+
 std::string Cache::damage(const Manifest& manifest, bool deep) const {
   const fs::path base = folder(manifest.kind, manifest.key);
   const fs::path hint = beside(manifest.kind, manifest.key, ".verified");
@@ -161,7 +192,7 @@ std::string Cache::damage(const Manifest& manifest, bool deep) const {
 
 std::optional<Holder> Cache::holder(std::string_view kind, std::string_view key) const {
   std::error_code error;
-  const fs::path lock = beside(kind, key, ".lock");
+  const fs::path lock = lock_file(kind, key);
   if (!fs::exists(lock, error) || FileLock::try_acquire(lock)) return std::nullopt;
   Holder out;
   const ordered_json in = read_json(beside(kind, key, ".holder"));
@@ -204,7 +235,7 @@ std::optional<Claim> Cache::claim(const Wanted& wanted, bool force,
     const std::optional<Holder> who = holder(wanted.kind, wanted.key);
     return !who || waiting(*who);
   };
-  auto lock = FileLock::acquire(beside(wanted.kind, wanted.key, ".lock"), wait);
+  auto lock = FileLock::acquire(lock_file(wanted.kind, wanted.key), wait);
   if (!lock) return std::nullopt;
   claim.lock_.emplace(std::move(*lock));
 
@@ -254,6 +285,7 @@ Claim::Claim(Claim&& other) noexcept
       output_(std::move(other.output_)),
       resumed_(other.resumed_),
       owns_(std::exchange(other.owns_, false)),
+      looked_ns_(other.looked_ns_),
       earlier_seconds_(other.earlier_seconds_) {
   other.lock_.reset();
 }
@@ -270,6 +302,27 @@ void Claim::abandon(double seconds) noexcept {
   if (!owns_ || wanted_.resume == Resume::kAtomic) return;
   earlier_seconds_ += seconds;
   write_hint(cache_->beside(wanted_.kind, wanted_.key, ".seconds"), earlier_seconds_);
+}
+
+void Claim::keep() {
+  constexpr int64_t kEveryNs = 1'000'000'000;
+  if (!owns_ || steady_ns() - looked_ns_ < kEveryNs) return;
+  hold();
+  looked_ns_ = steady_ns();
+}
+
+void Claim::hold() {
+  if (lock_->in_place()) return;
+  const fs::path file = cache_->lock_file(wanted_.kind, wanted_.key);
+  auto again = FileLock::try_acquire(file);
+  if (!again) {
+    owns_ = false;  // what lies there is the other one's
+    throw Error(fmt::format("{} was removed while this process held it, and another process has "
+                            "it now: nothing more is written here; run the same command again",
+                            file.string()),
+                Exit::kFailed);
+  }
+  lock_.emplace(std::move(*again));
 }
 
 fs::path Claim::reads() const { return cache_->beside(wanted_.kind, wanted_.key, ".reads"); }
@@ -296,6 +349,7 @@ void Claim::discard() noexcept {
 
 Manifest Claim::publish(const std::map<std::string, double>& metrics, double seconds) {
   XP_CHECK(owns_, "publish of a claim that has nothing to make");
+  hold();
   Manifest manifest;
   manifest.kind = wanted_.kind;
   manifest.version = wanted_.version;

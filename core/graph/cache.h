@@ -38,6 +38,14 @@ struct Wanted {
   std::string run;  ///< ULID of the asking run, or ""
 };
 
+/// Something in the cache that belongs to a key by its name: KIND/KEY or KIND/KEY.ENDING.
+struct CacheEntry {
+  std::filesystem::path path;
+  std::string kind;
+  std::string key;
+  std::string ending;  ///< "", "partial", "tmp-...", "holder", ...
+};
+
 class Cache;
 
 /// Either a finished output, or the right (and duty) to make it, with the key's OS lock held. The
@@ -69,12 +77,17 @@ class Claim {
   void take_over(Claim& unfinished);
   /// Removes the output folder and what was noted of it; the claim is over.
   void discard() noexcept;
+  /// To be called now and then by who writes `output`. Where the lock's file was removed under its
+  /// holder it is taken again; where another process has it meanwhile, throws Error (kFailed):
+  /// nothing more may be written. Looks at the file about once a second.
+  void keep();
   /// Where the contents of the user's files that this stage has read are noted (kResumes only).
   std::filesystem::path reads() const;
 
  private:
   friend class Cache;
   Claim(const Cache& cache, Wanted wanted);
+  void hold();
 
   const Cache* cache_;
   Wanted wanted_;
@@ -83,6 +96,7 @@ class Claim {
   std::filesystem::path output_;
   bool resumed_ = false;
   bool owns_ = false;
+  int64_t looked_ns_ = 0;  ///< steady clock, of keep()
   double earlier_seconds_ = 0;
 };
 
@@ -102,6 +116,16 @@ class Cache {
   bool has_partial(std::string_view kind, std::string_view key) const;
   /// All finished outputs of a kind, newest first; unreadable ones are left out.
   std::vector<Manifest> all(std::string_view kind) const;
+
+  /// What has the name of a stage's output or lies beside one, sorted by path. Other names in the
+  /// cache's folder are not ours. Throws Error (kData) when the folder cannot be read.
+  std::vector<CacheEntry> entries() const;
+
+  /// The lock that makes the output of a key, and beside it the shared one that uses it.
+  std::filesystem::path lock_file(std::string_view kind, std::string_view key) const;
+  /// Says that this process uses a finished output, as long as the lock lives: `exp gc` leaves it.
+  /// nullopt where the cache cannot be written.
+  std::optional<FileLock> use(std::string_view kind, std::string_view key) const;
 
   /// What is wrong with a finished output ("last.safetensors: its content does not match its
   /// digest"), or "". `deep` reads the contents: always up to kTrustAboveBytes a file, larger ones

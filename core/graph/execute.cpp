@@ -160,6 +160,7 @@ class Work {
       if (plan_.steps[i].state != State::kCached) continue;
       phase_[i] = Phase::kDone;
       folder_[i] = cache_.folder(node(i).kind, node(i).key);
+      use(cache_, i);
       result(i).result = Result::kCached;
       result(i).manifest = plan_.steps[i].cached;
       const std::string damage =
@@ -388,7 +389,10 @@ class Work {
     context.depth = options_.depth;
     context.overfit_clips = options_.overfit_clips;
     context.sink = job->sink.get();
-    context.stop_requested = options_.stop_requested;
+    context.stop_requested = [this, claim = &job->claim] {
+      claim->keep();
+      return options_.stop_requested();
+    };
     context.progress = [this, i](std::string_view what, double done, double total) {
       recorder_.progress(node(i), what, done, total);
     };
@@ -472,10 +476,15 @@ class Work {
   void done(size_t i, const Manifest& manifest, Result how, double seconds) {
     phase_[i] = Phase::kDone;
     folder_[i] = cache_of(i).folder(node(i).kind, node(i).key);
+    use(cache_of(i), i);
     result(i).result = how;
     result(i).manifest = manifest;
     result(i).seconds = seconds;
     recorder_.attach(node(i), folder_[i], how == Result::kMade);
+  }
+
+  void use(const Cache& cache, size_t i) {
+    if (auto lock = cache.use(node(i).kind, node(i).key)) in_use_.push_back(std::move(*lock));
   }
 
   void fail(size_t i, const std::exception& error) {
@@ -498,7 +507,8 @@ class Work {
   std::vector<Phase> phase_;
   std::vector<fs::path> folder_;
   std::vector<int> repairs_;
-  std::set<std::string> whole_;  // keys of outputs that were read through by this run
+  std::vector<FileLock> in_use_;  // what is finished, until this run ends
+  std::set<std::string> whole_;   // keys of outputs that were read through by this run
   bool failed_ = false;
   std::exception_ptr bug_;
   Execution out_;

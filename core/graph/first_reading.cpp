@@ -140,7 +140,10 @@ class Reading {
     context.resources = options_.resources;
     context.sink = sink.get();
     context.seen = &seen;
-    context.stop_requested = options_.stop_requested;
+    context.stop_requested = [&] {
+      claim.keep();
+      return options_.stop_requested();
+    };
     context.progress = [&](std::string_view what, double done, double total) {
       recorder_.progress(node, what, done, total);
     };

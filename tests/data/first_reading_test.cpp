@@ -25,6 +25,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/graph/build.h"
+#include "core/graph/garbage.h"
 #include "core/graph/uses.h"
 #include "core/recipe/recipe.h"
 #include "core/schema/load.h"
@@ -406,9 +407,10 @@ TEST_F(FirstReading, WhatIsUnfinishedStaysWhileARunRefersToIt) {
   ASSERT_TRUE(run(cache).learned.ended.has_value());
   const fs::path unfinished = cache.folder("prepare", provisional.nodes[0].key + ".partial");
   ASSERT_TRUE(fs::exists(unfinished));
-  EXPECT_TRUE(graph::collect_garbage(cache, dir_ / "runs", true).empty());
+  EXPECT_TRUE(graph::collect_garbage(cache, dir_.path(), {}).items.empty());
   fs::remove_all(dir_ / "runs/one");
-  EXPECT_EQ(graph::collect_garbage(cache, dir_ / "runs", true).size(), 3U);  // sound, digests, time
+  EXPECT_EQ(graph::collect_garbage(cache, dir_.path(), {}).items.size(),
+            3U);  // sound, digests, time
   EXPECT_FALSE(fs::exists(unfinished));
 }
 

@@ -216,6 +216,33 @@ TEST(Cache, LeftoversOfTheDeadAreRemoved) {
   EXPECT_FALSE(fs::exists(dir / "cache" / "train" / (key + ".tmp-DEAD")));
 }
 
+// `rm *.lock` under a running training: two processes must not write one folder.
+TEST(Cache, ALockThatIsRemovedIsTakenAgainOrTheHolderStops) {
+  const TempDir dir;
+  const Cache cache(dir / "cache");
+  const Wanted what = wanted(Resume::kResumes);
+  auto first = claim(cache, what);
+  put(first->output() / "half.txt", "first");
+  fs::remove(cache.lock_file(what.kind, what.key));
+  first->keep();
+  EXPECT_FALSE(FileLock::try_acquire(cache.lock_file(what.kind, what.key))) << "not taken again";
+
+  fs::remove(cache.lock_file(what.kind, what.key));
+  auto second = claim(cache, what);
+  ASSERT_TRUE(second);
+  EXPECT_TRUE(second->resumed());
+  try {
+    first->publish({}, 1.0);
+    ADD_FAILURE() << "both hold it";
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find("was removed while this process held it"), std::string::npos);
+  }
+  first.reset();
+  EXPECT_EQ(read_file(second->output() / "half.txt"), "first");
+  second->publish({}, 1.0);
+  EXPECT_TRUE(cache.find(what.kind, what.key));
+}
+
 TEST(Cache, ClockSetBackHarmsNothing) {
   const TempDir dir;
   const Cache cache(dir / "cache");
