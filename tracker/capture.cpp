@@ -1,6 +1,7 @@
 #include "tracker/capture.h"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -56,14 +57,17 @@ bool open_channel(int stream, Channel& channel) {
 // What follows runs in the forked process: nothing but system calls and memory of
 // its own.
 
-void put(int fd, const char* bytes, size_t size) {
+// 0, or why not all of it was taken: the terminal is gone, the disk is full. The other side still
+// gets it.
+int put(int fd, const char* bytes, size_t size) {
   while (size > 0) {
     const ssize_t wrote = ::write(fd, bytes, size);
     if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) return;  // the terminal is gone, the disk is full: the other side still gets it
+    if (wrote <= 0) return errno;
     bytes += wrote;
     size -= static_cast<size_t>(wrote);
   }
+  return 0;
 }
 
 /// One stream's unfinished line. A carriage return starts it anew: only its last form is kept.
@@ -101,6 +105,7 @@ class Line {
   static std::array<char, 1 << 16> block;
   bool open[2] = {true, true};
   bool ending = false;
+  int stdout_error = 0;
   while (open[0] || open[1]) {
     pollfd waiting[3] = {{open[0] ? channels[0].read : -1, POLLIN, 0},
                          {open[1] ? channels[1].read : -1, POLLIN, 0},
@@ -116,7 +121,8 @@ class Line {
         open[i] = false;
         continue;
       }
-      put(terminals[i], block.data(), static_cast<size_t>(got));
+      const int error = put(terminals[i], block.data(), static_cast<size_t>(got));
+      if (i == 0 && error != 0 && error != EPIPE) stdout_error = error;
       lines[i].feed(file, block.data(), static_cast<size_t>(got));
     }
     if (waiting[2].revents != 0) {
@@ -128,7 +134,7 @@ class Line {
     }
   }
   for (Line& line : lines) line.flush(file);
-  ::_exit(0);
+  ::_exit(stdout_error);  // numbers of errors are below 256
 }
 
 /// Closes all descriptors but those given: above all the run's lock, which must die with the run.
@@ -144,6 +150,8 @@ void close_others(std::array<int, 6> keep) {
 std::filesystem::path log_in(const std::filesystem::path& folder, int rank) {
   return folder / fmt::format("output.{}.log", rank);
 }
+
+std::atomic<int> first_stdout_error{0};
 
 // Of the Capture that lives, "" without one.
 std::filesystem::path& kept_folder() {
@@ -175,7 +183,8 @@ Capture::Capture(const std::filesystem::path& folder, int rank) {
   if (ready) {
     std::fflush(nullptr);
     for (int i = 0; i < 2; ++i) saved_[i] = ::fcntl(STDOUT_FILENO + i, F_DUPFD_CLOEXEC, 3);
-    pid_ = ::fork();
+    // Without one of them the stream would be read and shown to nobody.
+    if (saved_[0] >= 0 && saved_[1] >= 0) pid_ = ::fork();
     if (pid_ == 0) {
       close_others({channels[0].read, channels[1].read, saved_[0], saved_[1], file, stop[0]});
       tee(channels, saved_, file, stop[0]);
@@ -193,8 +202,13 @@ Capture::Capture(const std::filesystem::path& folder, int rank) {
     if (pid_ > 0) ::dup2(write, STDOUT_FILENO + i);
     if (write >= 0) ::close(write);
   }
-  if (pid_ <= 0)
+  if (pid_ <= 0) {
+    for (const int saved : saved_) {
+      if (saved >= 0) ::close(saved);
+    }
+    if (stop_ >= 0) ::close(stop_);
     throw Error(fmt::format("cannot capture the output: {}", std::strerror(error)), Exit::kFailed);
+  }
   const std::lock_guard lock(kept_mutex());
   kept_folder() = folder;
 }
@@ -212,8 +226,13 @@ Capture::~Capture() {
   const char byte = 1;
   ::send(stop_, &byte, 1, MSG_NOSIGNAL);  // it may have ended already, with the streams
   ::close(stop_);
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
+  int none = 0;
+  if (WIFEXITED(status)) first_stdout_error.compare_exchange_strong(none, WEXITSTATUS(status));
 }
+
+int Capture::stdout_error() { return first_stdout_error.load(); }
 
 }  // namespace xp::tracker

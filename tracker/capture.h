@@ -19,6 +19,11 @@ class Capture {
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
 
+  /// The error number with which stdout took no more of what was captured in this process, 0 while
+  /// it took all. A reader that went away (EPIPE) had what it wanted. Known once the Capture is
+  /// gone.
+  static int stdout_error();
+
   /// The log of another rank that this process starts: beside the one that it keeps, "" while it
   /// keeps none.
   static std::filesystem::path log_of(int rank);

@@ -55,6 +55,10 @@ void put_double(std::string& out, int field, double value) {
   key(out, field, 1);
   out += bytes_of(value);
 }
+void put_float(std::string& out, int field, float value) {
+  key(out, field, 5);
+  out += bytes_of(value);
+}
 void put_bytes(std::string& out, int field, std::string_view value) {
   key(out, field, 2);
   varint(out, value.size());
@@ -65,16 +69,18 @@ void put_bytes(std::string& out, int field, std::string_view value) {
 enum : int { kEventWallTime = 1, kEventStep = 2, kEventFileVersion = 3, kEventSummary = 5 };
 enum : int { kSummaryValue = 1 };
 enum : int { kValueTag = 1, kValueTensor = 8, kValueMetadata = 9 };
-enum : int { kMetadataPlugin = 1, kPluginName = 1 };
-enum : int { kTensorDtype = 1, kTensorShape = 2, kTensorDouble = 6, kTensorString = 8 };
+enum : int { kMetadataPlugin = 1, kMetadataClass = 4, kPluginName = 1 };
+enum : int { kTensorDtype = 1, kTensorShape = 2, kTensorFloat = 5, kTensorString = 8 };
 enum : int { kShapeDim = 2, kDimSize = 1 };
-enum : int { kDtypeDouble = 2, kDtypeString = 7 };
+enum : int { kDtypeFloat = 1, kDtypeString = 7 };
+enum : int { kClassScalar = 1, kClassTensor = 2 };
 
 std::string event_of(double wall_time, int64_t step, std::string_view tag, std::string_view plugin,
-                     const std::string& tensor) {
+                     int data_class, const std::string& tensor) {
   std::string name, metadata, value, summary, event;
   put_bytes(name, kPluginName, plugin);
   put_bytes(metadata, kMetadataPlugin, name);
+  put_int(metadata, kMetadataClass, data_class);
   put_bytes(value, kValueTag, tag);
   put_bytes(value, kValueTensor, tensor);
   put_bytes(value, kValueMetadata, metadata);
@@ -98,7 +104,7 @@ uint32_t crc32c(std::string_view bytes) {
 }
 
 EventFile::EventFile(const std::filesystem::path& file, int64_t time_ns)
-    : file_(file), out_(file, std::ios::binary) {
+    : file_(file), out_(file_.path(), std::ios::binary) {
   static_assert(std::endian::native == std::endian::little);
   std::string event;
   put_double(event, kEventWallTime, seconds(time_ns));
@@ -113,10 +119,10 @@ void EventFile::record(const std::string& event) {
 
 void EventFile::scalar(std::string_view tag, int64_t step, double value, int64_t time_ns) {
   std::string tensor;
-  put_int(tensor, kTensorDtype, kDtypeDouble);
+  put_int(tensor, kTensorDtype, kDtypeFloat);
   put_bytes(tensor, kTensorShape, "");
-  put_bytes(tensor, kTensorDouble, bytes_of(value));
-  record(event_of(seconds(time_ns), step, tag, "scalars", tensor));
+  put_float(tensor, kTensorFloat, static_cast<float>(value));
+  record(event_of(seconds(time_ns), step, tag, "scalars", kClassScalar, tensor));
 }
 
 void EventFile::text(std::string_view tag, std::string_view markdown, int64_t time_ns) {
@@ -126,12 +132,13 @@ void EventFile::text(std::string_view tag, std::string_view markdown, int64_t ti
   put_int(tensor, kTensorDtype, kDtypeString);
   put_bytes(tensor, kTensorShape, shape);
   put_bytes(tensor, kTensorString, markdown);
-  record(event_of(seconds(time_ns), 0, tag, "text", tensor));
+  record(event_of(seconds(time_ns), 0, tag, "text", kClassTensor, tensor));
 }
 
 void EventFile::close() {
   out_.close();
-  if (!out_) throw Error(fmt::format("cannot write {}", file_.string()), Exit::kFailed);
+  if (!out_) throw Error(fmt::format("cannot write {}", file_.path().string()), Exit::kFailed);
+  file_.commit();
 }
 
 }  // namespace xp::tracker

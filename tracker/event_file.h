@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/files.h"
+
 namespace xp::tracker {
 
 /// CRC-32C (Castagnoli), as TFRecord files use it.
@@ -18,7 +20,7 @@ class EventFile {
  public:
   EventFile(const std::filesystem::path& file, int64_t time_ns);
 
-  /// A double tensor with the scalars plug-in's name, so that no bit of the value is lost.
+  /// A float with the scalars plug-in's name: TensorBoard's data server reads no doubles.
   void scalar(std::string_view tag, int64_t step, double value, int64_t time_ns);
   /// Markdown for the text plug-in.
   void text(std::string_view tag, std::string_view markdown, int64_t time_ns);
@@ -28,7 +30,7 @@ class EventFile {
  private:
   void record(const std::string& event);
 
-  std::filesystem::path file_;
+  AtomicFile file_;
   std::ofstream out_;
 };
 

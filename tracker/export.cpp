@@ -1,5 +1,6 @@
 #include "tracker/export.h"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 
@@ -8,6 +9,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/files.h"
 #include "tracker/event_file.h"
 #include "tracker/mlflow_store.h"
 
@@ -19,18 +21,16 @@ constexpr std::array<std::string_view, 4> kNames = {"csv", "jsonl", "tb", "mlflo
 
 class Output {
  public:
-  explicit Output(const fs::path& file) : file_(file), out_(file, std::ios::binary) {}
-  template <class... Args>
-  void line(const std::string& text) {
-    out_ << text << '\n';
-  }
+  explicit Output(const fs::path& file) : file_(file), out_(file_.path(), std::ios::binary) {}
+  void line(const std::string& text) { out_ << text << '\n'; }
   void close() {
     out_.close();
-    if (!out_) throw Error(fmt::format("cannot write {}", file_.string()), Exit::kFailed);
+    if (!out_) throw Error(fmt::format("cannot write {}", file_.path().string()), Exit::kFailed);
+    file_.commit();
   }
 
  private:
-  fs::path file_;
+  AtomicFile file_;
   std::ofstream out_;
 };
 
@@ -138,8 +138,9 @@ Exported export_tensorboard(Query& query, const std::vector<RunInfo>& runs,
                             const fs::path& folder) {
   Exported out;
   for (const RunInfo& run : runs) {
-    const fs::path place =
-        folder / fmt::format("{}-{}", run.name.empty() ? "run" : run.name, run.uid);
+    std::string name = run.name.empty() ? "run" : run.name;
+    std::replace(name.begin(), name.end(), '/', '_');  // a name is no path
+    const fs::path place = folder / fmt::format("{}-{}", name, run.uid);
     fs::create_directories(place);
     const int64_t second = run.created_ns / 1'000'000'000;
     EventFile events(place / fmt::format("events.out.tfevents.{:010}.{}", second,
@@ -169,6 +170,7 @@ Exported export_mlflow(Query& query, const std::vector<RunInfo>& runs, const fs:
         each_curve(query, run, [&](const Curve& curve, int rank) { store.metric(curve, rank); });
     ++out.runs;
   }
+  store.close();
   return out;
 }
 

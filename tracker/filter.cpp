@@ -27,12 +27,12 @@ struct Field {
 };
 
 constexpr std::array<Field, 14> kFields = {{
-    {"age", FieldType::kSeconds, "((? - run.created_ns) / 1e9)"},
+    {"age", FieldType::kSeconds, "MAX(0, (? - run.created_ns) / 1e9)"},
     {"attempts", FieldType::kNumber, "run.attempts"},
     {"created", FieldType::kText,
      "strftime('%Y-%m-%dT%H:%M:%SZ', run.created_ns / 1000000000, 'unixepoch')"},
     {"duration", FieldType::kSeconds,
-     "((CASE WHEN run.ended_ns > 0 THEN run.ended_ns ELSE NULLIF(run.heartbeat_ns, 0) END - "
+     "MAX(0, (CASE WHEN run.ended_ns > 0 THEN run.ended_ns ELSE NULLIF(run.heartbeat_ns, 0) END - "
      "run.started_ns) / 1e9)"},
     {"error", FieldType::kText, "run.error"},
     {"hash", FieldType::kText, "run.recipe_hash"},

@@ -23,12 +23,18 @@ namespace {
 constexpr size_t kRunsAtOnce = 500;  // runs of one transaction
 constexpr size_t kUidLetters = 26;
 
-/// Names in a folder; empty when it is not there.
+/// Names in a folder; empty when it is not there. Throws Error (kData) when it cannot be read: what
+/// is not seen is not gone.
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> out;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(folder, none))
-    out.push_back(entry.path().filename().string());
+  std::error_code error;
+  fs::directory_iterator it(folder, error);
+  if (error == std::errc::no_such_file_or_directory) return out;
+  for (const fs::directory_iterator end; !error && it != end; it.increment(error))
+    out.push_back(it->path().filename().string());
+  if (error) {
+    throw Error(fmt::format("cannot read {}: {}", folder.string(), error.message()), Exit::kData);
+  }
   std::sort(out.begin(), out.end());
   return out;
 }

@@ -1,29 +1,39 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "tracker/query.h"
 
 namespace xp::tracker {
 
-/// Writes MLflow's file store: FOLDER/EXPERIMENT_ID/{meta.yaml, RUN_ID/{meta.yaml, params/,
-/// metrics/, tags/}}. Runs of one name are one experiment. MLflow reads it with
-/// MLFLOW_TRACKING_URI=file:FOLDER.
+/// Writes MLflow's SQL store: FOLDER/mlflow.db, SQLite, in the schema that MLflow had at revision
+/// 181f10493468 of its migrations; it brings that up to date by itself when it opens the file. Runs
+/// of one name are one experiment. `mlflow server --backend-store-uri sqlite:///FOLDER/mlflow.db`.
 class MlflowStore {
  public:
-  explicit MlflowStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  /// Throws Error when the file cannot be made.
+  explicit MlflowStore(std::filesystem::path folder);
+  ~MlflowStore();
 
   /// The run that the next metrics belong to.
   void begin(const RunInfo& run);
   void metric(const Curve& curve, int rank);
+  /// The file is there from now on.
+  void close();
 
  private:
-  std::string experiment(const std::string& name, int64_t created_ms);
+  struct Open;
 
-  std::filesystem::path folder_, run_;
-  std::map<std::string, std::string> experiments_;  ///< name -> id
+  int64_t experiment(const std::string& name);
+
+  std::filesystem::path folder_;
+  std::string run_;
+  std::map<std::string, int64_t> experiments_;  ///< name -> id
+  std::unique_ptr<Open> open_;
 };
 
 /// A metric or parameter name as MLflow allows it: letters, digits, _ - . space and /; others

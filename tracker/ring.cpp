@@ -1,6 +1,8 @@
 #include "tracker/ring.h"
 
+#include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <random>
 
@@ -49,6 +51,61 @@ constexpr size_t kHeaderBytes = 4096;
 constexpr size_t kSlotBytes = 40;
 constexpr size_t kBytes = kHeaderBytes + Ring::kNameBytes + size_t{Ring::kCapacity} * kSlotBytes;
 
+// The mappings that may lose their file, for the handler of SIGBUS: it may do little, so they are
+// kept in a plain table.
+struct Guarded {
+  std::atomic<std::byte*> memory{nullptr};
+  std::atomic<size_t> bytes{0};
+  std::atomic<std::atomic<bool>*> cut{nullptr};
+};
+constexpr size_t kGuarded = 256;
+
+std::array<Guarded, kGuarded>& guarded() {
+  static std::array<Guarded, kGuarded> table;
+  return table;
+}
+
+extern "C" void on_bus_error(int signal, siginfo_t* info, void*) {
+  const auto* at = static_cast<const std::byte*>(info->si_addr);
+  for (Guarded& one : guarded()) {
+    std::byte* memory = one.memory.load(std::memory_order_acquire);
+    if (memory == nullptr) continue;
+    const size_t bytes = one.bytes.load(std::memory_order_relaxed);
+    if (at < memory || at >= memory + bytes) continue;
+    one.cut.load(std::memory_order_relaxed)->store(true, std::memory_order_relaxed);
+    if (::mmap(memory, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+               0) != MAP_FAILED)
+      return;
+  }
+  ::signal(signal, SIG_DFL);  // not ours: the instruction is run again, and ends the process
+}
+
+void guard(std::byte* memory, size_t bytes, std::atomic<bool>* cut) {
+  static std::mutex mutex;
+  static const bool installed = [] {
+    guarded();
+    struct sigaction action {};
+    action.sa_sigaction = on_bus_error;
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_SIGINFO;
+    return ::sigaction(SIGBUS, &action, nullptr) == 0;
+  }();
+  const std::lock_guard lock(mutex);
+  for (Guarded& one : guarded()) {
+    if (!installed || one.memory.load() != nullptr) continue;
+    one.bytes = bytes;
+    one.cut = cut;
+    one.memory.store(memory, std::memory_order_release);
+    return;
+  }
+}
+
+void unguard(const std::byte* memory) {
+  for (Guarded& one : guarded()) {
+    if (one.memory.load() == memory) one.memory.store(nullptr, std::memory_order_release);
+  }
+}
+
 uint64_t random_id() {
   std::random_device device;
   return (static_cast<uint64_t>(device()) << 32) | device();
@@ -61,9 +118,13 @@ Ring::Ring(std::byte* memory, size_t bytes, bool in_file)
   static_assert(sizeof(Slot) == kSlotBytes && sizeof(Header) <= kHeaderBytes);
   static_assert(std::atomic<uint64_t>::is_always_lock_free &&
                 std::atomic<double>::is_always_lock_free);
+  if (in_file) guard(memory_, bytes_, &cut_);
 }
 
-Ring::~Ring() { ::munmap(memory_, bytes_); }
+Ring::~Ring() {
+  if (in_file_) unguard(memory_);
+  ::munmap(memory_, bytes_);
+}
 
 Ring::Header* Ring::header() const { return reinterpret_cast<Header*>(memory_); }
 std::byte* Ring::names() const { return memory_ + kHeaderBytes; }
@@ -71,11 +132,6 @@ Ring::Slot* Ring::slots() const {
   return reinterpret_cast<Slot*>(memory_ + kHeaderBytes + kNameBytes);
 }
 
-int Ring::attempt() const { return header()->attempt; }
-int Ring::rank() const { return header()->rank; }
-uint64_t Ring::id() const { return header()->id; }
-int64_t Ring::pid() const { return header()->pid; }
-int64_t Ring::pid_start() const { return header()->pid_start; }
 uint64_t Ring::head() const noexcept { return header()->head.load(std::memory_order_acquire); }
 
 void Ring::initialise(int attempt, int rank) {
@@ -89,6 +145,17 @@ void Ring::initialise(int attempt, int rank) {
   at->pid = self.pid;
   at->pid_start = self.start;
   at->magic.store(kMagic, std::memory_order_release);
+  remember();
+}
+
+// What is asked for again and again does not depend on the file any more.
+void Ring::remember() {
+  const Header* at = header();
+  attempt_ = at->attempt;
+  rank_ = at->rank;
+  id_ = at->id;
+  pid_ = at->pid;
+  pid_start_ = at->pid_start;
 }
 
 std::unique_ptr<Ring> Ring::create(const std::filesystem::path& file, int attempt, int rank) {
@@ -133,6 +200,7 @@ std::unique_ptr<Ring> Ring::open(const std::filesystem::path& file, bool write) 
   const Header* at = ring->header();
   const bool ours = at->magic.load(std::memory_order_acquire) == kMagic;
   if (!ours || at->version != kVersion || at->capacity != kCapacity) return nullptr;
+  ring->remember();
   return ring;
 }
 
@@ -149,14 +217,24 @@ std::optional<uint32_t> Ring::declare(std::string_view name, Unit unit, Grain gr
   entry[3] = static_cast<std::byte>(grain);
   std::memcpy(entry + 4, name.data(), name.size());
   at->name_bytes.store(used + 4 + length, std::memory_order_relaxed);
-  return at->name_count.fetch_add(1, std::memory_order_release);
+  declared_.push_back({std::string(name), unit, grain});
+  at->name_count.store(static_cast<uint32_t>(declared_.size()), std::memory_order_release);
+  return static_cast<uint32_t>(declared_.size() - 1);
 }
 
-size_t Ring::metric_count() const noexcept {
+size_t Ring::metric_count() const {
+  {
+    const std::lock_guard lock(naming_);
+    if (!declared_.empty()) return declared_.size();
+  }
   return header()->name_count.load(std::memory_order_acquire);
 }
 
 std::vector<Ring::Metric> Ring::metrics() const {
+  {
+    const std::lock_guard lock(naming_);
+    if (!declared_.empty()) return declared_;
+  }
   std::vector<Metric> out;
   const uint32_t count = header()->name_count.load(std::memory_order_acquire);
   size_t at = 0;
@@ -181,6 +259,7 @@ bool Ring::push(const RingPoint& point) noexcept {
   uint64_t position = head.load(std::memory_order_relaxed);
   Slot* slot = nullptr;
   while (true) {
+    if (cut()) return false;
     slot = slots() + (position & (kCapacity - 1));
     const uint64_t free = position / kCapacity * 2;
     const uint64_t sequence = slot->sequence.load(std::memory_order_acquire);
@@ -223,10 +302,11 @@ uint64_t Ring::peek(uint64_t position, size_t limit, bool skip_holes,
 }
 
 void Ring::sync() const noexcept {
-  if (in_file_) ::msync(memory_, bytes_, MS_SYNC);
+  if (in_file_ && !cut()) ::msync(memory_, bytes_, MS_SYNC);
 }
 
 void Ring::release(uint64_t from, uint64_t position) noexcept {
+  if (cut()) return;
   for (; from < position; ++from) {
     slots()[from & (kCapacity - 1)].sequence.store(from / kCapacity * 2 + 2,
                                                    std::memory_order_release);

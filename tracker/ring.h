@@ -28,6 +28,10 @@ struct RingPoint {
 /// its file also carries the names of its metrics, so that whoever opens it next can finish the
 /// work. Layout: docs/formats/tracker.md.
 ///
+/// Somebody may cut the file under the process that maps it. The kernel would end the process when
+/// it touches what is gone; here it gets empty memory in its place, and from then on the ring takes
+/// no more points and gives none.
+///
 /// A slot is free for lap L when its sequence is 2L, filled when 2L+1, and freed for the next lap
 /// (2L+2) only after its point is committed. A position counts points since the ring began; run.db
 /// stores, in the same transaction as the points, the position up to which they were taken: nothing
@@ -56,18 +60,22 @@ class Ring {
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
-  int attempt() const;
-  int rank() const;
-  uint64_t id() const;  ///< random; tells this ring from another one of the same name
+  int attempt() const { return attempt_; }
+  int rank() const { return rank_; }
+  uint64_t id() const {
+    return id_;
+  }  ///< random; tells this ring from another one of the same name
   bool in_file() const { return in_file_; }
+  /// True once the file was cut: what was in the ring and not taken is lost.
+  bool cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
 
   /// Adds a name; nullopt when the table is full. Thread-safe; the caller keeps names unique.
   std::optional<uint32_t> declare(std::string_view name, Unit unit, Grain grain);
   /// All names so far, in the order of their index.
   std::vector<Metric> metrics() const;
-  size_t metric_count() const noexcept;
+  size_t metric_count() const;
 
-  /// False when the ring is full. Any thread; no lock, no system call.
+  /// False when the ring is full or cut. Any thread; no lock, no system call.
   bool push(const RingPoint& point) noexcept;
 
   /// Position after the newest push begun.
@@ -87,14 +95,15 @@ class Ring {
   void release(uint64_t from, uint64_t position) noexcept;
 
   /// Process that fills the ring, for the decision whether it is dead.
-  int64_t pid() const;
-  int64_t pid_start() const;
+  int64_t pid() const { return pid_; }
+  int64_t pid_start() const { return pid_start_; }
 
  private:
   struct Header;
   struct Slot;
   Ring(std::byte* memory, size_t bytes, bool in_file);
   void initialise(int attempt, int rank);
+  void remember();
 
   Header* header() const;
   Slot* slots() const;
@@ -103,7 +112,12 @@ class Ring {
   std::byte* memory_;
   size_t bytes_;
   bool in_file_;
-  std::mutex naming_;
+  int attempt_ = 0, rank_ = 0;
+  uint64_t id_ = 0;
+  int64_t pid_ = 0, pid_start_ = 0;
+  std::atomic<bool> cut_{false};
+  mutable std::mutex naming_;
+  std::vector<Metric> declared_;  ///< by this process
 };
 
 }  // namespace xp::tracker

@@ -77,7 +77,7 @@ class RunImpl final : public Run {
       : workspace_(std::move(workspace)),
         uid_(std::move(uid)),
         folder_(workspace_ / "runs" / uid_),
-        created_ns_(wall_ns()),
+        created_ns_(timeline_ns()),
         writer_(folder_, uid_, run, options, start) {
     if (options.capture) {
       try {
@@ -107,7 +107,7 @@ class RunImpl final : public Run {
   void log(MetricId metric, int64_t step, double value) noexcept override {
     if (metric == Names::kNowhere || closed_.load(std::memory_order_relaxed))
       return writer_.count_dropped();
-    const RingPoint point{step, value, wall_ns(), static_cast<uint32_t>(metric)};
+    const RingPoint point{step, value, timeline_ns(), static_cast<uint32_t>(metric)};
     Ring& ring = writer_.ring();
     if (!ring.push(point)) return writer_.keep(point);
     if ((ring.head() & kWakeMask) == 0) writer_.wake();
@@ -120,7 +120,7 @@ class RunImpl final : public Run {
 
   void event(Level level, std::string_view text) noexcept override {
     try {
-      writer_.post([this, level, line = std::string(text), now = wall_ns()](Session& s) {
+      writer_.post([this, level, line = std::string(text), now = timeline_ns()](Session& s) {
         s.db.prepare("INSERT INTO event(attempt, t_ns, level, text) VALUES(?,?,?,?)")
             .run(attempt(), now, tracker::text(level), line);
       });
@@ -240,7 +240,7 @@ std::unique_ptr<RunSink> RunImpl::begin_stage(std::string_view name, std::string
                                               std::string_view key, const fs::path& folder) {
   const std::string stage(name);
   writer_.post([this, stage, kind = std::string(kind), key = std::string(key), folder,
-                now = wall_ns()](Session& s) {
+                now = timeline_ns()](Session& s) {
     s.db.prepare(
             "INSERT INTO stage(name, kind, key, folder, reused, attempt, state, started_ns) "
             "VALUES(?,?,?,?,0,?,'running',?) "
@@ -274,7 +274,7 @@ void RunImpl::keep_artifact(const std::string& stage, Kind kind, const fs::path&
     return;
   }
   writer_.post([this, stage, kind, name = file.filename().string(), object, step,
-                now = wall_ns()](Session& s) {
+                now = timeline_ns()](Session& s) {
     s.db.prepare(
             "INSERT INTO artifact(name, kind, sha256, bytes, stage, step, attempt, t_ns) "
             "VALUES(?,?,?,?,?,?,?,?)")
@@ -283,7 +283,7 @@ void RunImpl::keep_artifact(const std::string& stage, Kind kind, const fs::path&
 }
 
 void RunImpl::end_stage(const std::string& stage, Outcome outcome, std::string_view reason) {
-  writer_.post([stage, outcome, why = std::string(reason), now = wall_ns()](Session& s) {
+  writer_.post([stage, outcome, why = std::string(reason), now = timeline_ns()](Session& s) {
     s.db.prepare("UPDATE stage SET state=?, message=?, ended_ns=? WHERE name=?")
         .run(text(outcome), why, now, stage);
   });
@@ -306,7 +306,7 @@ void RunImpl::publish_stage(std::string_view name, const fs::path& folder) {
 void RunImpl::attach_stage(std::string_view name, std::string_view kind, std::string_view key,
                            const fs::path& folder) {
   writer_.post([this, stage = std::string(name), kind = std::string(kind), key = std::string(key),
-                folder, now = wall_ns()](Session& s) {
+                folder, now = timeline_ns()](Session& s) {
     auto had =
         s.db.prepare("SELECT 1 FROM stage WHERE name=? AND key=? AND reused=0 AND state='done'");
     if (had.query(stage, key).step()) {
@@ -363,7 +363,7 @@ class RankSink final : public RunSink {
   }
   void log(MetricId metric, int64_t step, double value) noexcept override {
     const bool kept = metric != Names::kNowhere && ring_->in_file() &&
-                      ring_->push({step, value, wall_ns(), static_cast<uint32_t>(metric)});
+                      ring_->push({step, value, timeline_ns(), static_cast<uint32_t>(metric)});
     if (!kept) lost_.fetch_add(1, std::memory_order_relaxed);
   }
   void resumed(int64_t, int64_t) override {}  // rank 0 says it for all

@@ -48,13 +48,6 @@ void insert_param(sql::Statement& put, const Param& param) {
   std::visit(Visitor{put, param}, param.value);
 }
 
-}  // namespace
-
-bool has_run(sql::Database& db) {
-  auto row = db.prepare("SELECT 1 FROM run");
-  return row.step();
-}
-
 void insert_run(sql::Database& db, std::string_view uid, const NewRun& run, int64_t created_ns) {
   db.prepare(
         "INSERT INTO run(uid, name, recipe_path, recipe_hash, recipe_toml, argv, parent, sweep, "
@@ -72,14 +65,34 @@ void insert_run(sql::Database& db, std::string_view uid, const NewRun& run, int6
   }
 }
 
+}  // namespace
+
+void make_run_db(const fs::path& run_folder, std::string_view uid, const NewRun& run,
+                 int64_t created_ns, const std::optional<ProcessId>& process) {
+  // The name is AtomicFile's; its ending is that of what a killed process leaves.
+  AtomicFile aside(run_folder / "run.db");
+  sql::Database db = sql::Database::open(aside.path(), kRunSchema);
+  {
+    sql::Transaction transaction(db);
+    insert_run(db, uid, run, created_ns);
+    if (process) begin_attempt(db, *process, run);
+    transaction.commit();
+  }
+  db.settle();
+  aside.commit();
+}
+
+void require_run(sql::Database& db, std::string_view uid, const NewRun& run, int64_t created_ns) {
+  if (!db.prepare("SELECT 1 FROM run").step()) insert_run(db, uid, run, created_ns);
+}
+
 int begin_attempt(sql::Database& db, const ProcessId& process, const NewRun& run) {
-  const int64_t now = wall_ns();
   db.prepare(
         "INSERT INTO attempt(k, host, boot_id, pid_ns, pid, pid_start, slurm_job, argv, "
         "started_ns, heartbeat_ns) "
         "VALUES((SELECT COALESCE(MAX(k), 0) + 1 FROM attempt),?,?,?,?,?,?,?,?,?)")
       .run(process.host, process.boot, process.pid_namespace, process.pid, process.start,
-           slurm_job(), json_list(run.argv), now, now);
+           slurm_job(), json_list(run.argv), timeline_ns(), wall_ns());
   auto row = db.prepare("SELECT MAX(k) FROM attempt");
   row.step();
   return static_cast<int>(row.integer(0));
@@ -87,11 +100,12 @@ int begin_attempt(sql::Database& db, const ProcessId& process, const NewRun& run
 
 void end_attempt(sql::Database& db, int attempt, std::string_view state, std::string_view message,
                  std::string_view where, int exit_code, uint64_t dropped) {
-  const int64_t now = wall_ns();
+  const int64_t now = timeline_ns();
   db.prepare(
         "UPDATE attempt SET state=?, message=?, location=?, exit_code=?, dropped=?, ended_ns=?, "
         "heartbeat_ns=? WHERE k=?")
-      .run(state, message, where, exit_code, static_cast<int64_t>(dropped), now, now, attempt);
+      .run(state, message, where, exit_code, static_cast<int64_t>(dropped), now, wall_ns(),
+           attempt);
   db.prepare("UPDATE stage SET state=?, ended_ns=? WHERE state='running' AND attempt=?")
       .run(state, now, attempt);
 }

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,8 +18,14 @@
 /// transaction.
 namespace xp::tracker {
 
-bool has_run(sql::Database& db);
-void insert_run(sql::Database& db, std::string_view uid, const NewRun& run, int64_t created_ns);
+/// Writes a run down: its run.db is built beside its place and renamed, so that it is there whole,
+/// with its first attempt by `process` (nullopt: one that is queued), or not at all. Throws Error.
+void make_run_db(const std::filesystem::path& run_folder, std::string_view uid, const NewRun& run,
+                 int64_t created_ns, const std::optional<ProcessId>& process);
+
+/// Stores the run where it is not yet, as in a run.db of an earlier version whose process was
+/// killed.
+void require_run(sql::Database& db, std::string_view uid, const NewRun& run, int64_t created_ns);
 
 /// The number of the new attempt.
 int begin_attempt(sql::Database& db, const ProcessId& process, const NewRun& run);

@@ -1,6 +1,7 @@
 #include "tracker/sqlite.h"
 
 #include <chrono>
+#include <cstring>
 #include <random>
 #include <thread>
 #include <utility>
@@ -41,8 +42,16 @@ std::string_view hint_of(int code) {
   }
 }
 
+// What the system said, where SQLite says little: "disk I/O error (File too large)".
+std::string system_reason(sqlite3* handle, int code) {
+  const int error = handle ? sqlite3_system_errno(handle) : 0;
+  const bool of_the_system = (code & 0xFF) == SQLITE_IOERR || (code & 0xFF) == SQLITE_CANTOPEN;
+  return of_the_system && error != 0 ? fmt::format(" ({})", std::strerror(error)) : "";
+}
+
 std::string describe(sqlite3* handle, int code) {
-  return fmt::format("{}{}", handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code), hint_of(code));
+  return fmt::format("{}{}{}", handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code),
+                     system_reason(handle, code), hint_of(code));
 }
 
 std::string file_of(sqlite3* handle) {

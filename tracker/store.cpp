@@ -46,23 +46,27 @@ void keep_out_of_git(const fs::path& workspace) {
 
 Store::Store(fs::path folder) : folder_(std::move(folder)) {}
 
+std::string Store::new_uid() const {
+  std::string newest;
+  std::error_code none;
+  fs::directory_iterator it(folder_ / "runs", none);
+  for (const fs::directory_iterator end; !none && it != end; it.increment(none))
+    newest = std::max(newest, it->path().filename().string());
+  return make_ulid_after(newest);
+}
+
 std::unique_ptr<Run> Store::create(const NewRun& run, const RunOptions& options) {
   keep_out_of_git(folder_);
-  return make_run(folder_, run.uid.empty() ? make_ulid() : run.uid, run, options, false);
+  return make_run(folder_, run.uid.empty() ? new_uid() : run.uid, run, options, false);
 }
 
 std::string Store::queue(const NewRun& run) {
   keep_out_of_git(folder_);
-  const std::string uid = make_ulid();
+  const std::string uid = new_uid();
   const fs::path folder = run_folder(uid);
   fs::create_directories(folder / "inbox");
   fs::create_directories(folder / "files");
-  sql::Database db = sql::Database::open(folder / "run.db", kRunSchema);
-  db.set_durability(sql::Durability::kFull);
-  sql::Transaction transaction(db);
-  insert_run(db, uid, run, wall_ns());
-  transaction.commit();
-  db.settle();
+  make_run_db(folder, uid, run, wall_ns(), std::nullopt);
   return uid;
 }
 

@@ -25,8 +25,8 @@ struct Param {
 
 /// What a run is made from. Everything is kept in full: no limit on lengths.
 struct NewRun {
-  std::string uid;            ///< a new ULID that somebody noted before; empty = made here
-  std::string name;           ///< experiment.name
+  std::string uid;   ///< what new_uid() gave to somebody who noted it before; empty = made here
+  std::string name;  ///< experiment.name
   std::string recipe_path;    ///< as the user gave it
   std::string recipe_hash;    ///< digest of the resolved recipe; equal = the same experiment
   std::string recipe_toml;    ///< the resolved recipe, from which `exp reproduce` runs again
@@ -58,6 +58,7 @@ struct Losses {
   uint64_t dropped = 0;    ///< points lost
   uint64_t unwritten = 0;  ///< points held in memory or in the ring now, because run.db refuses
   std::string error;       ///< why, of the newest failure
+  bool removed = false;    ///< the record was removed, or taken by another process: it is no more
   bool any() const { return dropped != 0 || unwritten != 0 || !error.empty(); }
 };
 
@@ -116,6 +117,10 @@ class Store {
   std::filesystem::path run_folder(std::string_view uid) const {
     return folder_ / "runs" / std::string(uid);
   }
+
+  /// A name for a new run that sorts behind those of all runs that are here, whatever the clock
+  /// says by now.
+  std::string new_uid() const;
 
   /// A new run and its first attempt. If the disk is full or read-only the run goes on in memory
   /// and says so (Losses); the work is never stopped by its tracker.

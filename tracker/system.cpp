@@ -63,7 +63,7 @@ void SystemSampler::loop(int64_t start_ns, std::chrono::milliseconds interval) {
   while (!wake_.wait_for(lock, interval, [this] { return stop_; })) {
     const double cpu = process_cpu_seconds();
     const int64_t time = steady_ns();
-    const int64_t second = (wall_ns() - start_ns) / 1'000'000'000;
+    const int64_t second = (timeline_ns() - start_ns) / 1'000'000'000;
     sink_.log(cores, second, (cpu - cpu_before) / (static_cast<double>(time - time_before) * 1e-9));
     sink_.log(resident, second, resident_mb());
     cpu_before = cpu;

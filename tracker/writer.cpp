@@ -1,10 +1,15 @@
 #include "tracker/writer.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <utility>
 
+#include <sys/stat.h>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
@@ -38,7 +43,7 @@ Writer::Writer(fs::path folder, std::string uid, NewRun run, RunOptions options,
       run_(std::move(run)),
       options_(std::move(options)),
       start_(start),
-      created_ns_(wall_ns()) {
+      created_ns_(timeline_ns()) {
   try {
     open();
   } catch (const Error& error) {
@@ -82,6 +87,8 @@ void Writer::open() {
 }
 
 void Writer::open_session() {
+  if (removed_) throw Error(losses().error, Exit::kFailed);
+  if (begun_) check_in_place();  // opening would make an empty one
   if (!lock_) {
     fs::create_directories(folder_ / "inbox");
     fs::create_directories(folder_ / "files");
@@ -89,21 +96,61 @@ void Writer::open_session() {
     if (!lock_)
       throw Error(fmt::format("run {} is live: another process writes it", uid_), Exit::kUsage);
   }
-  if (!begun_ && start_ == Start::kResume) recover(folder_);
-  session_ = std::make_unique<Session>(sql::Database::open(folder_ / "run.db", kRunSchema, true));
+  if (!stored_) begin();
+  if (!session_)
+    session_ = std::make_unique<Session>(sql::Database::open(folder_ / "run.db", kRunSchema, true));
   session_->db.set_durability(sql::Durability::kFull);
   if (!begun_) {
-    sql::Transaction transaction(session_->db);
-    // A run that is gone on with may have been killed before it was written down.
-    if (start_ == Start::kCreate || !has_run(session_->db))
-      insert_run(session_->db, uid_, run_, created_ns_);
-    const int number = begin_attempt(session_->db, this_process(), run_);
-    transaction.commit();
-    attempt_ = number;
+    struct stat info {};
+    if (::stat((folder_ / "run.db").c_str(), &info) != 0)
+      throw Error(fmt::format("{}: {}", (folder_ / "run.db").string(), std::strerror(errno)),
+                  Exit::kFailed);
+    device_ = info.st_dev;
+    inode_ = info.st_ino;
     begun_ = true;
     copy_for_readers();
   }
   if (ring_) session_->rings.push_back(std::make_unique<RingTaker>(ring_.get(), session_->db));
+}
+
+// Writes the attempt down: of a new run in the moment in which its run.db is there at all.
+void Writer::begin() {
+  std::error_code none;
+  if (!fs::exists(folder_ / "run.db", none)) {
+    make_run_db(folder_, uid_, run_, created_ns_, this_process());
+    attempt_ = 1;
+    stored_ = true;
+    return;
+  }
+  if (start_ == Start::kResume) recover(folder_);
+  session_ = std::make_unique<Session>(sql::Database::open(folder_ / "run.db", kRunSchema, true));
+  session_->db.set_durability(sql::Durability::kFull);
+  sql::Transaction transaction(session_->db);
+  require_run(session_->db, uid_, run_, created_ns_);
+  const int number = begin_attempt(session_->db, this_process(), run_);
+  transaction.commit();
+  attempt_ = number;
+  stored_ = true;
+}
+
+// Whether what is written to is still what everybody finds at its path.
+void Writer::check_in_place() {
+  const fs::path file = folder_ / "run.db";
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0 || info.st_dev != device_ || info.st_ino != inode_)
+    lose(fmt::format("{} was removed or replaced while the run went on", file.string()));
+  if (lock_ && lock_->in_place()) return;
+  auto again = FileLock::try_acquire(folder_ / "lock");
+  if (!again) {
+    lose(fmt::format("{} was removed while the run went on, and another process has it now",
+                     (folder_ / "lock").string()));
+  }
+  lock_.emplace(std::move(*again));
+}
+
+void Writer::lose(const std::string& why) {
+  removed_ = true;
+  throw Error(why, Exit::kFailed);
 }
 
 void Writer::keep(const RingPoint& point) noexcept {
@@ -232,6 +279,13 @@ void Writer::cycle() {
 /// One transaction. True when points that were there at `own_end` are left.
 bool Writer::transact(std::vector<Pending>& commands, uint64_t own_end) {
   Session& session = *session_;
+  check_in_place();
+  if (ring_->cut() && !std::exchange(said_cut_, true)) {
+    log::warn(
+        "tracking: {} was cut while the run went on: points of up to the last second are "
+        "lost, and those that come are kept in memory until they are in run.db",
+        (folder_ / "ring").string());
+  }
   const std::vector<Request> requests = read_inbox(folder_);
   std::vector<RingPoint> extra;
   {
@@ -274,7 +328,7 @@ bool Writer::transact(std::vector<Pending>& commands, uint64_t own_end) {
     overflow_.erase(overflow_.begin(), overflow_.begin() + static_cast<ptrdiff_t>(extra.size()));
     rest = overflow_.size();
   }
-  const bool left = rest > 0 || session.rings.front()->position() < own_end;
+  const bool left = rest > 0 || (session.rings.front()->position() < own_end && !ring_->cut());
   // A thread is between the two halves of its push: it needs a moment.
   if (left && !progress && extra.empty())
     std::this_thread::sleep_for(std::chrono::microseconds(50));
@@ -329,10 +383,11 @@ void Writer::failed(const std::exception& error, std::vector<Pending>& commands)
   const std::lock_guard lock(mutex_);
   const auto* ours = dynamic_cast<const Error*>(&error);
   const std::string text = ours ? ours->message() : error.what();
-  if (error_ != text)
-    log::warn(
-        "tracking: {}; training goes on, its points are kept in memory until they can be written",
-        text);
+  if (error_ != text) {
+    log::warn("tracking: {}; the work goes on, {}", text,
+              removed_ ? "but nothing more of it is recorded"
+                       : "its points are kept in memory until they can be written");
+  }
   error_ = text;
   std::vector<Pending> again;
   for (Pending& command : commands) {
@@ -376,11 +431,13 @@ void Writer::last_words(const Command& ending) {
     next_try_ns_ = 0;
     cycle();
   }
+  bool ended = !ending;
   if (session_ && ending) {
     std::vector<Pending> last;
     last.push_back({ending, nullptr});
     try {
       transact(last, 0);
+      ended = true;
     } catch (const AgainWithout&) {
       session_.reset();
     } catch (const std::exception& error) {
@@ -405,19 +462,24 @@ void Writer::last_words(const Command& ending) {
   if (ring_->in_file() && drained) {
     fs::remove(folder_ / "ring", ignored);
   }
-  tell_losses(drained);
+  tell_losses(drained, ended);
   lock_.reset();
 }
 
-void Writer::tell_losses(bool drained) const {
+void Writer::tell_losses(bool drained, bool ended) const {
   const Losses lost = losses();
-  if (!lost.any()) return;
-  const uint64_t waiting = drained || !ring_->in_file() ? 0 : ring_->head() - position_;
-  const uint64_t gone = lost.dropped + lost.unwritten - waiting;
-  log::error("tracking of run {}: {} points are lost{}{}", uid_, gone,
-             waiting == 0 ? ""
-                          : fmt::format(", {} more wait in {} and are taken in by the next `exp`",
-                                        waiting, (folder_ / "ring").string()),
+  const uint64_t waiting =
+      drained || !ring_->in_file() || ring_->cut() ? 0 : ring_->head() - position_;
+  const uint64_t gone = lost.dropped + lost.unwritten - std::min(lost.unwritten, waiting);
+  std::vector<std::string> told;
+  if (gone > 0) told.push_back(fmt::format("{} points are lost", gone));
+  if (waiting > 0) {
+    told.push_back(fmt::format("{} points wait in {} and are taken in by the next `exp`", waiting,
+                               (folder_ / "ring").string()));
+  }
+  if (!ended) told.emplace_back("its end is not recorded");
+  if (told.empty()) return;
+  log::error("tracking of run {}: {}{}", uid_, fmt::join(told, ", "),
              lost.error.empty() ? "" : fmt::format(" ({})", lost.error));
 }
 
@@ -430,8 +492,9 @@ Losses Writer::losses() const {
     const std::lock_guard lock(mutex_);
     out.error = error_;
   }
+  out.removed = removed_;
   if (out.error.empty()) return out;
-  out.unwritten = ring_ ? ring_->head() - position_ : 0;
+  out.unwritten = ring_ && !ring_->cut() ? ring_->head() - position_ : 0;
   const std::lock_guard lock(overflow_mutex_);
   out.unwritten += overflow_.size();
   return out;

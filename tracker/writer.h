@@ -78,6 +78,9 @@ class Writer {
   void cycle();
   void open();
   void open_session();
+  void begin();
+  void check_in_place();
+  [[noreturn]] void lose(const std::string& why);
   void find_rings();
   void copy_for_readers();
   bool take_rings();
@@ -86,7 +89,7 @@ class Writer {
   void failed(const std::exception& error, std::vector<Pending>& commands);
   bool backlog() const;
   void last_words(const Command& ending);
-  void tell_losses(bool drained) const;
+  void tell_losses(bool drained, bool ended) const;
 
   const std::filesystem::path folder_;
   const std::string uid_;
@@ -100,7 +103,10 @@ class Writer {
   std::unique_ptr<Session> session_;
   std::atomic<int> attempt_{0};
   std::atomic<uint64_t> position_{0};  ///< of the own ring, committed
-  bool begun_ = false;                 ///< the attempt's row is stored
+  bool stored_ = false;                ///< the attempt's row is
+  bool begun_ = false;                 ///< and run.db was opened
+  bool said_cut_ = false;
+  uint64_t device_ = 0, inode_ = 0;  ///< of run.db
   int64_t next_try_ns_ = 0, next_heartbeat_ns_ = 0, next_commit_ns_ = 0;
 
   mutable std::mutex mutex_;  ///< guards what follows
@@ -114,7 +120,7 @@ class Writer {
   std::deque<RingPoint> overflow_;
 
   std::atomic<uint64_t> dropped_{0};
-  std::atomic<bool> stop_asked_{false}, closing_{false};
+  std::atomic<bool> stop_asked_{false}, closing_{false}, removed_{false};
   std::atomic<double> cpu_seconds_{0};
   std::thread thread_;
 };

@@ -24,6 +24,11 @@ int64_t now_ns(clockid_t clock) {
 int64_t wall_ns() { return now_ns(CLOCK_REALTIME); }
 int64_t steady_ns() { return now_ns(CLOCK_MONOTONIC); }
 
+int64_t timeline_ns() {
+  static const int64_t start = wall_ns() - now_ns(CLOCK_BOOTTIME);
+  return start + now_ns(CLOCK_BOOTTIME);
+}
+
 std::string utc_text(int64_t wall_ns) {
   const auto seconds = static_cast<time_t>(wall_ns / 1'000'000'000);
   tm parts{};
@@ -40,19 +45,36 @@ std::string duration_text(double seconds) {
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
-std::string make_ulid() {
-  static constexpr char kLetters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-  auto ms = static_cast<uint64_t>(wall_ns() / 1'000'000);
-  std::array<unsigned char, 16> random{};
+namespace {
+
+constexpr std::string_view kUlidLetters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+constexpr size_t kTimeLetters = 10;
+constexpr size_t kRandomLetters = 16;
+
+std::string ulid_of(uint64_t ms) {
+  std::array<unsigned char, kRandomLetters> random{};
   XP_CHECK(getrandom(random.data(), random.size(), 0) == static_cast<ssize_t>(random.size()),
            "no random bytes");
-  std::string out(26, '0');
-  for (int i = 9; i >= 0; --i) {
-    out[static_cast<size_t>(i)] = kLetters[ms & 31U];
-    ms >>= 5U;
-  }
-  for (size_t i = 0; i < 16; ++i) out[10 + i] = kLetters[random[i] & 31U];
+  std::string out(kTimeLetters + kRandomLetters, '0');
+  for (size_t i = kTimeLetters; i-- > 0; ms >>= 5U) out[i] = kUlidLetters[ms & 31U];
+  for (size_t i = 0; i < kRandomLetters; ++i) out[kTimeLetters + i] = kUlidLetters[random[i] & 31U];
   return out;
+}
+
+}  // namespace
+
+std::string make_ulid() { return ulid_of(static_cast<uint64_t>(wall_ns() / 1'000'000)); }
+
+std::string make_ulid_after(std::string_view newest) {
+  std::string out = make_ulid();
+  if (newest.size() != out.size() || newest < out) return out;
+  uint64_t ms = 0;
+  for (const char letter : newest.substr(0, kTimeLetters)) {
+    const size_t value = kUlidLetters.find(letter);
+    if (value == std::string_view::npos) return out;
+    ms = ms << 5U | value;
+  }
+  return ulid_of(ms + 1);
 }
 
 }  // namespace xp

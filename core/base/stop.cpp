@@ -25,6 +25,8 @@ extern "C" void on_signal(int signal) {
 }  // namespace
 
 void install_stop_signals() {
+  // A file beyond its limit (ulimit -f) is then an error of that write, which says which file.
+  ::signal(SIGXFSZ, SIG_IGN);
   struct sigaction action {};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);

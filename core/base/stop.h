@@ -15,6 +15,7 @@ enum class StopReason : int {
 
 /// Takes SIGINT, SIGTERM, SIGUSR2, and SIGHUP where it is not ignored (nohup). The first one sets
 /// the flag; a second SIGINT or SIGTERM ends the process at once, with the exit code of the first.
+/// SIGXFSZ is ignored: a write beyond the limit of a file's size fails instead.
 /// Call once, before any thread starts.
 void install_stop_signals();
 

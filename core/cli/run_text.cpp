@@ -106,7 +106,9 @@ std::string run_duration(const RunInfo& run) {
   if (run.started_ns == 0) return "";
   const bool live = run.status == tracker::Status::kRunning;
   const int64_t end = live ? wall_ns() : run.ended_ns;
-  return end == 0 ? "" : duration_text(static_cast<double>(end - run.started_ns) * 1e-9);
+  // A clock that was set back between two attempts ends a run before it began.
+  const int64_t took = std::max<int64_t>(0, end - run.started_ns);
+  return end == 0 ? "" : duration_text(static_cast<double>(took) * 1e-9);
 }
 
 std::string column_text(const RunInfo& run, const std::string& column) {
