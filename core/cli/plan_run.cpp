@@ -107,6 +107,7 @@ PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace
 Workspace run_workspace(const RunArguments& arguments, const Session& session) {
   Workspace workspace = load_workspace(session);
   if (!arguments.devices.empty()) workspace.resources.devices = parse_devices(arguments.devices);
+  workspace.any_memory |= arguments.any_memory;
   if (arguments.threads > 0) workspace.resources.threads = arguments.threads;
   return workspace;
 }

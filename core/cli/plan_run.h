@@ -26,11 +26,12 @@ struct RunArguments {
   int64_t overfit = 0;
   bool queue = false;
   bool dry_run = false;
-  int threads = 0;      ///< 0 = the workspace's
-  std::string profile;  ///< --profile FOLDER: Chrome traces of trainings
-  std::string run;      ///< --run ULID: go on with this one (exp queue)
-  std::string parent;   ///< --parent RUN: the one that this comes from
-  int nodes = 0;        ///< --nodes: as one srun job on so many nodes; 0 = here
+  int threads = 0;          ///< 0 = the workspace's
+  std::string profile;      ///< --profile FOLDER: Chrome traces of trainings
+  std::string run;          ///< --run ULID: go on with this one (exp queue)
+  std::string parent;       ///< --parent RUN: the one that this comes from
+  bool any_memory = false;  ///< --any-memory: also what needs more memory than there is
+  int nodes = 0;            ///< --nodes: as one srun job on so many nodes; 0 = here
   /// Data sets that would have to be read for their digests are not: keys stay provisional.
   bool put_off = false;
 };

@@ -7,6 +7,7 @@
 #include "core/base/files.h"
 #include "core/base/launch.h"
 #include "core/cli/arguments.h"
+#include "core/cli/plan_memory.h"
 #include "core/cli/run_record.h"
 #include "core/cli/run_srun.h"
 #include "core/graph/build.h"
@@ -40,7 +41,11 @@ int queue_run(const RunArguments& arguments, const PlannedRun& planned, const Se
   write_file_atomic(folder / "queued.toml", planned.recipe.show());
   write_file_atomic(folder / "queue.json",
                     nlohmann::json({{"flags", kept_flags(arguments)}}).dump() + "\n");
-  fmt::print("queued as {}; `exp queue` works it off\n", uid);
+  if (session.json) {
+    fmt::print("{}\n", nlohmann::json({{"queued", uid}}).dump());
+  } else {
+    fmt::print("queued as {}; `exp queue` works it off\n", uid);
+  }
   return 0;
 }
 
@@ -59,6 +64,8 @@ void RunCommand::declare(Arguments& declared) {
               "train on this many clips only, to see that it can learn them")
       .positive()
       .excludes(check);
+  declared.flag("--any-memory", arguments_.any_memory,
+                "also a training that needs more memory than this machine has");
   declared.flag("--queue", arguments_.queue, "store it for `exp queue`");
   declared.flag("--dry-run", arguments_.dry_run, "print what would run, and why");
   declared
@@ -95,9 +102,11 @@ int RunCommand::run(Session& session) {
     become_srun(arguments_, session);
   try {
     const PlannedRun planned = plan_run(arguments_, session);
+    if (!arguments_.dry_run) check_memory(planned);
     if (arguments_.queue) return queue_run(arguments_, planned, session);
     if (arguments_.dry_run) {
       print_plan(planned, session);
+      if (!session.json) fmt::print("{}", memory_text(planned));
       return 0;
     }
     if (!session.json) print_plan(planned, session);

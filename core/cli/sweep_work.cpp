@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/cli/command.h"
+#include "core/cli/plan_memory.h"
 #include "core/cli/run_record.h"
 #include "core/cli/sweep_record.h"
 #include "core/graph/merged.h"
@@ -113,6 +114,7 @@ class Bundle {
         throw Error(
             "the recipe resolves to something else than when the sweep was made: another version "
             "of exp?");
+      check_memory(*member.planned);
       open_run(member);
     } catch (const std::exception& error) {
       member.over = true;
@@ -136,7 +138,7 @@ class Bundle {
       member.run = store_.resume(known, fresh, options);
     } else {
       // Noted before it exists: a run that is killed while it begins is not left without its trial.
-      fresh.uid = known.empty() ? make_ulid() : known;
+      fresh.uid = known.empty() ? store_.new_uid() : known;
       control_.began(member.trial.number, fresh.uid);
       member.run = store_.create(fresh, options);
     }

@@ -49,6 +49,12 @@ class Reader {
     return *number;
   }
 
+  bool boolean(const std::string& key, const Value& value) const {
+    const auto* flag = value.get<bool>();
+    if (flag == nullptr) fail(value.spot, key + " must be true or false");
+    return *flag;
+  }
+
   std::string string(const std::string& key, const Value& value) const {
     const auto* text = value.get<std::string>();
     if (text == nullptr) fail(value.spot, key + " must be a string");
@@ -62,6 +68,8 @@ class Reader {
 
 void read_runtime(const Reader& reader, const Table& table, const fs::path& root, Workspace& out) {
   const std::map<std::string, std::function<void(const Value&)>> keys = {
+      {"any_memory",
+       [&](const Value& v) { out.any_memory = reader.boolean("runtime.any_memory", v); }},
       {"cache",
        [&](const Value& v) { out.cache = root / expand_user(reader.string("runtime.cache", v)); }},
       {"devices",

@@ -19,6 +19,7 @@ struct Workspace {
   std::filesystem::path cache;           ///< EXP_CACHE, else [runtime] cache, else .exp/cache
   graph::Resources resources;            ///< [runtime]: threads, workers, micro_batch, devices
   int stages_at_once = 1;                ///< [runtime] stages_at_once
+  bool any_memory = false;               ///< [runtime] any_memory
 
   std::filesystem::path exp_folder() const { return root / ".exp"; }
 };

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/base/cpu.h"
+#include "core/cli/plan_run.h"
+
+namespace xp::cli {
+
+/// A line for each training that a plan will run: its parameters and the memory it takes at the
+/// least (core/schema/memory.h). "" where none will run.
+std::string memory_text(const PlannedRun& planned);
+
+/// Throws Error (kUsage) naming the training that needs more memory than `there` bytes, and what
+/// would make it smaller; nothing where the workspace or the command allows any memory. What GPUs
+/// have is not known here: trainings on them are let through.
+void check_memory(const PlannedRun& planned, uint64_t there = usable_memory());
+
+}  // namespace xp::cli
