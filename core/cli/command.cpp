@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "core/base/cpu.h"
 #include "core/base/error.h"
@@ -18,6 +19,7 @@
 #include "core/base/stop.h"
 #include "core/cli/arguments.h"
 #include "core/cli/version.h"
+#include "tracker/capture.h"
 
 namespace xp::cli {
 namespace fs = std::filesystem;
@@ -52,6 +54,19 @@ constexpr const char* kExamples =
     "  exp report\n"
     "  exp COMMAND --help\n";
 
+// What a command prints is what it was asked for: on a full disk it must not look well done. A
+// reader that went away (`exp runs | head`) has what it wanted.
+void require_output_written() {
+  errno = 0;
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  const int captured = tracker::Capture::stdout_error();
+  if (captured == 0 && (written || errno == EPIPE)) return;
+  const int why = captured != 0 ? captured : errno;
+  throw Error(fmt::format("the output could not be written{}",
+                          why == 0 ? "" : fmt::format(": {}", std::strerror(why))),
+              Exit::kFailed);
+}
+
 int exec_compute(const Session& session) {
   const fs::path program = session.program.parent_path() / "exp-compute";
   if (!fs::exists(program)) {
@@ -67,7 +82,7 @@ int exec_compute(const Session& session) {
   argv.reserve(words.size() + 1);
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  std::fflush(nullptr);
+  require_output_written();
   execv(argv[0], argv.data());
   throw Error(fmt::format("cannot start {}: {}", program.string(), std::strerror(errno)),
               Exit::kFailed);
@@ -88,7 +103,12 @@ int dispatch(const CommandEntry& entry, Command& command, Session& session, Comp
 std::string unknown_command_text(const std::string& word) {
   std::vector<std::string> names;
   for (const auto& entry : commands()) names.emplace_back(entry.name);
-  const std::string guess = nearest(word, names);
+  std::string guess = nearest(word, names);
+  // The beginning of a name is meant before a slip of one letter: `exp ru` is no `exp rm`.
+  for (const std::string& name : names) {
+    if (name.starts_with(word) && (!guess.starts_with(word) || name.size() < guess.size()))
+      guess = name;
+  }
   return fmt::format("unknown command '{}'{} `exp --help` lists the commands", word,
                      guess.empty() ? ";" : fmt::format("; did you mean '{}'?", guess));
 }
@@ -121,6 +141,14 @@ int run_parsed(int argc, char** argv, ComputeTable compute) {
     if (!known) throw Error(unknown_command_text(word));
     break;
   }
+  const auto given = [&](const char* flag) {
+    return std::find(session.arguments.begin(), session.arguments.end(), flag) !=
+           session.arguments.end();
+  };
+  if (given("--version") && given("--json")) {
+    fmt::print("{}\n", version_json());
+    return 0;
+  }
   if (!line.parse(session.arguments)) return 0;
   if (session.verbosity > 0) log::set_level(log::Level::kDebug);
   if (session.quiet) set_progress_enabled(false);
@@ -132,44 +160,58 @@ int run_parsed(int argc, char** argv, ComputeTable compute) {
   return 0;
 }
 
-int report(std::string_view text, Exit code) {
-  log::write(log::Level::kError, text);
-  return static_cast<int>(code);
-}
-
-// What a command prints is what it was asked for: on a full disk it must not look well done. A
-// reader that went away (`exp runs | head`) has what it wanted.
-int with_output_written(int code) {
-  errno = 0;
-  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-  if (written || errno == EPIPE) return code;
-  const std::string why = errno == 0 ? "" : fmt::format(": {}", std::strerror(errno));
-  log::write(log::Level::kError, fmt::format("the output could not be written{}", why));
-  return code == 0 ? static_cast<int>(Exit::kFailed) : code;
-}
-
 }  // namespace
+
+void tell_failure(bool json, const Error& error) {
+  if (!json) {
+    log::write(log::Level::kError, error.what());
+    return;
+  }
+  nlohmann::ordered_json out = {{"message", error.message()},
+                                {"code", static_cast<int>(error.code())}};
+  if (!error.place().file.empty()) {
+    out["file"] = error.place().file;
+    if (error.place().line > 0) out["line"] = error.place().line;
+    if (error.place().column > 0) out["column"] = error.place().column;
+  }
+  const std::string line =
+      nlohmann::ordered_json({{"error", out}})
+          .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  log::write_bare(log::Level::kError, line, error.what());
+}
 
 int run_command_line(int argc, char** argv, ComputeTable compute) {
   install_stop_signals();
   // Here, since every command may start exp-compute: itself, a sweep's workers, queued runs.
   keep_waiting_threads_from_spinning();
+  const bool json = std::find(argv + 1, argv + argc, std::string_view("--json")) != argv + argc;
+  const auto failed = [&](const Error& error) {
+    tell_failure(json, error);
+    return static_cast<int>(error.code());
+  };
+  int code = 0;
   try {
-    return with_output_written(run_parsed(argc, argv, compute));
+    try {
+      code = run_parsed(argc, argv, compute);
+      require_output_written();
+      return code;
+    } catch (const Stopped& stopped) {
+      const bool preempted = stopped.reason() == StopReason::kPreempted;
+      return failed(Error(
+          fmt::format("{}; run the same command again", preempted ? "preempted" : "interrupted"),
+          exit_code(stopped.reason())));
+    }
   } catch (const Error& error) {
-    return report(error.what(), error.code());
-  } catch (const Stopped& stopped) {
-    const bool preempted = stopped.reason() == StopReason::kPreempted;
-    return report(
-        fmt::format("{}; run the same command again", preempted ? "preempted" : "interrupted"),
-        exit_code(stopped.reason()));
+    failed(error);
+    return code != 0 ? code : static_cast<int>(error.code());
   } catch (const std::bad_alloc&) {
-    return report("out of memory; lower train.batch_size, train.micro_batch or eval.batch_size",
-                  Exit::kFailed);
+    return failed(
+        Error("out of memory; lower train.batch_size, train.micro_batch or eval.batch_size",
+              Exit::kFailed));
   } catch (const std::logic_error& error) {
-    return report(error.what(), Exit::kInternal);
+    return failed(Error(error.what(), Exit::kInternal));
   } catch (const std::exception& error) {
-    return report(error.what(), Exit::kFailed);
+    return failed(Error(error.what(), Exit::kFailed));
   }
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/error.h"
+
 namespace xp::cli {
 
 class Arguments;
@@ -52,6 +54,10 @@ const std::vector<CommandEntry>& commands();
 using ComputeFunction = int (*)(Command&, Session&);
 /// Compute halves by name; null where a command has none.
 using ComputeTable = ComputeFunction (*)(const std::string& name);
+
+/// Says on stderr why something failed: a line, with --json a JSON object {error: {message, code,
+/// file, line, column}} in one line. The log file has the line.
+void tell_failure(bool json, const Error& error);
 
 /// Parses the command line, runs the command and turns every exception into one message and an exit
 /// code. With `compute` (in `exp-compute`) kCompute commands go to their compute half; without it

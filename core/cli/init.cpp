@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
@@ -23,13 +24,17 @@ class Init : public Command {
     declared.footer("Example:\n  exp init my_experiments\n");
   }
 
-  int run(Session& /*session*/) override {
+  int run(Session& session) override {
     const std::filesystem::path file = std::filesystem::path(folder_) / "exp.toml";
     if (std::filesystem::exists(file)) {
       throw Error(fmt::format("{} is there already; nothing was changed", file.string()));
     }
     std::filesystem::create_directories(std::filesystem::path(folder_) / ".exp");
     write_file_atomic(file, kWorkspaceFile);
+    if (session.json) {
+      fmt::print("{}\n", nlohmann::json({{"workspace", file.string()}}).dump());
+      return 0;
+    }
     fmt::print("workspace ready: {}\nnext: exp run RECIPE.toml\n", file.string());
     return 0;
   }

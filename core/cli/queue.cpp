@@ -59,6 +59,10 @@ std::vector<std::string> command_of(const Item& item, const Session& session,
   std::vector<std::string> out = {(session.program.parent_path() / "exp").string(), "run",
                                   (item.folder / "queued.toml").string(), "--run", item.uid};
   for (const auto& flag : in["flags"]) out.push_back(flag.get<std::string>());
+  if (session.json) {
+    // stdout is the answer of this command alone.
+    out.insert(out.begin(), {"/bin/sh", "-c", "exec \"$@\" >&2", "exp"});
+  }
   const bool own_devices = std::find(out.begin(), out.end(), "--devices") != out.end();
   if (!own_devices) out.insert(out.end(), extra.begin(), extra.end());
   return out;
@@ -75,10 +79,7 @@ class Queue final : public Command {
 
   int run(Session& session) override {
     const Workspace workspace = load_workspace(session);
-    if (!fs::exists(workspace.exp_folder() / "runs")) {
-      fmt::print("the queue is empty\n");
-      return 0;
-    }
+    if (!fs::exists(workspace.exp_folder() / "runs")) return tell(session, 0);
     int done = 0;
     while (true) {
       collect_ended();
@@ -88,7 +89,17 @@ class Queue final : public Command {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
     if (stop_requested() != StopReason::kNone) return static_cast<int>(exit_code(stop_requested()));
-    if (done == 0) {
+    return tell(session, done);
+  }
+
+ private:
+  // What came of it; returns the exit code.
+  int tell(const Session& session, int done) const {
+    if (session.json) {
+      fmt::print("{}\n",
+                 nlohmann::ordered_json({{"done", done}, {"failed", failed_}, {"runs", ended_}})
+                     .dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
+    } else if (done == 0) {
       fmt::print("the queue is empty\n");
     } else {
       fmt::print("{} run{} worked off, {} failed; see `exp runs`\n", done, done == 1 ? "" : "s",
@@ -97,7 +108,6 @@ class Queue final : public Command {
     return failed_ == 0 ? 0 : static_cast<int>(Exit::kFailed);
   }
 
- private:
   struct Working {
     Item item;
     pid_t pid;
@@ -112,6 +122,7 @@ class Queue final : public Command {
         ++it;
         continue;
       }
+      ended_.push_back({{"run", (*it)->item.uid}, {"name", (*it)->item.name}, {"code", *code}});
       if (*code != 0 && *code != static_cast<int>(Exit::kInterrupted) &&
           *code != static_cast<int>(Exit::kPreempted)) {
         ++failed_;
@@ -180,6 +191,7 @@ class Queue final : public Command {
     for (const auto& work : working_) ::kill(work->pid, SIGTERM);
   }
 
+  nlohmann::ordered_json ended_ = nlohmann::ordered_json::array();
   int jobs_ = 1;
   int failed_ = 0;
   bool passed_on_ = false;

@@ -1,6 +1,7 @@
 #include "core/cli/run_execute.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <memory>
 #include <optional>
 
@@ -119,7 +120,9 @@ int execute_run(const RunArguments& arguments, PlannedRun planned, const Session
   make_folders(planned.cache.root());
   tracker::Store store(planned.workspace.exp_folder());
   std::unique_ptr<tracker::Run> run;
-  if (!rehearsal) {
+  if (rehearsal) {
+    mark_cache(planned);
+  } else {
     run = open_run(arguments, planned, session, store, versions);
     note_threads(*run, planned.workspace);
     note_uses(planned.plan.graph, *run, planned.cache);
@@ -148,6 +151,17 @@ int execute_run(const RunArguments& arguments, PlannedRun planned, const Session
   if (run) finish(*run, done);
   fmt::print("{}", session.json ? summary_json(planned.plan, done, uid)
                                 : summary_text(planned.plan, done, uid));
+  std::fflush(stdout);
+  for (size_t i = 0; i < done.nodes.size(); ++i) {
+    if (done.nodes[i].result != graph::Result::kFailed) continue;
+    tell_failure(session.json,
+                 Error(fmt::format("stage {} failed: {}", planned.plan.graph.nodes[i].name,
+                                   done.nodes[i].error),
+                       done.code()));
+  }
+  // The work is done and in the cache, but nobody will find the run.
+  if (run && run->losses().removed && done.code() == Exit::kOk)
+    return static_cast<int>(Exit::kFailed);
   return static_cast<int>(done.code());
 }
 

@@ -118,7 +118,6 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
 std::string summary_text(const Plan& plan, const Execution& done, const std::string& run) {
   const Metrics* baseline = baseline_of(plan, done);
   std::vector<std::vector<std::string>> rows = {{"stage", "result", "time", "metrics"}};
-  std::string tail;
   for (size_t i = 0; i < plan.graph.nodes.size(); ++i) {
     const Node& node = plan.graph.nodes[i];
     const NodeResult& result = done.nodes[i];
@@ -127,10 +126,8 @@ std::string summary_text(const Plan& plan, const Execution& done, const std::str
     rows.push_back({node.name, result_text(result.result),
                     worked ? duration_text(result.seconds) : "-",
                     metrics_text(node, result, baseline)});
-    if (result.result == Result::kFailed)
-      tail += fmt::format("stage {} failed: {}\n", node.name, result.error);
   }
-  std::string out = table(rows) + tail;
+  std::string out = table(rows);
   if (done.code() != Exit::kOk && !run.empty())
     out += "what is done is kept; the same command goes on from here\n";
   if (!run.empty()) out += fmt::format("look further: exp show {0}, or exp report {0}\n", run);

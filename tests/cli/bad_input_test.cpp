@@ -72,11 +72,10 @@ class BadInputIntegration : public ::testing::Test {
       said.text.erase(at, root.size());
     return said;
   }
-  /// What is said from "stage prepare failed:" on, without the last line (the run's id).
+  /// What is said from "stage prepare failed:" on: on stderr, after the table.
   static std::string failure(const Shell& said) {
-    const size_t begin = said.text.find("stage prepare failed: ");
-    const size_t end = said.text.find("look further:");
-    return begin == std::string::npos ? said.text : said.text.substr(begin, end - begin);
+    const size_t begin = said.text.find("error: stage prepare failed: ");
+    return begin == std::string::npos ? said.text : said.text.substr(begin);
   }
   /// The bad clips of the finished shards.
   std::string report() const {
@@ -139,9 +138,11 @@ TEST_F(BadInputIntegration, SoundsThatAreNoneAreNamedAndTheRestGoesOn) {
 
   const Shell strict = run("recipe.toml --set dataset.on_bad_clip=error");
   EXPECT_EQ(failure(strict),
-            "stage prepare failed: clip 'a/empty.wav' (sounds/a/empty.wav): empty file\n"
-            "with dataset.on_bad_clip = \"skip\" it would be left out\n"
-            "what is done is kept; the same command goes on from here\n");
+            "error: stage prepare failed: clip 'a/empty.wav' (sounds/a/empty.wav): empty file\n"
+            "with dataset.on_bad_clip = \"skip\" it would be left out\n");
+  EXPECT_NE(strict.text.find("what is done is kept; the same command goes on from here\n"),
+            std::string::npos)
+      << strict.text;
   EXPECT_EQ(strict.code, 3);
 
   const Shell limited = run("recipe.toml");
@@ -170,9 +171,8 @@ TEST_F(BadInputIntegration, CsvWithoutTheTargetColumn) {
   const Shell said =
       run("recipe.toml --set dataset.name=esc50 --set dataset.root=esc --set frontend.frames=512");
   EXPECT_EQ(failure(said),
-            "stage prepare failed: esc/meta/esc50.csv:1: no column 'target'; there are: filename, "
-            "fold, category\n"
-            "what is done is kept; the same command goes on from here\n");
+            "error: stage prepare failed: esc/meta/esc50.csv:1: no column 'target'; there are: "
+            "filename, fold, category\n");
   EXPECT_EQ(said.code, 3);
 }
 

@@ -1,6 +1,8 @@
 // The command line as a user meets it: help, errors, exit codes, and the pages of docs/ that repeat
 // them.
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <regex>
 #include <set>
@@ -8,6 +10,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
@@ -18,6 +21,7 @@
 namespace xp::cli {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::Shell;
 
 Shell exp(const std::string& arguments, const std::string& folder = ".") {
@@ -31,6 +35,48 @@ TEST(CommandLine, MistypedCommandIsGuessed) {
   EXPECT_EQ(
       result.text,
       "error: unknown command 'docto'; did you mean 'doctor'? `exp --help` lists the commands\n");
+}
+
+TEST(CommandLine, TheBeginningOfANameIsMeantBeforeASlip) {
+  EXPECT_NE(exp("ru").text.find("did you mean 'run'?"), std::string::npos) << exp("ru").text;
+  EXPECT_NE(exp("swee").text.find("did you mean 'sweep'?"), std::string::npos);
+  EXPECT_NE(exp("rn").text.find("did you mean 'r"), std::string::npos);
+}
+
+TEST(CommandLine, WithJsonErrorsAreJsonOnStderr) {
+  const testing::TempDir dir;
+  std::ofstream(dir / "exp.toml") << "[runtime]\nthreds = 2\n";
+  for (const char* arguments : {"gc --json", "--json gc"}) {
+    const Shell said = exp(fmt::format("{} 2>&1 >/dev/null", arguments), dir.path().string());
+    const auto error = nlohmann::json::parse(said.text)["error"];
+    EXPECT_EQ(said.code, 2);
+    EXPECT_EQ(error["code"], 2);
+    EXPECT_EQ(error["line"], 2);
+    EXPECT_EQ(error["column"], 1);
+    EXPECT_EQ(fs::path(error["file"].get<std::string>()).filename(), "exp.toml");
+    EXPECT_NE(error["message"].get<std::string>().find("unknown key 'threds'"), std::string::npos);
+  }
+  EXPECT_EQ(nlohmann::json::parse(exp("doctr --json").text)["error"]["code"], 2);
+}
+
+TEST(CommandLine, WhatPrintsAFactKnowsJson) {
+  const testing::TempDir dir;
+  for (const char* arguments : {"--version --json", "--json --version"}) {
+    const auto version = nlohmann::json::parse(exp(arguments).text);
+    EXPECT_TRUE(exp("--version").text.starts_with("exp " + version["version"].get<std::string>()));
+  }
+  const auto made = nlohmann::json::parse(exp("init here --json", dir.path().string()).text);
+  EXPECT_TRUE(fs::exists(dir / made["workspace"].get<std::string>()));
+  const auto queue = nlohmann::json::parse(exp("queue --json", dir.path().string()).text);
+  EXPECT_EQ(queue["done"], 0);
+  EXPECT_TRUE(queue["runs"].empty());
+}
+
+TEST(CommandLine, ALogFileThatCannotBeWrittenIsAnError) {
+  const testing::TempDir dir;
+  const Shell refused = exp("gc --log-file absent/x.log", dir.path().string());
+  EXPECT_EQ(refused.code, 1) << refused.text;
+  EXPECT_NE(refused.text.find("cannot write absent/x.log"), std::string::npos) << refused.text;
 }
 
 TEST(CommandLine, UnknownOptionNamesTheHelp) {

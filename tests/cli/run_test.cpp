@@ -13,9 +13,11 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/cli/arguments.h"
+#include "core/cli/plan_memory.h"
 #include "core/cli/run_execute.h"
 #include "core/cli/workspace.h"
 #include "tests/cli/pretend.h"
+#include "tests/testing/put.h"
 #include "tests/testing/shell.h"
 #include "tracker/run_sink.h"
 
@@ -151,9 +153,12 @@ TEST_F(RunCommandTest, AFailedRunGoesOnAsItsNextAttempt) {
   runner_.before = [](const graph::Node& node, graph::StageContext&) {
     if (node.kind == "evaluate") throw Error("out of luck", Exit::kFailed);
   };
+  ::testing::internal::CaptureStderr();
   EXPECT_EQ(run(), 1);
-  EXPECT_NE(printed_.find("stage eval failed: out of luck\nwhat is done is kept; the same command "
-                          "goes on from here\n"),
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("error: stage eval failed: out of luck\n"), std::string::npos) << said;
+  EXPECT_EQ(printed_.find("out of luck"), std::string::npos) << "once, not twice: " << printed_;
+  EXPECT_NE(printed_.find("what is done is kept; the same command goes on from here\n"),
             std::string::npos)
       << printed_;
   EXPECT_EQ(runs()[0].status, tracker::Status::kFailed);
@@ -249,8 +254,10 @@ TEST_F(RunCommandTest, AFailedCheckKeepsNothing) {
   runner_.before = [](const graph::Node& node, graph::StageContext&) {
     if (node.kind == "train") throw Error("out of luck", Exit::kFailed);
   };
+  ::testing::internal::CaptureStderr();
   EXPECT_EQ(run(), 1);
-  EXPECT_NE(printed_.find("out of luck"), std::string::npos) << printed_;
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("out of luck"), std::string::npos) << said;
   EXPECT_EQ(printed_.find("what is done is kept"), std::string::npos) << printed_;
 }
 
@@ -265,13 +272,42 @@ TEST_F(RunCommandTest, GcKeepsWhatRunsUse) {
   EXPECT_EQ(
       testing::shell(fmt::format("cd '{}' && {}/exp gc", dir_.path().string(), XP_BIN_DIR)).text,
       "removed: 0 B in 0 items\n");
-  fs::remove_all(".exp/runs");
+  fs::remove_all(".exp/runs/" + runs().front().uid);
   const std::string said =
       testing::shell(fmt::format("cd '{}' && {}/exp gc", dir_.path().string(), XP_BIN_DIR)).text;
   EXPECT_NE(said.find("made for stage train\n"), std::string::npos) << said;
-  EXPECT_NE(said.find(" in 3 items\n"), std::string::npos) << said;
+  EXPECT_NE(said.find(" in 3 items, in the trash for 7 days"), std::string::npos) << said;
+  EXPECT_FALSE(fs::is_empty(".exp/cache/trash"));
+  const auto now =
+      testing::shell(fmt::format("cd '{}' && {}/exp gc --now", dir_.path().string(), XP_BIN_DIR));
+  EXPECT_EQ(now.code, 0) << now.text;
+  EXPECT_TRUE(fs::is_empty(".exp/cache/trash"));
   run();
   EXPECT_EQ(runner_.ran.size(), 6U);
+}
+
+// `exp gc` where the cache is set to a folder of something else, by either way.
+TEST_F(RunCommandTest, GcOfAFolderThatIsNoCacheRemovesNothing) {
+  const fs::path sound = testing::put(dir_ / "data/train/dog/a.wav", "woof");
+  const auto gc = [&](const std::string& before) {
+    return testing::shell(
+        fmt::format("cd '{}' && {} {}/exp gc", dir_.path().string(), before, XP_BIN_DIR));
+  };
+  const auto by_variable = gc("EXP_CACHE=data");
+  std::ofstream("exp.toml", std::ios::app) << "cache = \"data\"\n";
+  const auto by_file = gc("");
+  for (const auto& said : {by_variable, by_file}) {
+    EXPECT_EQ(said.code, static_cast<int>(Exit::kUsage));
+    EXPECT_NE(said.text.find("exp gc --adopt"), std::string::npos) << said.text;
+  }
+  EXPECT_EQ(run(), 0) << "it may be used all the same";
+  EXPECT_EQ(gc("").code, static_cast<int>(Exit::kUsage));
+  fs::remove_all(".exp/runs/" + runs().front().uid);
+  const auto adopted = testing::shell(
+      fmt::format("cd '{}' && {}/exp gc --adopt --now", dir_.path().string(), XP_BIN_DIR));
+  EXPECT_EQ(adopted.code, 0) << adopted.text;
+  EXPECT_NE(adopted.text.find(" in 3 items\n"), std::string::npos) << adopted.text;
+  EXPECT_EQ(read_file(sound), "woof");
 }
 
 TEST_F(RunCommandTest, DryRunSaysWhatAndWhy) {
@@ -374,6 +410,60 @@ TEST_F(RunCommandTest, ARunWhoseUsesCannotBeWrittenGoesOn) {
   const std::string said = ::testing::internal::GetCapturedStderr();
   EXPECT_NE(said.find("`exp gc` may take outputs away"), std::string::npos) << said;
   EXPECT_EQ(runs().front().status, tracker::Status::kDone);
+}
+
+// `rm -rf .exp/runs` under a run: the work is done, but nobody will find it.
+TEST_F(RunCommandTest, ARunWhoseFolderIsRemovedSaysSo) {
+  runner_.before = [](const graph::Node& node, graph::StageContext&) {
+    if (node.kind == "evaluate") fs::remove_all(".exp/runs");
+  };
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(run(), static_cast<int>(Exit::kFailed));
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("run.db was removed or replaced while the run went on"), std::string::npos)
+      << said;
+  runner_.before = [](const graph::Node&, graph::StageContext&) {};
+  EXPECT_EQ(run(), 0);
+  EXPECT_EQ(runner_.ran.size(), 3U) << "its stages are in the cache";
+}
+
+TEST_F(RunCommandTest, ATrainingThatNeedsMoreMemoryThanThereIsIsRefused) {
+  const auto refusal = [&](uint64_t there) -> std::string {
+    try {
+      check_memory(plan_run(arguments_, session_), there);
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return "";
+  };
+  const std::string said = refusal(1u << 20);
+  EXPECT_EQ(said.find("stage train needs at least "), 0U) << said;
+  EXPECT_NE(said.find("for 8 clips at a time"), std::string::npos) << said;
+  EXPECT_NE(said.find("--any-memory"), std::string::npos) << said;
+  EXPECT_EQ(refusal(uint64_t{1} << 40), "");
+  EXPECT_NE(memory_text(plan_run(arguments_, session_)).find("train needs at least "),
+            std::string::npos);
+  arguments_.any_memory = true;
+  EXPECT_EQ(refusal(1), "");
+  arguments_.any_memory = false;
+  EXPECT_EQ(run(), 0);
+  EXPECT_EQ(refusal(1), "") << "what is cached needs none";
+}
+
+TEST_F(RunCommandTest, FailuresAreJsonWhereThatIsAskedFor) {
+  session_.json = true;
+  runner_.before = [](const graph::Node& node, graph::StageContext&) {
+    if (node.kind == "evaluate") throw Error("out of luck", Exit::kData);
+  };
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(run(), static_cast<int>(Exit::kData));
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  const size_t begin = said.find("{\"error\"");
+  ASSERT_NE(begin, std::string::npos) << said;
+  const auto error = nlohmann::json::parse(said.substr(begin, said.find('\n', begin) - begin));
+  EXPECT_EQ(error["error"]["message"], "stage eval failed: out of luck");
+  EXPECT_EQ(error["error"]["code"], static_cast<int>(Exit::kData));
+  EXPECT_TRUE(nlohmann::json::parse(printed_).is_object()) << printed_;
 }
 
 // A stage without [optimiser] has no learning rate of its own.
