@@ -120,6 +120,20 @@ TEST(Render, EveryFormatSaysSelectedOnTest) {
   EXPECT_THAT(csv, HasSubstr(",true,\n"));
 }
 
+bool has_latex() {
+  return testing::shell("command -v pdflatex && kpsewhich booktabs.sty graphicx.sty").code == 0;
+}
+
+// The file between what its first lines ask for; what pdfLaTeX says.
+testing::Shell compiled(const std::filesystem::path& folder, const std::string& text) {
+  write_file_atomic(folder / "report.tex",
+                    "\\documentclass{article}\\usepackage{booktabs}\\usepackage{graphicx}\n"
+                    "\\usepackage[T1]{fontenc}\\usepackage[utf8]{inputenc}\n\\begin{document}\n" +
+                        text + "\\end{document}\n");
+  return testing::shell("cd '" + folder.string() +
+                        "' && pdflatex -halt-on-error -interaction=nonstopmode report.tex");
+}
+
 TEST(RenderIntegration, LatexEscapesAndCompiles) {
   Workspace workspace;
   fill_sweep(workspace);
@@ -128,17 +142,34 @@ TEST(RenderIntegration, LatexEscapesAndCompiles) {
   EXPECT_THAT(text, HasSubstr("\\toprule"));
   EXPECT_THAT(text, HasSubstr("eval.clips\\_per\\_s"));
   EXPECT_THAT(text, HasSubstr("\\textbf{"));
-  if (testing::shell("command -v pdflatex && kpsewhich booktabs.sty").code != 0)
-    GTEST_SKIP() << "no pdflatex with booktabs here";
-  const auto file = workspace.folder() / "report.tex";
-  write_file_atomic(file,
-                    "\\documentclass{article}\\usepackage{booktabs}\\usepackage[utf8]{inputenc}\n"
-                    "\\begin{document}\n" +
-                        text + "\\end{document}\n");
-  const testing::Shell done =
-      testing::shell("cd '" + workspace.folder().string() +
-                     "' && pdflatex -halt-on-error -interaction=nonstopmode report.tex");
+  if (!has_latex()) GTEST_SKIP() << "no pdflatex with booktabs here";
+  const testing::Shell done = compiled(workspace.folder(), text);
   EXPECT_EQ(done.code, 0) << done.text;
+}
+
+// Twenty columns and names of other scripts: it compiles, and no line is wider than the page.
+TEST(RenderIntegration, LatexOfWideTablesAndOtherScriptsCompiles) {
+  Workspace workspace;
+  for (const int64_t r : {0, 8}) {
+    Made made;
+    made.name = "\u72ac \u0416\u0443\u043a \u017dlu\u0165ou\u010dk\u00fd \u2026";
+    made.params = {param("tome.r", r)};
+    for (int i = 0; i < 20; ++i)
+      made.finals.emplace_back(fmt::format("a_long_name_of_metric_{}", i),
+                               0.1 * i + static_cast<double>(r));
+    workspace.add(made);
+  }
+  auto query = workspace.query();
+  Request request;
+  for (int i = 0; i < 20; ++i)
+    request.metrics.push_back(fmt::format("eval.a_long_name_of_metric_{}", i));
+  const std::string text = render_latex(compare(query, request));
+  EXPECT_THAT(text, HasSubstr("\\expletter{\u72ac}{72AC}"));
+  EXPECT_THAT(text, HasSubstr("\u017dlu\u0165ou\u010dk\u00fd"));
+  if (!has_latex()) GTEST_SKIP() << "no pdflatex with booktabs here";
+  const testing::Shell done = compiled(workspace.folder(), text);
+  EXPECT_EQ(done.code, 0) << done.text;
+  EXPECT_EQ(done.text.find("Overfull"), std::string::npos) << done.text;
 }
 
 TEST(Render, PageNeedsNoNetworkAndIsTheSameTwice) {
