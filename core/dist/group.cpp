@@ -87,6 +87,8 @@ int Rendezvous::port() const { return impl_->port; }
 void Rendezvous::set(const std::string& key, std::string_view text) {
   guarded("rendezvous", [&] {
     impl_->store->set(key, std::vector<uint8_t>(text.begin(), text.end()));
+    // The server acknowledges no set. It answers a question of the same connection after it.
+    XP_CHECK(impl_->store->check({key}), "a key that was set is not there: " + key);
     return 0;
   });
 }

@@ -26,6 +26,8 @@ class Rendezvous {
 
   ~Rendezvous();
   int port() const;  ///< of the server; 0 in process
+  /// Returns when every rank that looks from now on finds it. Throws Error (kFailed) when the
+  /// server is gone.
   void set(const std::string& key, std::string_view text);
   /// Nullopt while nobody has set it. Throws Error (kFailed) when the server is gone.
   std::optional<std::string> look(const std::string& key);

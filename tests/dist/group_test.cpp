@@ -232,5 +232,20 @@ TEST(RendezvousDist, LookDoesNotWait) {
   EXPECT_EQ(client->look("a"), "text");
 }
 
+// The other one's look may overtake a set that is only on its way.
+TEST(RendezvousDist, WhatWasSetIsThereForEverybody) {
+  const auto server = Rendezvous::serve("127.0.0.1");
+  const auto client = Rendezvous::join("127.0.0.1", server->port());
+  std::vector<std::string> missing;
+  for (int i = 0; i < 2000; ++i) {
+    const std::string key = std::to_string(i);
+    server->set(key, "s");
+    if (!client->look(key)) missing.push_back(key);
+    client->set(key + "c", "c");
+    if (!server->look(key + "c")) missing.push_back(key + "c");
+  }
+  EXPECT_EQ(missing, std::vector<std::string>{});
+}
+
 }  // namespace
 }  // namespace xp::dist
