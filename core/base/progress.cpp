@@ -6,12 +6,12 @@
 #include <mutex>
 #include <utility>
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
 #include "core/base/clock.h"
+#include "core/base/terminal.h"
 
 namespace xp {
 namespace {
@@ -28,12 +28,12 @@ std::mutex& draw_mutex() {
 
 // A line that wraps cannot be rewritten in place: it is cut to what the terminal shows.
 std::string fitted(const std::string& line) {
-  winsize size{};
-  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 2) return line;
+  const size_t width = terminal_columns(STDERR_FILENO);
+  if (width < 2) return line;
   size_t columns = 0;
   for (size_t at = 0; at < line.size(); ++at) {
     const bool begins = (static_cast<unsigned char>(line[at]) & 0xC0U) != 0x80U;  // UTF-8
-    if (begins && ++columns == size.ws_col) return line.substr(0, at);
+    if (begins && ++columns == width) return line.substr(0, at);
   }
   return line;
 }

@@ -40,6 +40,22 @@ bool numeric(const std::string& text) {
           text.ends_with("inf"));
 }
 
+// A table that is wider than the terminal: a row is a block, a value a line.
+std::string blocks(const std::vector<std::string>& columns,
+                   const std::vector<std::vector<std::string>>& rows) {
+  size_t name_width = 0;
+  for (const std::string& column : columns) name_width = std::max(name_width, letters(column));
+  std::string out;
+  for (const auto& row : rows) {
+    out += out.empty() ? "" : "\n";
+    for (size_t i = 0; i < columns.size(); ++i) {
+      if (row[i].empty()) continue;
+      out += columns[i] + std::string(name_width - letters(columns[i]) + 2, ' ') + row[i] + "\n";
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 std::filesystem::path tracker_folder(const Session& session) {
@@ -52,7 +68,7 @@ tracker::Query open_query(const Session& session) {
   return query;
 }
 
-std::string TextTable::text(size_t max_width) const {
+std::string TextTable::text(size_t max_width, size_t line_width) const {
   std::vector<size_t> width;
   std::vector<bool> right(columns.size(), !rows.empty());
   for (const std::string& column : columns) width.push_back(letters(column));
@@ -74,6 +90,9 @@ std::string TextTable::text(size_t max_width) const {
     while (!out.empty() && out.back() == ' ') out.pop_back();
     return out + "\n";
   };
+  size_t wide = columns.empty() ? 0 : 2 * (columns.size() - 1);
+  for (const size_t one : width) wide += one;
+  if (line_width > 0 && wide > line_width) return blocks(columns, cells);
   std::string out = print(columns);
   for (const auto& line : cells) out += print(line);
   return out;

@@ -5,8 +5,11 @@
 #include <string_view>
 #include <vector>
 
+#include <unistd.h>
+
 #include <nlohmann/json_fwd.hpp>
 
+#include "core/base/terminal.h"
 #include "core/cli/command.h"
 #include "tracker/query.h"
 
@@ -21,11 +24,14 @@ std::filesystem::path tracker_folder(const Session& session);
 tracker::Query open_query(const Session& session);
 
 /// A table for people: columns as wide as their widest cell, numbers to the right. Longer cells
-/// than `max_width` letters are cut with an ellipsis.
+/// than `max_width` letters are cut with an ellipsis. Where a line holds only `line_width` letters
+/// (0 = any number) and the table is wider, each row is a block of lines: a column's name, its
+/// value.
 struct TextTable {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
-  std::string text(size_t max_width = 48) const;
+  std::string text(size_t max_width = 48,
+                   size_t line_width = terminal_columns(STDOUT_FILENO)) const;
 };
 
 /// The letters of a uid that people see and may type: its last eight.
