@@ -140,7 +140,7 @@ TEST_F(ExportIntegration, TensorBoardShowsIt) {
       "print('config' in str(ask('text/tags')))\n"
       "END",
       python(), dir.path().string()));
-  EXPECT_EQ(read.text, "302 0.333333 nan inf 0.3\nTrue\n");
+  EXPECT_EQ(read.text, "302 0.333333 NaN Infinity 0.3\nTrue\n");
 }
 
 TEST_F(ExportTest, MlflowStoreIsOneWholeFile) {
