@@ -144,14 +144,14 @@ TEST_F(DataCommandIntegration, OddClipsAreSaid) {
   }
   fs::copy(folder_ / "set/train/b/2.wav", folder_ / "set/test/a/copy.wav");
   put(folder_ / "set/train/a/voice.m4a", "");
-  // Samples of 16 bits as floats of twice full scale.
+  // Samples of 16 bits as floats above full scale.
   std::string loud = read_file(folder_ / "set/test/a/4.wav");
   const size_t sound = loud.find("data") + 8, format = loud.find("fmt ") + 8;
   std::string floats = loud.substr(0, sound);
   for (size_t at = sound; at + 1 < loud.size(); at += 2) {
     int16_t pcm = 0;
     std::memcpy(&pcm, loud.data() + at, 2);
-    const float x = 4.0F * static_cast<float>(pcm) / 32768.0F;
+    const float x = 16.0F * static_cast<float>(pcm) / 32768.0F;
     floats.append(reinterpret_cast<const char*>(&x), 4);
   }
   const auto set = [&](size_t at, uint32_t value, size_t bytes) {
@@ -199,7 +199,7 @@ TEST_F(DataCommandIntegration, OddClipsAreSaid) {
     return fs::path();
   };
   const auto predicted =
-      nlohmann::json::parse(exp(fmt::format("--json predict {} set/test/a/4.wav --top 2",
+      nlohmann::json::parse(exp(fmt::format("--json predict {} set/test/a/4.wav --top 2 --softmax 2> log",
                                             output("train", "last.safetensors").string()))
                                 .text);
   std::map<std::string, double> probability;
