@@ -81,7 +81,11 @@ BatchMaker::Plan BatchMaker::plan(const EpochOrder& order, int64_t epoch, int64_
   const auto waves = static_cast<size_t>(batch.size * batch.samples);
   const auto labels = static_cast<size_t>(batch.size * batch.classes);
   const bool masked = options_.shards->masked();
-  const bool pcm = options_.pcm && !options_.augment.changes_values();
+  // A batch with a clip above full scale is made of floats: the samples of 16 bits have no scale.
+  const bool within = std::all_of(batch.rows.begin(), batch.rows.end(), [&](int64_t index) {
+    return options_.shards->scale(options_.rows[static_cast<size_t>(index)]) == 1.0F;
+  });
+  const bool pcm = options_.pcm && within && !options_.augment.changes_values();
   // Labels first: they are floats, and samples of 16 bits may be odd in number.
   const size_t head = labels * (masked ? 2 : 1) * sizeof(float);
   batch.storage =

@@ -93,7 +93,8 @@ std::vector<size_t> CsvReader::header(std::initializer_list<std::string_view> na
   for (const std::string_view name : names) {
     const auto found = std::find(row.fields.begin(), row.fields.end(), name);
     if (found == row.fields.end()) {
-      fail(row, fmt::format("no column '{}'; there are: {}", name, fmt::join(row.fields, ", ")));
+      fail(row, fmt::format("no column '{}'; there are: {}{}", name, fmt::join(row.fields, ", "),
+                            why_one_column(row)));
     }
     columns.push_back(static_cast<size_t>(found - row.fields.begin()));
   }
@@ -102,10 +103,20 @@ std::vector<size_t> CsvReader::header(std::initializer_list<std::string_view> na
 
 const std::string& CsvReader::at(const CsvRow& row, size_t column) const {
   if (column >= row.fields.size()) {
-    fail(row, fmt::format("the row has {} columns, at least {} are needed", row.fields.size(),
-                          column + 1));
+    fail(row, fmt::format("the row has {} columns, at least {} are needed{}", row.fields.size(),
+                          column + 1, why_one_column(row)));
   }
   return row.fields[column];
+}
+
+/// A hint where the columns are there, but divided by what some systems write in place of a comma.
+std::string CsvReader::why_one_column(const CsvRow& row) {
+  if (row.fields.size() != 1) return "";
+  for (const auto& [divider, name] : {std::pair{';', "';'"}, {'\t', "tabs"}, {'|', "'|'"}}) {
+    if (row.fields[0].find(divider) != std::string::npos)
+      return fmt::format(": its columns are divided by {}; save the file with commas", name);
+  }
+  return "";
 }
 
 int64_t CsvReader::integer(const CsvRow& row, size_t column) const {

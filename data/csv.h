@@ -43,6 +43,7 @@ class CsvReader {
   [[noreturn]] void fail(const CsvRow& row, const std::string& message) const;
 
  private:
+  static std::string why_one_column(const CsvRow& row);
   bool quoted_field(std::string& field);
   void plain_field(std::string& field);
   bool at_line_end() const;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +35,9 @@ struct Absent {
   std::string reason;
 };
 
+/// Files beside the clips that are no clips by their ending: how many of each (".m4a", ..).
+using LeftOut = std::map<std::string, int64_t>;
+
 /// Everything that a data set says before any sound is read.
 struct Listing {
   std::vector<ClassInfo> classes;
@@ -40,6 +45,7 @@ struct Listing {
   std::vector<Clip> clips;  ///< in the set's own order: it is the order of the rows of the shards
   std::vector<Absent> absent;      ///< in the same order
   std::vector<std::string> files;  ///< the list and label files that were read, for digests
+  LeftOut left_out;                ///< of the folders that were looked through for sounds
   bool folds = false;   ///< clips carry folds; `test_fold` and `val_fold` choose the splits
   bool masked = false;  ///< some classes of some clips are unknown (OpenMIC)
 };

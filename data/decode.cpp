@@ -32,10 +32,11 @@ namespace {
 constexpr int64_t kBlockFrames = 4096;
 constexpr uint64_t kLargestFile = uint64_t{4} << 30U;
 
-/// What libsndfile reads from: bytes in memory.
+/// What libsndfile reads from: bytes in memory, but for a size that was left open.
 struct Memory {
   std::span<const std::byte> bytes;
   sf_count_t at = 0;
+  OpenSize size;  ///< read in place of what stands there
 };
 
 sf_count_t memory_length(void* user) {
@@ -55,6 +56,11 @@ sf_count_t memory_read(void* out, sf_count_t count, void* user) {
   count = std::min(count, static_cast<sf_count_t>(memory->bytes.size()) - memory->at);
   if (count <= 0) return 0;
   std::memcpy(out, memory->bytes.data() + memory->at, static_cast<size_t>(count));
+  const OpenSize& size = memory->size;
+  for (size_t i = 0; i < size.count; ++i) {
+    const sf_count_t place = static_cast<sf_count_t>(size.at + i) - memory->at;
+    if (place >= 0 && place < count) static_cast<std::byte*>(out)[place] = size.bytes[i];
+  }
   memory->at += count;
   return count;
 }
@@ -72,6 +78,16 @@ struct CloseResampler {
   void operator()(soxr_t resampler) const { soxr_delete(resampler); }
 };
 
+/// Of the file that could not be opened last.
+std::string why_not_opened(std::span<const std::byte> bytes) {
+  if (auto what = what_it_is(bytes)) return *what;
+  const std::string why = sf_strerror(nullptr);
+  // What libsndfile says of an MP3 without a frame speaks of a file that it was never given.
+  if (why.starts_with("File does not exist")) return "no frame of sound in it";
+  if (why.find("SF_INFO") == std::string::npos) return why;
+  return "its header has no sample rate or no channel";
+}
+
 /// libsndfile keeps why a file could not be opened in one variable of the process, which every
 /// other opening clears: a file that fails is opened again while nobody else opens one.
 std::unique_ptr<SNDFILE, CloseSound> open_sound(Memory& memory, SF_INFO& info, std::string& why) {
@@ -85,7 +101,7 @@ std::unique_ptr<SNDFILE, CloseSound> open_sound(Memory& memory, SF_INFO& info, s
   memory.at = 0;
   info = {};
   SNDFILE* sound = sf_open_virtual(&memory_io, SFM_READ, &info, &memory);
-  if (sound == nullptr) why = sf_strerror(nullptr);
+  if (sound == nullptr) why = why_not_opened(memory.bytes);
   return std::unique_ptr<SNDFILE, CloseSound>(sound);
 }
 
@@ -210,15 +226,11 @@ Wave Decoder::Impl::finish(std::span<const float> sound, int64_t rate_hz, int64_
 Wave Decoder::Impl::decode(std::span<const std::byte> encoded, double start_s, double length_s) {
   if (encoded.empty()) return bad("empty file");
   if (auto problem = find_damage(encoded)) return bad(*problem);
-  Memory memory{encoded, 0};
+  Memory memory{encoded, 0, find_open_size(encoded).value_or(OpenSize{})};
   SF_INFO info{};
   std::string why;
   const auto sound = open_sound(memory, info, why);
-  if (!sound) {
-    // What libsndfile says of an MP3 without a frame speaks of a file that it was never given.
-    if (why.starts_with("File does not exist")) why = "no frame of sound in it";
-    return bad(fmt::format("cannot be decoded: {}", why));
-  }
+  if (!sound) return bad(fmt::format("cannot be decoded: {}", why));
   if (info.samplerate < 1000 || info.samplerate > 1'000'000 || info.channels < 1) {
     return bad(
         fmt::format("implausible header: {} Hz, {} channels", info.samplerate, info.channels));
@@ -325,18 +337,36 @@ std::vector<float> resample(std::span<const float> samples, int64_t from_hz, int
   return out;
 }
 
-void to_pcm16(std::span<const float> samples, std::span<int16_t> pcm) {
+float pcm_scale(std::span<const float> samples) {
+  float peak = 0;
+  for (const float x : samples) peak = std::max(peak, std::abs(x));
+  return peak <= 1 ? 1.0F : peak * (32768.0F / 32767.0F);  // so that the peak is 32767
+}
+
+double above_full_scale_db(float scale) {
+  return scale <= 1 ? 0.0 : 20 * std::log10(static_cast<double>(scale) * 32767 / 32768);
+}
+
+void to_pcm16(std::span<const float> samples, std::span<int16_t> pcm, float scale) {
   XP_CHECK(samples.size() == pcm.size(), "sizes differ");
+  const float factor = 32768.0F / scale;
   for (size_t i = 0; i < samples.size(); ++i) {
-    const float scaled = std::clamp(samples[i] * 32768.0F, -32768.0F, 32767.0F);
+    const float scaled = std::clamp(samples[i] * factor, -32768.0F, 32767.0F);
     pcm[i] = static_cast<int16_t>(std::lrintf(scaled));
   }
 }
 
-void from_pcm16(std::span<const int16_t> pcm, std::span<float> samples) {
+void from_pcm16(std::span<const int16_t> pcm, std::span<float> samples, float scale) {
   XP_CHECK(samples.size() == pcm.size(), "sizes differ");
-  for (size_t i = 0; i < pcm.size(); ++i)
-    samples[i] = static_cast<float>(pcm[i]) * (1.0F / 32768.0F);
+  const float step = scale * (1.0F / 32768.0F);
+  for (size_t i = 0; i < pcm.size(); ++i) samples[i] = static_cast<float>(pcm[i]) * step;
+}
+
+void round_as_stored(std::span<float> samples) {
+  std::vector<int16_t> pcm(samples.size());
+  const float scale = pcm_scale(samples);
+  to_pcm16(samples, pcm, scale);
+  from_pcm16(pcm, samples, scale);
 }
 
 std::string describe(const Source& source) {

@@ -42,10 +42,10 @@ struct Wave {
   std::string problem;  ///< why the clip is bad, in words for the report; empty = good
 };
 
-/// Sound of any format that libsndfile reads (WAV, FLAC, Ogg Vorbis/Opus, MP3, AIFF, ..), any rate
-/// and number of channels, to mono at one rate: channels are averaged, then resampled by soxr. A
-/// file that cannot be decoded, is empty, too short or too long yields a Wave whose `problem` says
-/// so; what is wrong with this machine (no memory) throws.
+/// Sound of any format that libsndfile reads (core/schema/sound_files.h has their endings), any
+/// rate and number of channels, to mono at one rate: channels are averaged, then resampled by soxr.
+/// A file that cannot be decoded, is empty, too short or too long yields a Wave whose `problem`
+/// says so; what is wrong with this machine (no memory) throws.
 ///
 /// One per thread: it keeps its buffers from clip to clip.
 class Decoder {
@@ -68,8 +68,17 @@ class Decoder {
 std::vector<float> resample(std::span<const float> samples, int64_t from_hz, int64_t to_hz,
                             schema::ResampleQuality quality);
 
-/// float [-1, 1] to 16 bits, rounded to nearest, clipped; and back (x / 32768). What shards store.
-void to_pcm16(std::span<const float> samples, std::span<int16_t> pcm);
-void from_pcm16(std::span<const int16_t> pcm, std::span<float> samples);
+/// What the samples of a clip are divided by before they become 16 bits, so that none is cut off: 1
+/// where all lie within full scale, [-1, 1], else a little more than their peak.
+float pcm_scale(std::span<const float> samples);
+/// By how much the peak of a clip of that scale lies above full scale, in dB; 0 for a scale of 1.
+double above_full_scale_db(float scale);
+
+/// Samples to 16 bits, rounded to nearest: x 32768 / scale, clipped; and back (x scale / 32768).
+/// What shards store.
+void to_pcm16(std::span<const float> samples, std::span<int16_t> pcm, float scale = 1);
+void from_pcm16(std::span<const int16_t> pcm, std::span<float> samples, float scale = 1);
+/// `samples` as a shard gives them back, bit for bit: there and back.
+void round_as_stored(std::span<float> samples);
 
 }  // namespace xp::data

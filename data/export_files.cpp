@@ -30,19 +30,22 @@ void write_png(const fs::path& file, const ops::Image& image) {
 
 void write_wav(const fs::path& file, std::span<const float> wave, int64_t rate_hz) {
   AtomicFile out(file);
-  std::vector<int16_t> pcm(wave.size());
-  to_pcm16(wave, pcm);
+  const bool loud = pcm_scale(wave) > 1;
+  std::vector<int16_t> pcm(loud ? 0 : wave.size());
+  if (!loud) to_pcm16(wave, pcm);
   SF_INFO info{};
   info.samplerate = static_cast<int>(rate_hz);
   info.channels = 1;
-  info.format = SF_FORMAT_WAV | SF_FORMAT_PCM_16;
+  info.format = SF_FORMAT_WAV | (loud ? SF_FORMAT_FLOAT : SF_FORMAT_PCM_16);
   SNDFILE* sound = sf_open(out.path().c_str(), SFM_WRITE, &info);
   if (sound == nullptr)
     throw Error(fmt::format("cannot write {}: {}", file.string(), sf_strerror(nullptr)),
                 Exit::kFailed);
-  const auto wrote = sf_write_short(sound, pcm.data(), static_cast<sf_count_t>(pcm.size()));
+  const auto samples = static_cast<sf_count_t>(wave.size());
+  const auto wrote = loud ? sf_write_float(sound, wave.data(), samples)
+                          : sf_write_short(sound, pcm.data(), samples);
   sf_close(sound);
-  if (wrote != static_cast<sf_count_t>(pcm.size()))
+  if (wrote != samples)
     throw Error(fmt::format("cannot write {}: the disk is full", file.string()), Exit::kFailed);
   out.commit();
 }

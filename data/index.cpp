@@ -35,7 +35,7 @@ bool fits(const Seal& seal, int64_t bytes) {
 
 void write_index(const fs::path& folder, const PreparedIndex& index) {
   json out = {{"format", "exp-prepared"},
-              {"version", kShardFormatVersion},
+              {"version", shard_format_version(index.scaled)},
               {"rate_hz", index.rate_hz},
               {"store", index.store == ShardStore::kPcm16 ? "pcm16" : "flac"},
               {"masked", index.masked}};
@@ -81,6 +81,7 @@ PreparedIndex read_index(const fs::path& folder) {
                               kShardFormatVersion),
                   Exit::kData);
     }
+    index.scaled = version >= shard_format_version(true);
     index.rate_hz = in.at("rate_hz").get<int64_t>();
     index.store =
         in.at("store").get<std::string>() == "flac" ? ShardStore::kFlac : ShardStore::kPcm16;

@@ -23,15 +23,16 @@ namespace {
 
 uint64_t sum_of(std::string_view text) { return checksum64(std::as_bytes(std::span(text))); }
 
-/// "good SAMPLES BYTES CHECKSUM SECONDS SUM" or "bad SUM WHY": SUM is the checksum of all the rest.
+/// "good SAMPLES BYTES CHECKSUM SECONDS SCALE SUM" or "bad SUM WHY": SUM is the checksum of all the
+/// rest.
 std::string line_of(const ClipRecord& record) {
   if (!record.problem.empty()) {
     std::string why = record.problem;
     for (char& c : why) c = c == '\n' || c == '\r' ? ' ' : c;
     return fmt::format("bad {:016x} {}\n", sum_of(why), why);
   }
-  const std::string body = fmt::format("{} {} {:016x} {:a}", record.samples, record.bytes,
-                                       record.checksum, record.source_s);
+  const std::string body = fmt::format("{} {} {:016x} {:a} {:a}", record.samples, record.bytes,
+                                       record.checksum, record.source_s, record.scale);
   return fmt::format("good {} {:016x}\n", body, sum_of(body));
 }
 
@@ -54,8 +55,8 @@ std::optional<ClipRecord> parse_line(std::string_view line) {
   unsigned long long samples = 0;
   unsigned long long bytes = 0;
   unsigned long long checksum = 0;
-  if (std::sscanf(body.c_str(), "%llu %llu %llx %la", &samples, &bytes, &checksum,
-                  &record.source_s) != 4)
+  if (std::sscanf(body.c_str(), "%llu %llu %llx %la %a", &samples, &bytes, &checksum,
+                  &record.source_s, &record.scale) != 5)
     return std::nullopt;
   record.samples = samples;
   record.bytes = bytes;

@@ -16,6 +16,7 @@ struct ClipRecord {
   uint64_t checksum = 0;  ///< XXH3-64 of the stored bytes
   double source_s = 0;
   std::string problem;  ///< not empty: the clip is bad and nothing is stored
+  float scale = 1;      ///< see pcm_scale
 };
 
 /// The half-made shard of a preparation: stored bytes are appended to NAME.sound and then a line to

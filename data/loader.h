@@ -28,7 +28,8 @@ struct Batch {
   int64_t size = 0;              ///< B
   int64_t samples = 0;           ///< N, the longest clip of the batch or LoaderOptions::samples
   int64_t classes = 0;           ///< K
-  float* waves = nullptr;        ///< [B, N], zero beyond each clip's length; null where pcm is not
+  float* waves = nullptr;        ///< [B, N], zero beyond each clip's length; null where pcm is not.
+                                 ///< Full scale is 1; samples of loud clips lie beyond it
   int16_t* pcm = nullptr;        ///< [B, N] the same in place of it: x stands for x / 32768
   float* labels = nullptr;       ///< [B, K], after waveform mixing
   float* mask = nullptr;         ///< [B, K] 1 = known; null unless the set is masked
@@ -59,7 +60,8 @@ struct LoaderOptions {
   int workers = 0;   ///< threads, 0 = one per core
   int prefetch = 3;  ///< batches made ahead of the caller
   /// Give out the samples as they are stored (Batch::pcm) where the augmentation leaves their
-  /// values alone: half the memory to write here and to copy to a device, which makes the floats.
+  /// values alone and no clip of the batch lies above full scale: half the memory to write here and
+  /// to copy to a device, which makes the floats.
   bool pcm = false;
   Allocator allocator;  ///< default: ordinary memory
 };

@@ -76,10 +76,16 @@ class Ring {
 };
 
 void work(Ring& ring, std::span<const Clip* const> clips, const DecodeOptions& options,
-          ShardStore store) {
+          ShardStore store, const TakeOver& take_over) {
   try {
     Decoder decoder(options);
     while (const auto index = ring.claim()) {
+      if (take_over) {
+        if (auto clip = take_over(*index)) {
+          ring.put(*index, std::move(*clip));
+          continue;
+        }
+      }
       ring.put(*index, store_clip(decoder, clips[*index]->source, options.rate_hz, store));
     }
   } catch (...) {
@@ -120,7 +126,16 @@ StoredClip store_clip(Decoder& decoder, const Source& source, int64_t rate_hz, S
     return out;
   }
   std::vector<int16_t> pcm(wave.samples.size());
-  to_pcm16(wave.samples, pcm);
+  const float scale = pcm_scale(wave.samples);
+  to_pcm16(wave.samples, pcm, scale);
+  out = store_pcm(pcm, rate_hz, store);
+  out.record.source_s = wave.source_s;
+  out.record.scale = scale;
+  return out;
+}
+
+StoredClip store_pcm(std::span<const int16_t> pcm, int64_t rate_hz, ShardStore store) {
+  StoredClip out;
   if (store == ShardStore::kFlac) {
     out.bytes = encode_flac(pcm, rate_hz);
   } else {
@@ -140,14 +155,16 @@ void keep_freed_memory() {
 
 void decode_in_order(std::span<const Clip* const> clips, const DecodeOptions& options,
                      ShardStore store, int threads,
-                     const std::function<bool(size_t index, StoredClip&& clip)>& take) {
+                     const std::function<bool(size_t index, StoredClip&& clip)>& take,
+                     const TakeOver& take_over) {
   if (clips.empty()) return;
   keep_freed_memory();
   const auto workers =
       std::clamp<size_t>(static_cast<size_t>(std::max(threads, 1)), 1, clips.size());
   Ring ring(2 * workers + 2, clips.size());
   Threads pool(ring);
-  for (size_t i = 0; i < workers; ++i) pool.start([&] { work(ring, clips, options, store); });
+  for (size_t i = 0; i < workers; ++i)
+    pool.start([&] { work(ring, clips, options, store, take_over); });
   for (size_t i = 0; i < clips.size(); ++i) {
     if (!take(i, ring.take())) return;
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -17,9 +18,11 @@
 #include "core/base/stop.h"
 #include "core/graph/seen_files.h"
 #include "core/graph/stage.h"
+#include "core/schema/sound_files.h"
 #include "core/schema/stage_options.h"
 #include "data/dataset.h"
 #include "data/decode.h"
+#include "data/earlier.h"
 #include "data/export.h"
 #include "data/pipeline.h"
 
@@ -30,24 +33,25 @@ namespace {
 constexpr const char* kPlanFile = "plan";
 constexpr int64_t kClipsOfACheck = 8;  // of each split: enough for a step, decoded in a moment
 
-/// A clip with the number of the joined set that it is from.
-struct Listed {
-  const Clip* clip;
-  int32_t set;
-};
-
-/// Writes report.csv: one line a clip that is not in the shards.
+/// Writes report.csv: one line a clip that is not in the shards, or in another form than the
+/// others.
 class Report {
  public:
+  /// A clip that is not in the shards.
   void add(std::string_view set, std::string_view id, std::string_view split,
            std::string_view source, std::string_view reason) {
-    for (const std::string_view field : {set, id, split, source, reason}) {
+    note(set, id, split, source, reason);
+    if (first_.size() < 3) first_.push_back(fmt::format("  {}: {}", id, reason));
+    ++count_;
+  }
+  /// One that is.
+  void note(std::string_view set, std::string_view id, std::string_view split,
+            std::string_view source, std::string_view what) {
+    for (const std::string_view field : {set, id, split, source, what}) {
       if (!text_.ends_with('\n')) text_ += ',';
       text_ += csv_field(field);
     }
     text_ += '\n';
-    if (first_.size() < 3) first_.push_back(fmt::format("  {}: {}", id, reason));
-    ++count_;
   }
   void write(const fs::path& folder) const { write_file_atomic(folder / kReportFile, text_); }
   int64_t count() const { return count_; }
@@ -99,8 +103,11 @@ class Preparation {
   void count_old(const std::vector<ClipRecord>& records, std::span<const Listed> clips);
   bool decode_rest(ShardJournal& journal, std::span<const Listed> clips);
   void finish_shard(int64_t number, ShardJournal& journal, std::span<const Listed> clips);
+  void count(const Listed& listed, const ClipRecord& record);
   void count_bad(const Listed& listed, const std::string& problem);
   void check_limit() const;
+  void say_what_is_left_out() const;
+  void open_earlier();
   void tell_progress();
   void write_index_file();
   std::string split_name(const Listed& listed) const;
@@ -120,6 +127,7 @@ class Preparation {
   int64_t shards_ = 0;
   int64_t done_ = 0;
   int64_t told_ns_ = 0;
+  std::unique_ptr<const EarlierShards> earlier_;
   PrepareResult result_;
   Report report_;
   std::vector<PreparedIndex::Shard> made_;
@@ -207,6 +215,8 @@ std::string Preparation::split_name(const Listed& listed) const {
   return listed.clip->fold > 0 ? fmt::format("fold {}", listed.clip->fold) : "";
 }
 
+/// Asked when all is counted: of the absent before the first clip is decoded, of the bad after the
+/// last.
 void Preparation::check_limit() const {
   const int64_t listed = there_ + result_.absent;
   // All of the absent are known, the bad ones of a sample stand for those of the set: but for one,
@@ -215,7 +225,9 @@ void Preparation::check_limit() const {
   const double scale = static_cast<double>(there_) / static_cast<double>(clips_.size());
   const double bad = static_cast<double>(std::max<int64_t>(0, result_.bad - spare)) * scale;
   const double limit = options_.dataset.max_bad_p;
-  if (static_cast<double>(result_.absent) + bad <= limit * static_cast<double>(listed)) return;
+  // Of less than 1 / limit clips a single one would be too many, whatever "skip" says.
+  const double allowed = limit > 0 ? std::max(1.0, limit * static_cast<double>(listed)) : 0.0;
+  if (static_cast<double>(result_.absent) + bad <= allowed) return;
   if (is_check()) {  // its output is thrown away, and the report with it
     throw Error(
         fmt::format("of {} clips {} are absent, and of {} that were tried {} are bad: more "
@@ -232,6 +244,19 @@ void Preparation::check_limit() const {
               Exit::kData);
 }
 
+void Preparation::count(const Listed& listed, const ClipRecord& record) {
+  if (!record.problem.empty()) {
+    count_bad(listed, record.problem);
+  } else if (record.scale != 1.0F) {
+    const double db = above_full_scale_db(record.scale);
+    ++result_.above;
+    result_.above_db = std::max(result_.above_db, db);
+    report_.note(set_name(static_cast<size_t>(listed.set)), listed.clip->id, split_name(listed),
+                 describe(listed.clip->source),
+                 fmt::format("{:.2f} dB above full scale: in the shards, with a scale", db));
+  }
+}
+
 void Preparation::count_bad(const Listed& listed, const std::string& problem) {
   ++result_.bad;
   report_.add(set_name(static_cast<size_t>(listed.set)), listed.clip->id, split_name(listed),
@@ -243,7 +268,14 @@ void Preparation::count_bad(const Listed& listed, const std::string& problem) {
                     listed.clip->id, describe(listed.clip->source), problem),
         Exit::kData);
   }
-  check_limit();
+}
+
+void Preparation::say_what_is_left_out() const {
+  for (size_t s = 0; s < joined_.sets.size(); ++s) {
+    const std::string endings = schema::endings_text(joined_.sets[s].left_out);
+    if (!endings.empty())
+      job_.say(fmt::format("{}: left out by their ending: {}", set_name(s), endings));
+  }
 }
 
 void Preparation::tell_progress() {
@@ -251,6 +283,15 @@ void Preparation::tell_progress() {
   if (now - told_ns_ < 100'000'000 && done_ < static_cast<int64_t>(clips_.size())) return;
   told_ns_ = now;
   job_.progress("clips", static_cast<double>(done_), static_cast<double>(clips_.size()));
+}
+
+void Preparation::open_earlier() {
+  if (job_.earlier.empty() || is_check()) return;
+  try {
+    earlier_ = std::make_unique<const EarlierShards>(job_.earlier, clips_, joined_.sets);
+  } catch (const Error& error) {
+    job_.say(fmt::format("nothing is taken over: {}", error.message()));
+  }
 }
 
 bool Preparation::decode_rest(ShardJournal& journal, std::span<const Listed> clips) {
@@ -261,16 +302,22 @@ bool Preparation::decode_rest(ShardJournal& journal, std::span<const Listed> cli
   decode.rate_hz = options_.rate_hz;
   decode.quality = options_.dataset.resample;
   decode.file_was_read = job_.file_was_read;
+  TakeOver take_over;
+  if (earlier_) {
+    const size_t first = static_cast<size_t>(clips.data() - clips_.data()) + have;
+    take_over = [this, first](size_t i) { return earlier_->take(first + i, store_); };
+  }
   bool stopped = false;
-  decode_in_order(rest, decode, store_, job_.threads, [&](size_t i, StoredClip&& stored) {
-    const std::string problem = stored.record.problem;
+  const auto take = [&](size_t i, StoredClip&& stored) {
+    result_.taken_over += stored.taken_over ? 1 : 0;
     journal.append(std::move(stored.record), stored.bytes);
-    if (!problem.empty()) count_bad(clips[have + i], problem);
+    count(clips[have + i], journal.records().back());
     ++done_;
     tell_progress();
     stopped = job_.stop_requested() && have + i + 1 < clips.size();
     return !stopped;
-  });
+  };
+  decode_in_order(rest, decode, store_, job_.threads, take, take_over);
   return !stopped;
 }
 
@@ -295,6 +342,7 @@ void Preparation::finish_shard(int64_t number, ShardJournal& journal,
     row.split = clip.split;
     row.fold = clip.fold;
     row.source_s = record.source_s;
+    row.scale = record.scale;
     row.samples = record.samples;
     row.bytes = record.bytes;
     row.checksum = record.checksum;
@@ -310,9 +358,7 @@ void Preparation::finish_shard(int64_t number, ShardJournal& journal,
 
 /// What an earlier attempt did for this shard.
 void Preparation::count_old(const std::vector<ClipRecord>& records, std::span<const Listed> clips) {
-  for (size_t i = 0; i < records.size(); ++i) {
-    if (!records[i].problem.empty()) count_bad(clips[i], records[i].problem);
-  }
+  for (size_t i = 0; i < records.size(); ++i) count(clips[i], records[i]);
   done_ += static_cast<int64_t>(records.size());
   result_.reused += static_cast<int64_t>(records.size());
   tell_progress();
@@ -353,6 +399,7 @@ void Preparation::write_index_file() {
   index.rate_hz = options_.rate_hz;
   index.store = store_;
   index.masked = masked_;
+  index.scaled = result_.above > 0;
   index.classes = joined_.classes;
   for (size_t s = 0; s < joined_.sets.size(); ++s) {
     index.sets.push_back({std::string(set_name(s)), joined_.sets[s].splits, joined_.sets[s].folds});
@@ -384,12 +431,15 @@ PrepareResult Preparation::run() {
                 Exit::kData);
   }
   check_limit();
+  say_what_is_left_out();
+  open_earlier();
   for (int64_t number = 0; number < shards_; ++number) {
     if (!make_shard(number) || (number + 1 < shards_ && job_.stop_requested())) {
       result_.stopped = true;
       return result_;
     }
   }
+  check_limit();
   if (result_.clips == 0) {
     report_.write(job_.output);
     throw Error(
@@ -406,6 +456,18 @@ PrepareResult Preparation::run() {
   job_.say(fmt::format("{}: {} clips in {} shards, {} bad, {} absent{}", set_name(0), result_.clips,
                        made_.size(), result_.bad, result_.absent,
                        is_check() ? "" : fmt::format(" ({})", kReportFile)));
+  if (earlier_) {
+    job_.say(fmt::format(
+        "{} clips were taken over from the shards of the version before; {} were "
+        "decoded, which it may have cut off at full scale or could not use",
+        result_.taken_over, result_.clips + result_.bad - result_.taken_over - result_.reused));
+  }
+  if (result_.above > 0) {
+    job_.say(
+        fmt::format("{} of {} clips go above full scale, by up to {:.2f} dB: they are kept whole, "
+                    "with a scale",
+                    result_.above, result_.clips, result_.above_db));
+  }
   return result_;
 }
 
@@ -424,6 +486,7 @@ void run_prepare(const schema::PrepareOptions& options, graph::StageContext& con
   job.stop_requested = [&] { return (reason = context.stop_requested()) != StopReason::kNone; };
   job.progress = context.progress;
   job.say = context.say;
+  job.earlier = context.earlier;
   if (context.depth == graph::Depth::kCheck) job.clips_of_each = kClipsOfACheck;
   if (context.seen != nullptr) {
     job.leave_unfinished = true;

@@ -65,6 +65,9 @@ class ShardReader {
   std::string_view id(int64_t row) const;
   int64_t samples(int64_t row) const;        ///< length at rate_hz
   double source_seconds(int64_t row) const;  ///< duration of the file it came from
+  /// 1, or more where samples of the clip lie above full scale.
+  float scale(int64_t row) const;
+  uint64_t checksum(int64_t row) const;  ///< XXH3-64 of the stored bytes
   int set(int64_t row) const;
   int split(int64_t row) const;  ///< index into splits(set(row)), -1 = none
   int fold(int64_t row) const;   ///< 1-based, 0 = none
@@ -77,7 +80,7 @@ class ShardReader {
   /// clip's checksum. Throws Error (kData) naming shard and clip when they differ or cannot be
   /// read. Thread-safe.
   void read(int64_t row, std::span<float> out) const;
-  /// The same as it is stored: x stands for x / 32768.
+  /// The same as it is stored: x stands for x scale(row) / 32768.
   void read(int64_t row, std::span<int16_t> out) const;
 
   /// Shard files in order, and the shard that holds a row: for reports.

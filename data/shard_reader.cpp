@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -55,6 +56,7 @@ struct ShardReader::Impl {
   std::vector<uint64_t> checksum;
   std::vector<uint32_t> samples;
   std::vector<float> source_s;
+  std::vector<float> scale;
   std::vector<int8_t> set, split;
   std::vector<int16_t> fold;
   std::vector<uint64_t> label_start = {0};
@@ -126,6 +128,8 @@ void ShardReader::Impl::take_tables(const ShardTables& t, const Shard& shard) {
                             t.set.size(), t.split.size(), t.fold.size()}) {
     if (rows != clips) broken(shard, fmt::format("a table has {} rows, not {}", rows, clips));
   }
+  if (!t.scale.empty() && t.scale.size() != clips)
+    broken(shard, fmt::format("clip/scale has {} rows, not {}", t.scale.size(), clips));
   check_starts(shard, t.sound_start, clips, "sound/start");
   const bool pcm = index.store == ShardStore::kPcm16;
   for (size_t i = 0; i < clips; ++i) {
@@ -138,6 +142,9 @@ void ShardReader::Impl::take_tables(const ShardTables& t, const Shard& shard) {
     samples.push_back(static_cast<uint32_t>(t.samples[i]));
     checksum.push_back(t.checksum[i]);
     source_s.push_back(t.source_s[i]);
+    scale.push_back(t.scale.empty() ? 1.0F : t.scale[i]);
+    if (!(scale.back() >= 1 && std::isfinite(scale.back())))
+      broken(shard, fmt::format("a scale of {}", scale.back()));
     if (t.set[i] < 0 || t.set[i] >= static_cast<int32_t>(index.sets.size()))
       broken(shard, fmt::format("set {}", t.set[i]));
     set.push_back(static_cast<int8_t>(t.set[i]));
@@ -181,7 +188,8 @@ void ShardReader::Impl::open(const PreparedIndex::Shard& entry) {
   const h5::File file = h5::File::open(shard.file);
   if (file.read_text_attribute("format") != "exp-shard")
     broken(shard, "the format is not exp-shard");
-  if (const int64_t version = file.read_attribute("version"); version > kShardFormatVersion) {
+  const int64_t version = file.read_attribute("version");
+  if (version > kShardFormatVersion) {
     throw Error(fmt::format("{}: format version {} is newer than this exp reads ({})",
                             shard.file.string(), version, kShardFormatVersion),
                 Exit::kData);
@@ -192,7 +200,7 @@ void ShardReader::Impl::open(const PreparedIndex::Shard& entry) {
       file.read_attribute("classes") != static_cast<int64_t>(index.classes.size())) {
     broken(shard, "rate, store or classes are not those of the index");
   }
-  ShardTables tables = read_tables(file, index.masked);
+  ShardTables tables = read_tables(file, {index.masked, version >= shard_format_version(true)});
   if (file.read_attribute("tables") != static_cast<int64_t>(tables.sum())) {
     broken(shard, "its tables do not match their checksum");
   }
@@ -267,7 +275,7 @@ void ShardReader::Impl::read_pcm(const Shard& shard, int64_t row, std::span<floa
     const auto bytes = std::as_writable_bytes(piece);
     pread_exactly(shard, row, bytes.data(), bytes.size(), offset);
     sum.add(bytes);
-    from_pcm16(piece, out.first(piece.size()));
+    from_pcm16(piece, out.first(piece.size()), scale[static_cast<size_t>(row)]);
     out = out.subspan(piece.size());
     offset += bytes.size();
   }
@@ -304,7 +312,7 @@ void ShardReader::read(int64_t row, std::span<float> out) const {
   thread_local std::vector<int16_t> pcm;
   pcm.resize(out.size());
   impl_->read_flac(shard, row, pcm);
-  from_pcm16(pcm, out);
+  from_pcm16(pcm, out, scale(row));
 }
 
 void ShardReader::read(int64_t row, std::span<int16_t> out) const {
@@ -341,6 +349,10 @@ int64_t ShardReader::samples(int64_t row) const {
 }
 double ShardReader::source_seconds(int64_t row) const {
   return static_cast<double>(impl_->source_s.at(static_cast<size_t>(row)));
+}
+float ShardReader::scale(int64_t row) const { return impl_->scale.at(static_cast<size_t>(row)); }
+uint64_t ShardReader::checksum(int64_t row) const {
+  return impl_->checksum.at(static_cast<size_t>(row));
 }
 int ShardReader::set(int64_t row) const { return impl_->set.at(static_cast<size_t>(row)); }
 int ShardReader::split(int64_t row) const { return impl_->split.at(static_cast<size_t>(row)); }

@@ -25,15 +25,22 @@ struct ShardTables {
   std::vector<uint64_t> known_start;  ///< empty unless masked
   std::vector<int32_t> known_index;
   std::vector<uint64_t> sound_start;
+  std::vector<float> scale;  ///< empty where all are 1
 
   /// XXH3-64 over all columns in this order, ids each with a zero byte behind: the attribute
   /// `tables`.
   uint64_t sum() const;
 };
 
+/// Which columns a shard has besides those that all have.
+struct ShardColumns {
+  bool masked = false;
+  bool scaled = false;
+};
+
 /// Calls `visit(name, column)` for every numeric column in the order of the format.
 template <class Tables, class Visit>
-void for_each_column(Tables& tables, bool masked, Visit visit) {
+void for_each_column(Tables& tables, const ShardColumns& columns, Visit visit) {
   visit("clip/samples", tables.samples);
   visit("clip/checksum", tables.checksum);
   visit("clip/source_s", tables.source_s);
@@ -43,17 +50,18 @@ void for_each_column(Tables& tables, bool masked, Visit visit) {
   visit("label/start", tables.label_start);
   visit("label/index", tables.label_index);
   visit("label/value", tables.label_value);
-  if (masked) {
+  if (columns.masked) {
     visit("known/start", tables.known_start);
     visit("known/index", tables.known_index);
   }
   visit("sound/start", tables.sound_start);
+  if (columns.scaled) visit("clip/scale", tables.scale);
 }
 
 /// A whole shard file but for its sound, which `path` has room for. Returns where that goes.
 uint64_t write_head(const std::filesystem::path& path, const ShardHeader& header,
                     const ShardTables& tables);
 /// What is there; nothing is checked but that it can be read.
-ShardTables read_tables(const h5::File& file, bool masked);
+ShardTables read_tables(const h5::File& file, const ShardColumns& columns);
 
 }  // namespace xp::data

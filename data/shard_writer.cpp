@@ -63,6 +63,8 @@ ShardTables tables_of(std::span<const ShardRow> rows, ShardStore store, bool mas
   ShardTables t;
   t.label_start = t.sound_start = {0};
   if (masked) t.known_start = {0};
+  const bool scaled =
+      std::any_of(rows.begin(), rows.end(), [](const ShardRow& row) { return row.scale != 1.0F; });
   for (const ShardRow& row : rows) {
     t.id.push_back(row.id);
     t.samples.push_back(row.samples);
@@ -71,6 +73,7 @@ ShardTables tables_of(std::span<const ShardRow> rows, ShardStore store, bool mas
     t.set.push_back(row.set);
     t.split.push_back(row.split);
     t.fold.push_back(row.fold);
+    if (scaled) t.scale.push_back(row.scale);
     for (const Label& label : row.labels) {
       t.label_index.push_back(label.index);
       t.label_value.push_back(label.value);

@@ -24,6 +24,7 @@ struct ShardRow {
   int32_t split = -1;
   int32_t fold = 0;
   double source_s = 0;
+  float scale = 1;        ///< of the clip's samples, see pcm_scale
   uint64_t samples = 0;   ///< at the shard's rate
   uint64_t bytes = 0;     ///< as stored
   uint64_t checksum = 0;  ///< XXH3-64 of the stored bytes
@@ -72,6 +73,7 @@ struct PreparedIndex {
   int64_t rate_hz = 0;
   ShardStore store = ShardStore::kPcm16;
   bool masked = false;
+  bool scaled = false;  ///< a shard has clips above full scale
   std::vector<ClassInfo> classes;
   std::vector<Set> sets;
   std::vector<Shard> shards;
@@ -84,7 +86,9 @@ std::vector<std::byte> encode_flac(std::span<const int16_t> pcm, int64_t rate_hz
 /// Its inverse; false when the bytes are no FLAC of exactly `pcm.size()` samples.
 bool decode_flac(std::span<const std::byte> bytes, std::span<int16_t> pcm);
 
-inline constexpr int64_t kShardFormatVersion = 1;
+/// Version 2 is 1 with a scale a clip. What needs none is written as version 1.
+inline constexpr int64_t kShardFormatVersion = 2;
+constexpr int64_t shard_format_version(bool scaled) { return scaled ? 2 : 1; }
 inline constexpr const char* kIndexFile = "index.json";
 
 }  // namespace xp::data

@@ -36,44 +36,83 @@ std::string truncated(uint64_t there, uint64_t promised) {
   return fmt::format("truncated: {} of {} bytes of sound are there", there, promised);
 }
 
-/// Whether a chunk begins there, by its name of four letters.
-bool chunk_at(Bytes bytes, size_t at) {
-  if (at + 8 > bytes.size()) return false;
-  return std::all_of(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                     bytes.begin() + static_cast<std::ptrdiff_t>(at) + 4, [](std::byte letter) {
-                       return std::isprint(std::to_integer<unsigned char>(letter)) != 0;
-                     });
+constexpr uint32_t kOpen = 0x7F000000U;  // and above: sizes of writers to a pipe
+constexpr uint64_t kOpenWide = uint64_t{1} << 62U;
+
+bool is_riff(Bytes bytes) {
+  return has(bytes, 0, "RIFF") || has(bytes, 0, "RIFX") || has(bytes, 0, "RF64");
 }
 
-Damage riff_damage(Bytes bytes) {
-  constexpr uint32_t kOpen = 0x7FFFFF00U;  // and above: a writer to a pipe
+/// The chunk of sound of a RIFF, RIFX or RF64 file.
+struct RiffSound {
+  uint64_t promised = 0;  ///< bytes by its header
+  uint64_t there = 0;     ///< bytes from its beginning to the end of the file
+  size_t at = 0;          ///< where it begins
+  OpenSize size;          ///< where `promised` stands, with `there` in its place
+  bool wide = false;      ///< 64 bits that are meant: RF64
+  std::optional<uint32_t> rate_hz;
+};
+
+OpenSize size_at(size_t at, uint64_t value, size_t count, bool big_endian) {
+  OpenSize out{at, {}, count};
+  for (size_t i = 0; i < count; ++i)
+    out.bytes[big_endian ? count - 1 - i : i] = static_cast<std::byte>(value >> (8 * i));
+  return out;
+}
+
+std::optional<RiffSound> riff_sound(Bytes bytes) {
   const bool wide = has(bytes, 0, "RF64");
   const bool big_endian = has(bytes, 0, "RIFX");
-  uint64_t data_bytes = 0;  // of RF64's ds64 chunk
+  const auto number = [&](size_t at) {
+    return big_endian ? big32(bytes, at) : little<uint32_t>(bytes, at);
+  };
+  RiffSound out;
+  std::optional<size_t> wide_size;  // where RF64's ds64 chunk has it
   for (size_t at = 12; at + 8 <= bytes.size();) {
-    const uint32_t size = big_endian ? big32(bytes, at + 4) : little<uint32_t>(bytes, at + 4);
+    const uint32_t size = number(at + 4);
     const size_t there = bytes.size() - at - 8;
-    if (wide && has(bytes, at, "ds64") && there >= 16)
-      data_bytes = little<uint64_t>(bytes, at + 16);
+    if (wide && has(bytes, at, "ds64") && there >= 16) wide_size = at + 16;
+    if (has(bytes, at, "fmt ") && there >= 8) out.rate_hz = number(at + 12);
     if (has(bytes, at, "data")) {
-      const uint64_t promised = wide && size >= kOpen ? data_bytes : size;
-      if (promised == 0 && there > 0 && !chunk_at(bytes, at + 8)) {
-        return fmt::format("its header says 0 bytes of sound, and {} follow: write the file again",
-                           there);
-      }
-      if (promised <= there || (!wide && promised >= kOpen)) return std::nullopt;
-      return truncated(there, promised);
+      out.at = at + 8;
+      out.there = there;
+      out.wide = wide_size.has_value() && size >= kOpen;
+      out.promised = out.wide ? little<uint64_t>(bytes, *wide_size) : size;
+      out.size = out.wide ? size_at(*wide_size, there, 8, false)
+                          : size_at(at + 4, std::min<uint64_t>(there, kOpen), 4, big_endian);
+      return out;
     }
     at += 8 + static_cast<size_t>(size) + (size & 1U);
   }
   return std::nullopt;
 }
 
+/// Whether chunks stand there that fill the rest of the file, by their names of four letters.
+bool chunks_at(Bytes bytes, size_t at) {
+  if (at + 8 > bytes.size()) return false;
+  const auto name = bytes.begin() + static_cast<std::ptrdiff_t>(at);
+  const bool named = std::all_of(name, name + 4, [](std::byte letter) {
+    return std::isprint(std::to_integer<unsigned char>(letter)) != 0;
+  });
+  return named && little<uint32_t>(bytes, at + 4) <= bytes.size() - at - 8;
+}
+
+Damage riff_damage(Bytes bytes) {
+  const std::optional<RiffSound> sound = riff_sound(bytes);
+  if (!sound) return std::nullopt;
+  if (sound->rate_hz == 0U) return "sample rate 0 in its header";
+  if (sound->promised <= sound->there) return std::nullopt;
+  if (sound->promised >= kOpen && !sound->wide) return std::nullopt;
+  if (sound->wide && sound->promised >= kOpenWide) return std::nullopt;
+  return truncated(sound->there, sound->promised);
+}
+
 Damage aiff_damage(Bytes bytes) {
   for (size_t at = 12; at + 8 <= bytes.size();) {
     const uint32_t size = big32(bytes, at + 4);
     const size_t there = bytes.size() - at - 8;
-    if (has(bytes, at, "SSND") && size > there) return truncated(there, size);
+    if (has(bytes, at, "SSND") && size > there)
+      return size >= kOpen ? std::nullopt : Damage(truncated(there, size));
     at += 8 + static_cast<size_t>(size) + (size & 1U);
   }
   return std::nullopt;
@@ -164,12 +203,59 @@ Damage mp3_damage(Bytes bytes) {
   return there + kFrame < promised ? Damage(truncated(there, promised)) : std::nullopt;
 }
 
+/// What else sounds and downloads are, by letters at a place of the file. In this order.
+struct Look {
+  size_t at;
+  std::string_view letters;
+  const char* what;
+};
+using namespace std::string_view_literals;
+constexpr Look kLooks[] = {
+    {4, "ftyp"sv, "an MP4 (AAC) file: convert with ffmpeg"},
+    {0, "\x1A\x45\xDF\xA3"sv, "a Matroska or WebM file: convert with ffmpeg"},
+    {0, "\x30\x26\xB2\x75\x8E\x66\xCF\x11"sv, "a WMA file: convert with ffmpeg"},
+    {0, "\xFF\xF1"sv, "an AAC file: convert with ffmpeg"},
+    {0, "\xFF\xF9"sv, "an AAC file: convert with ffmpeg"},
+    {0, "#!AMR"sv, "an AMR file: convert with ffmpeg"},
+    {0, "MAC "sv, "a Monkey's Audio file: convert with ffmpeg"},
+    {0, "wvpk"sv, "a WavPack file: convert with ffmpeg"},
+    {0, "ajkg"sv, "a Shorten file: convert with ffmpeg"},
+    {0, "FLV\x01"sv, "a Flash video: convert with ffmpeg"},
+    {0, "PK\x03\x04"sv, "a ZIP archive: unpack it"},
+    {0, "\x1F\x8B"sv, "a gzip archive: unpack it"},
+    {0, "Rar!"sv, "a RAR archive: unpack it"},
+    {0, "7z\xBC\xAF"sv, "a 7z archive: unpack it"},
+    {0, "%PDF"sv, "a PDF"},
+    {0, "version https://git-lfs"sv, "a pointer of Git LFS: fetch the files with git lfs pull"},
+    {0, "<?xml"sv, "an XML text: most likely an error that a server answered with"},
+};
+
 }  // namespace
+
+std::optional<std::string> what_it_is(Bytes bytes) {
+  for (const Look& look : kLooks) {
+    if (has(bytes, look.at, look.letters)) return look.what;
+  }
+  std::string head;
+  for (const std::byte one : bytes.first(std::min<size_t>(bytes.size(), 512)))
+    head += static_cast<char>(std::tolower(std::to_integer<unsigned char>(one)));
+  if (head.find("<html") != head.npos || head.find("<!doctype html") != head.npos)
+    return "a web page: the download was redirected to a page";
+  return std::nullopt;
+}
+
+std::optional<OpenSize> find_open_size(Bytes encoded) {
+  if (!is_riff(encoded)) return std::nullopt;
+  const std::optional<RiffSound> sound = riff_sound(encoded);
+  if (!sound || sound->there == 0) return std::nullopt;
+  const bool open = sound->wide ? sound->promised >= kOpenWide : false;
+  const bool empty = sound->promised == 0 && !chunks_at(encoded, sound->at);
+  return open || empty ? std::optional(sound->size) : std::nullopt;
+}
 
 std::optional<std::string> find_damage(Bytes encoded) {
   if (encoded.size() < 12) return std::nullopt;
-  if (has(encoded, 0, "RIFF") || has(encoded, 0, "RIFX") || has(encoded, 0, "RF64"))
-    return riff_damage(encoded);
+  if (is_riff(encoded)) return riff_damage(encoded);
   if (has(encoded, 0, "FORM")) return aiff_damage(encoded);
   if (has(encoded, 0, "OggS")) return ogg_damage(encoded);
   return mp3_damage(encoded);

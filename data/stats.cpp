@@ -16,6 +16,7 @@
 #include "core/ops/spec_masks.h"
 #include "core/schema/sampler.h"
 #include "core/schema/stage_options.h"
+#include "data/decode.h"
 #include "data/loader.h"
 #include "data/parallel.h"
 
@@ -105,8 +106,8 @@ ops::NormStats ast_norm_stats(const std::shared_ptr<const ShardReader>& shards,
 SplitSummary summarise(const ShardReader& shards, std::span<const uint32_t> rows,
                        const StatsJob& job) {
   struct Level {
-    double rms = 0;
-    int peak = 0;
+    double rms = 0;   // of full scale
+    double peak = 0;  // of full scale
     bool clipped = false;
   };
   std::vector<Level> levels(rows.size());
@@ -117,23 +118,26 @@ SplitSummary summarise(const ShardReader& shards, std::span<const uint32_t> rows
     pcm.resize(static_cast<size_t>(shards.samples(row)));
     shards.read(row, pcm);
     Level& level = levels[static_cast<size_t>(i)];
+    const double step = static_cast<double>(shards.scale(row)) / 32768;
     double squares = 0;
     int run = 0;
+    int peak = 0;
     for (const int16_t x : pcm) {
       const int size = std::abs(static_cast<int>(x));
-      level.peak = std::max(level.peak, size);
+      peak = std::max(peak, size);
       squares += static_cast<double>(x) * x;
       run = size >= 32767 ? run + 1 : 0;
       level.clipped = level.clipped || run >= 3;
     }
-    level.rms = std::sqrt(squares / static_cast<double>(pcm.size())) / 32768;
+    level.peak = peak * step;
+    level.rms = std::sqrt(squares / static_cast<double>(pcm.size())) * step;
     if (++done % 256 == 0)
       job.progress("clips", static_cast<double>(done), static_cast<double>(rows.size()));
   });
   SplitSummary out;
   out.clips = static_cast<int64_t>(rows.size());
   out.class_clips = class_counts(shards.labels(), rows);
-  int peak = 0;
+  double peak = 0;
   double level_sum = 0;
   int64_t labels = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -145,11 +149,14 @@ SplitSummary summarise(const ShardReader& shards, std::span<const uint32_t> rows
     peak = std::max(peak, levels[i].peak);
     out.silent += levels[i].rms == 0;
     out.clipped += levels[i].clipped;
+    const float scale = shards.scale(rows[i]);
+    out.above += scale > 1;
+    out.above_db = std::max(out.above_db, above_full_scale_db(scale));
     if (levels[i].rms > 0) level_sum += decibel(levels[i].rms);
     labels += static_cast<int64_t>(shards.labels().of(rows[i]).size());
   }
   const auto heard = static_cast<double>(out.clips - out.silent);
-  out.peak_db = peak > 0 ? decibel(peak / 32768.0) : -INFINITY;
+  out.peak_db = peak > 0 ? decibel(peak) : -INFINITY;
   out.mean_rms_db = heard > 0 ? level_sum / heard : -INFINITY;
   out.labels_a_clip =
       out.clips > 0 ? static_cast<double>(labels) / static_cast<double>(out.clips) : 0;

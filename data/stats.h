@@ -49,10 +49,12 @@ struct SplitSummary {
   double seconds = 0;
   double shortest_s = 0;
   double longest_s = 0;
-  double peak_db = 0;      ///< loudest sample, dB of full scale
+  double peak_db = 0;      ///< loudest sample, dB of full scale; positive above it
   double mean_rms_db = 0;  ///< mean over clips of the level in dB; silent clips are left out
   int64_t silent = 0;      ///< clips of zeros only
   int64_t clipped = 0;     ///< clips with three or more samples in a row at full scale
+  int64_t above = 0;       ///< clips with samples above full scale, stored with a scale
+  double above_db = 0;     ///< by how much the loudest of them is, 0 for none
   double labels_a_clip = 0;
   std::vector<int64_t> class_clips;  ///< [classes]
 };

@@ -10,9 +10,11 @@
 
 #include "core/base/digest.h"
 #include "core/base/files.h"
+#include "core/graph/input_scan.h"
 #include "core/graph/listed_files.h"
 #include "core/recipe/options_io.h"
 #include "core/recipe/recipe.h"
+#include "core/schema/sound_files.h"
 #include "core/schema/stage_options.h"
 #include "core/schema/weights_sources.h"
 
@@ -34,6 +36,8 @@ struct Built {
   std::vector<recipe::InputUse> uses;
   std::shared_ptr<const schema::PrepareOptions> shards;  // that it reads; null for none
   std::string dataset;                                   // dataset.name; "" without
+  // Of the data set and those joined to it: "dataset.", "dataset.also.0.", .. and the name.
+  std::vector<std::pair<std::string, schema::DatasetName>> sets;
 };
 
 void resolve_precision(schema::Precision& precision, const Target& target) {
@@ -53,6 +57,9 @@ Built describe(std::shared_ptr<Options> options) {
   out.uses = recipe::inputs_of(*options);
   if constexpr (requires { options->dataset; }) {
     out.dataset = recipe::enum_name(options->dataset.name);
+    out.sets.emplace_back("dataset.", options->dataset.name);
+    for (size_t i = 0; i < options->dataset.also.size(); ++i)
+      out.sets.emplace_back(fmt::format("dataset.also.{}.", i), options->dataset.also[i].name);
     if constexpr (!std::is_same_v<Options, schema::PrepareOptions>) {
       out.shards = std::make_shared<const schema::PrepareOptions>(
           schema::PrepareOptions::for_reader(options->dataset, options->frontend));
@@ -90,6 +97,28 @@ std::string role_of(const std::string& key) {
   };
   const auto found = roles.find(key);
   return found == roles.end() ? key : found->second;
+}
+
+// Of the folder of a data set: which one.
+const schema::DatasetName* set_of_root(const std::string& key, const Built& built) {
+  for (const auto& [prefix, name] : built.sets) {
+    if (key == prefix + "root") return &name;
+  }
+  return nullptr;
+}
+
+// Which files of a folder that the recipe names count; null: all.
+std::shared_ptr<const Counted> counted_of(const std::string& key, const Built& built) {
+  if (const schema::DatasetName* set = set_of_root(key, built)) {
+    return std::make_shared<const Counted>(
+        Counted{std::string(recipe::enum_name(*set)),
+                [set = *set](std::string_view file) { return schema::counts_in(set, file); }});
+  }
+  if (role_of(key) != "ir") return nullptr;
+  return std::make_shared<const Counted>(Counted{"sounds", [](std::string_view file) {
+                                                   return schema::kind_of_file(file) ==
+                                                          schema::FileKind::kSound;
+                                                 }});
 }
 
 bool is_list_file(const std::string& key) {
@@ -221,10 +250,18 @@ class Builder {
 
   void add_file(Node& node, const recipe::InputUse& use, const Built& built) {
     if (!use.path) return;
+    const schema::DatasetName* set = set_of_root(use.key, built);
+    if (set != nullptr && *set == schema::DatasetName::kJson) {
+      // Where relative paths of the lists begin: what the lists name counts, nothing beside it.
+      if (!fs::exists(use.text))
+        throw MissingInput(place_of(use.key), use.key, use.text, built.dataset);
+      return;
+    }
     Edge edge;
     edge.role = role_of(use.key);
     edge.path = use.text;
-    set_digest(edge, digest_of(use, built));
+    edge.counted = counted_of(use.key, built);
+    set_digest(edge, digest_of(use, built, edge.counted.get()));
     node.inputs.push_back(edge);
     if (!is_list_file(use.key) || !fs::exists(edge.path)) return;
     Edge listed = edge;
@@ -279,24 +316,25 @@ class Builder {
     }
   }
 
-  InputDigest digest_of(const recipe::InputUse& use, const Built& built) {
+  InputDigest digest_of(const recipe::InputUse& use, const Built& built, const Counted* counted) {
     const fs::path path = use.text;
-    const auto known = digests_.find(path.string());
+    const std::string known_by = path.string() + (counted == nullptr ? "" : '\n' + counted->name);
+    const auto known = digests_.find(known_by);
     if (known != digests_.end()) return known->second;
     InputDigest digest;
     std::error_code error;
     const bool of_dataset = use.key.starts_with("dataset.");
     const bool sounds = of_dataset && use.key.ends_with(".root");
     if (fs::exists(path, error)) {
-      digest = inputs_.tree(path, progress_, sounds ? put_off(built) : nullptr);
-    } else if (of_dataset && !(digest.digest = inputs_.last_known(path)).empty()) {
+      digest = inputs_.tree(path, progress_, sounds ? put_off(built) : nullptr, counted);
+    } else if (of_dataset && !(digest.digest = inputs_.last_known(path, counted)).empty()) {
       notes_.push_back(
           fmt::format("{}: {} is not there any more; stages are looked up by its last content",
                       use.key, path.string()));
     } else {
       throw MissingInput(place_of(use.key), use.key, path, of_dataset ? built.dataset : "");
     }
-    digests_[path.string()] = digest;
+    digests_[known_by] = digest;
     return digest;
   }
 

@@ -385,6 +385,8 @@ class Work {
     context.inputs = stage_inputs(i);
     context.output = job->claim.output();
     context.resumed = job->claim.resumed();
+    if (const std::string& earlier = plan_.steps[i].earlier; !earlier.empty())
+      context.earlier = cache_.folder(node(i).kind, earlier);
     context.resources = slot;
     context.depth = options_.depth;
     context.overfit_clips = options_.overfit_clips;

@@ -13,6 +13,8 @@
 
 namespace xp::graph {
 
+struct Counted;
+
 /// One input of a node: another node's output, or a file or folder of the user.
 struct Edge {
   static constexpr size_t kUser = static_cast<size_t>(-1);
@@ -25,6 +27,8 @@ struct Edge {
   /// Files that were not read for the digest, see InputDigest; 0 where it is one of content.
   uint64_t unread = 0;
   uint64_t unread_bytes = 0;
+  /// Which files of the folder count in the digest; null: all.
+  std::shared_ptr<const Counted> counted;
 };
 
 /// One stage of a resolved recipe, ready to be looked up in the cache.

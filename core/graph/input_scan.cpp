@@ -57,7 +57,7 @@ class Folder {
 
 // `path` is what is below the root, with a '/' at its end when not empty; it is reused, not copied.
 void walk_below(int parent, const char* name, const fs::path& root, std::string& path,
-                std::vector<std::pair<dev_t, ino_t>>& above, Scan& scan) {
+                std::vector<std::pair<dev_t, ino_t>>& above, const Counted* counted, Scan& scan) {
   const Folder folder(parent, name, root / path);
   struct stat self {};
   if (::fstat(folder.fd(), &self) != 0) cannot_read(root / path);
@@ -75,14 +75,19 @@ void walk_below(int parent, const char* name, const fs::path& root, std::string&
       folders.emplace_back(entry->d_name);
       continue;
     }
+    path += entry->d_name;
+    const bool counts = counted == nullptr || counted->file(path);
+    path.resize(size);
+    if (!counts && entry->d_type == DT_REG) continue;
     struct stat info {};
     if (::fstatat(folder.fd(), entry->d_name, &info, 0) != 0) {
-      if (errno == ENOENT) continue;  // gone since, or a link to nothing
+      // Gone since, or a link to nothing; what does not count may be anything.
+      if (errno == ENOENT || !counts) continue;
       cannot_read(root / path / entry->d_name);
     }
     if (S_ISDIR(info.st_mode)) {
       folders.emplace_back(entry->d_name);
-    } else if (S_ISREG(info.st_mode)) {
+    } else if (S_ISREG(info.st_mode) && counts) {
       path += entry->d_name;
       scan.meet(path, file_stat_of(info), info.st_dev);
       path.resize(size);
@@ -92,7 +97,7 @@ void walk_below(int parent, const char* name, const fs::path& root, std::string&
   for (const std::string& below : folders) {
     path += below;
     path += '/';
-    walk_below(folder.fd(), below.c_str(), root, path, above, scan);
+    walk_below(folder.fd(), below.c_str(), root, path, above, counted, scan);
     path.resize(size);
   }
   above.pop_back();
@@ -106,6 +111,13 @@ std::vector<uint32_t> by_path(const Scan& scan) {
             [&](uint32_t a, uint32_t b) { return scan.paths[a] < scan.paths[b]; });
   return order;
 }
+
+void add_content(Digest& digest, std::string_view path, const FileHash& hash) {
+  digest.add_field(path);
+  digest.add_field(std::string_view(reinterpret_cast<const char*>(hash.data()), hash.size()));
+}
+
+constexpr std::string_view kContentFormat = "input-tree-1";
 
 }  // namespace
 
@@ -159,10 +171,10 @@ void Scan::add(std::string_view path, const FileStat* stat, uint64_t device) {
   ++count_;
 }
 
-void Scan::walk(const fs::path& root) {
+void Scan::walk(const fs::path& root, const Counted* counted) {
   std::string path;
   std::vector<std::pair<dev_t, ino_t>> above;
-  walk_below(AT_FDCWD, root.c_str(), root, path, above, *this);
+  walk_below(AT_FDCWD, root.c_str(), root, path, above, counted, *this);
 }
 
 bool Scan::unchanged() const {
@@ -243,14 +255,42 @@ void hash_unread(Scan& scan, const fs::path& root,
 
 std::string content_digest(const Scan& scan) {
   Digest digest;
-  digest.add_field("input-tree-1");
+  digest.add_field(kContentFormat);
   for (const uint32_t i : by_path(scan)) {
-    if (scan.files[i].state == TableRecord::kAbsent) continue;
-    const FileHash& hash = scan.files[i].hash;
-    digest.add_field(scan.paths[i]);
-    digest.add_field(std::string_view(reinterpret_cast<const char*>(hash.data()), hash.size()));
+    if (scan.files[i].state != TableRecord::kAbsent)
+      add_content(digest, scan.paths[i], scan.files[i].hash);
   }
   return digest.hex();
+}
+
+std::string content_digest(const InputTable& table, const Counted& counted) {
+  std::vector<const TableRecord*> order;
+  for (const TableRecord& record : table.records()) {
+    if (record.state != TableRecord::kAbsent && counted.file(table.path(record)))
+      order.push_back(&record);
+  }
+  std::sort(order.begin(), order.end(), [&](const TableRecord* a, const TableRecord* b) {
+    return table.path(*a) < table.path(*b);
+  });
+  Digest digest;
+  digest.add_field(kContentFormat);
+  for (const TableRecord* record : order) add_content(digest, table.path(*record), record->hash);
+  return digest.hex();
+}
+
+void fill_from(Scan& scan, const InputTable& table) {
+  if (scan.unread.empty() || table.records().empty()) return;
+  std::unordered_map<std::string_view, const TableRecord*> known;
+  for (const TableRecord& record : table.records()) {
+    if (record.state == TableRecord::kKnown) known.emplace(table.path(record), &record);
+  }
+  std::erase_if(scan.unread, [&](const Scan::Unread& one) {
+    TableRecord& file = scan.files[one.at];
+    const auto at = known.find(scan.paths[one.at]);
+    if (at == known.end() || at->second->stat != file.stat) return false;
+    file.hash = at->second->hash;
+    return true;
+  });
 }
 
 std::string listing_digest(const Scan& scan) {

@@ -15,6 +15,12 @@ struct stat;
 
 namespace xp::graph {
 
+/// Which files of a folder count; the path is relative to it.
+struct Counted {
+  std::string name;  ///< what the memory knows this choice by: "folder", "audioset"
+  std::function<bool(std::string_view path)> file;
+};
+
 /// Files met by a walk, beside what the table remembers of each. While they are those of the table,
 /// in its order, nothing is kept but their number.
 class Scan {
@@ -26,9 +32,9 @@ class Scan {
   void meet(std::string_view path, const FileStat& stat, uint64_t device);
   /// One that a list names and that is not there.
   void meet_absent(std::string_view path);
-  /// Every regular file below `root`, links followed, without names that start with '.'. Throws
-  /// Error (kData) naming what cannot be read.
-  void walk(const std::filesystem::path& root);
+  /// Every regular file below `root` that counts (null: all), links followed, without names that
+  /// start with '.'. Throws Error (kData) naming what cannot be read.
+  void walk(const std::filesystem::path& root, const Counted* counted);
 
   /// True when exactly what the table remembers was met.
   bool unchanged() const;
@@ -77,6 +83,11 @@ void hash_unread(Scan& scan, const std::filesystem::path& root,
 
 /// Over the sorted (path, content) of the files that are there.
 std::string content_digest(const Scan& scan);
+/// The same of what a table remembers, without looking: of the files that count.
+std::string content_digest(const InputTable& table, const Counted& counted);
+/// Takes the contents that a table knows of files in the state that they are in: they are not
+/// unread any more. For a table of another choice of the same folder's files.
+void fill_from(Scan& scan, const InputTable& table);
 /// Over what can be known without reading: sorted (path, size, times, inode).
 std::string listing_digest(const Scan& scan);
 

@@ -72,8 +72,12 @@ void remember_change(const fs::path& file, const std::string& from, const std::s
   write_file_atomic(file, history.dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-fs::path table_base(const fs::path& memory, const fs::path& root) {
-  return memory / sha256(fs::absolute(root).lexically_normal().string()).substr(0, 16);
+// One table a root and choice of its files.
+fs::path table_base(const fs::path& memory, const fs::path& root,
+                    const Counted* counted = nullptr) {
+  std::string what = fs::absolute(root).lexically_normal().string();
+  if (counted != nullptr) what += '\n' + counted->name;
+  return memory / sha256(what).substr(0, 16);
 }
 
 fs::path list_base(const fs::path& memory, const fs::path& name) {
@@ -81,10 +85,12 @@ fs::path list_base(const fs::path& memory, const fs::path& name) {
 }
 
 // Whether paths and sizes are those of the table, as where the contents are.
-bool same_listing(const Scan& scan, const InputTable& made) {
+bool same_listing(const Scan& scan, const InputTable& made, const Counted* counted) {
   std::unordered_map<std::string_view, uint64_t> sizes;
   for (const TableRecord& record : made.records()) {
-    if (record.state != TableRecord::kAbsent) sizes.emplace(made.path(record), record.stat.size);
+    const bool counts = counted == nullptr || counted->file(made.path(record));
+    if (record.state != TableRecord::kAbsent && counts)
+      sizes.emplace(made.path(record), record.stat.size);
   }
   if (sizes.size() != scan.count()) return false;
   for (size_t i = 0; i < scan.files.size(); ++i) {
@@ -99,8 +105,11 @@ bool same_listing(const Scan& scan, const InputTable& made) {
 
 // What is looked at, and how.
 struct InputDigests::Look {
-  fs::path root;  ///< paths are below it; "" where they are whole
-  fs::path base;  ///< of the table's file
+  fs::path root;           ///< paths are below it; "" where they are whole
+  fs::path base;           ///< of the table's file
+  fs::path history;        ///< base of the file that remembers changes
+  const Counted* counted;  ///< null: all files
+  const Counted* known;    ///< another choice that is remembered; null: none, or that of all
   std::string_view source;
   const Progress& progress;
   const PutOff* put_off;
@@ -116,6 +125,9 @@ InputDigest InputDigests::finish(Scan& scan, const Look& look) {
     return out;
   }
   scan.keep_all();
+  if (!scan.unread.empty() && look.counted != look.known)
+    fill_from(scan,
+              InputTable::open(table_base(memory_, look.root, look.known).string() + ".table"));
   for (const auto& seen : taken_) {
     std::erase_if(scan.unread, [&](const Scan::Unread& one) {
       return seen->fill(scan.files[one.at], one.device);
@@ -134,13 +146,13 @@ InputDigest InputDigests::finish(Scan& scan, const Look& look) {
   const std::string& before = scan.table().digest();
   std::string changes;
   if (!before.empty() && before != out.digest) changes = describe_changes(scan.table(), scan);
-  auto write = [this, base = look.base.string(), before, changes, digest = out.digest,
-                bytes = out.bytes, source = std::string(look.source), files = std::move(scan.files),
-                paths = std::move(scan.paths)]() mutable {
+  auto write = [this, base = look.base.string(), history = look.history.string(), before, changes,
+                digest = out.digest, bytes = out.bytes, source = std::string(look.source),
+                files = std::move(scan.files), paths = std::move(scan.paths)]() mutable {
     std::error_code error;
     fs::create_directories(memory_, error);
     try {
-      if (!changes.empty()) remember_change(base + ".changes", before, digest, changes);
+      if (!changes.empty()) remember_change(history + ".changes", before, digest, changes);
       write_table(base + ".table", files, paths, digest, bytes, source);
     } catch (const Error&) {
       // A memory that cannot be kept costs time at the next plan, nothing else.
@@ -158,9 +170,14 @@ bool InputDigests::was_made(const Scan& scan, const Look& look) const {
   const auto& made = look.list ? look.put_off->lists : look.put_off->trees;
   return std::any_of(made.begin(), made.end(), [&](const auto& one) {
     const auto& [path, digest] = one;
-    const fs::path base = look.list ? list_base(memory_, path) : table_base(memory_, path);
+    const fs::path base =
+        look.list ? list_base(memory_, path) : table_base(memory_, path, look.counted);
     const InputTable table = InputTable::open(base.string() + ".table");
-    if (table.digest() == digest) return same_listing(scan, table);
+    if (table.digest() == digest) return same_listing(scan, table, nullptr);
+    if (look.counted != nullptr) {  // as a version made it whose keys were of all files
+      const InputTable all = InputTable::open(table_base(memory_, path).string() + ".table");
+      if (all.digest() == digest) return same_listing(scan, all, look.counted);
+    }
     return base != look.base || table.digest().empty();
   });
 }
@@ -178,12 +195,12 @@ void InputDigests::keep() {
 }
 
 InputDigest InputDigests::tree(const fs::path& root, const Progress& progress,
-                               const PutOff* put_off) {
-  if (!once_) return look(root, progress, put_off);
-  const auto [at, fresh] = seen_.try_emplace(root.string());
+                               const PutOff* put_off, const Counted* counted) {
+  if (!once_) return look(root, progress, put_off, counted, nullptr);
+  const auto [at, fresh] = seen_.try_emplace(table_base(memory_, root, counted).string());
   if (fresh) {
     try {
-      at->second = look(root, progress, nullptr);
+      at->second = look(root, progress, nullptr, counted, nullptr);
     } catch (...) {
       seen_.erase(at);
       throw;
@@ -192,9 +209,14 @@ InputDigest InputDigests::tree(const fs::path& root, const Progress& progress,
   return at->second;
 }
 
+InputDigest InputDigests::tree_of_all(const fs::path& root, const Counted& counted) {
+  return look(root, {}, nullptr, nullptr, &counted);
+}
+
 InputDigest InputDigests::look(const fs::path& root, const Progress& progress,
-                               const PutOff* put_off) {
-  const fs::path base = table_base(memory_, root);
+                               const PutOff* put_off, const Counted* counted,
+                               const Counted* known) {
+  const fs::path base = table_base(memory_, root, counted);
   const InputTable table = InputTable::open(base.string() + ".table");
   Scan scan(table);
   struct stat info {};
@@ -206,9 +228,10 @@ InputDigest InputDigests::look(const fs::path& root, const Progress& progress,
     // the digest is of what the path holds, not of the path
     scan.meet("", file_stat_of(info), info.st_dev);
   } else {
-    scan.walk(root);
+    scan.walk(root, counted);
   }
-  return finish(scan, {root, base, "", progress, unless_never(root, put_off), false});
+  return finish(scan, {root, base, table_base(memory_, root), counted, known, "", progress,
+                       unless_never(root, put_off), false});
 }
 
 InputDigest InputDigests::list(const fs::path& name, std::string_view source,
@@ -231,15 +254,19 @@ InputDigest InputDigests::list(const fs::path& name, std::string_view source,
   } else {
     for (const fs::path& file : read()) look(file.string());
   }
-  return finish(scan, {fs::path(), base, source, progress, unless_never(name, put_off), true});
+  return finish(scan, {fs::path(), base, base, nullptr, nullptr, source, progress,
+                       unless_never(name, put_off), true});
 }
 
 const PutOff* InputDigests::unless_never(const fs::path& root, const PutOff* put_off) const {
   return never_put_off_.count(root.string()) == 0 ? put_off : nullptr;
 }
 
-std::string InputDigests::last_known(const fs::path& root) const {
-  return InputTable::open(table_base(memory_, root).string() + ".table").digest();
+std::string InputDigests::last_known(const fs::path& root, const Counted* counted) const {
+  const InputTable table = InputTable::open(table_base(memory_, root, counted).string() + ".table");
+  if (counted == nullptr || !table.digest().empty()) return table.digest();
+  const InputTable all = InputTable::open(table_base(memory_, root).string() + ".table");
+  return all.digest().empty() ? "" : content_digest(all, *counted);
 }
 
 std::string InputDigests::difference(const fs::path& root, std::string_view from,

@@ -15,6 +15,7 @@ namespace xp::graph {
 
 class Scan;
 class SeenFiles;
+struct Counted;
 
 /// What a file or folder of the user holds.
 struct InputDigest {
@@ -56,11 +57,13 @@ class InputDigests {
   /// recipes at one moment.
   void look_once() { once_ = true; }
 
-  /// Every regular file below `root`, links followed; names that start with '.' are left out. One
-  /// regular file is a tree of itself. Throws Error (kData) when something cannot be read, naming
-  /// it.
+  /// Every regular file below `root` that counts (null: all), links followed; names that start with
+  /// '.' are left out. One regular file is a tree of itself. Throws Error (kData) when something
+  /// cannot be read, naming it.
   InputDigest tree(const std::filesystem::path& root, const Progress& progress = {},
-                   const PutOff* put_off = nullptr);
+                   const PutOff* put_off = nullptr, const Counted* counted = nullptr);
+  /// As `tree` of all files, where `counted` of them are known already.
+  InputDigest tree_of_all(const std::filesystem::path& root, const Counted& counted);
 
   /// The files that a list names. `name` is the list ("train.json"), `source` what their paths
   /// follow from (a digest, at most 64 characters): `read` gives them and is asked only where the
@@ -79,7 +82,7 @@ class InputDigests {
   void keep();
 
   /// The digest of `root` when `tree` last saw it, "" when it never did.
-  std::string last_known(const std::filesystem::path& root) const;
+  std::string last_known(const std::filesystem::path& root, const Counted* counted = nullptr) const;
 
   /// What happened between two digests that this memory saw one after the other, for people:
   /// "audio/1-17.wav changed, audio/2-9.wav added and 3 more"; "" when it does not know.
@@ -89,7 +92,7 @@ class InputDigests {
  private:
   struct Look;
   InputDigest look(const std::filesystem::path& root, const Progress& progress,
-                   const PutOff* put_off);
+                   const PutOff* put_off, const Counted* counted, const Counted* known);
   InputDigest finish(Scan& scan, const Look& look);
   bool was_made(const Scan& scan, const Look& look) const;
   const PutOff* unless_never(const std::filesystem::path& root, const PutOff* put_off) const;

@@ -8,11 +8,13 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/graph/adopt.h"
 
 namespace xp::graph {
 namespace {
 
 constexpr size_t kReasonsShown = 8;
+constexpr size_t kKeyShown = 12;  // digits of a key
 
 std::map<std::string, std::string> option_lines(std::string_view text) {
   std::map<std::string, std::string> out;
@@ -150,7 +152,7 @@ std::string why_provisional(const Node& node) {
                      files, static_cast<double>(bytes) / 1e9);
 }
 
-void look_up(Plan& plan, size_t i, const Cache& cache, const InputDigests* inputs, bool explain) {
+void look_up(Plan& plan, size_t i, const Cache& cache, InputDigests* inputs, bool explain) {
   const Node& node = plan.graph.nodes[i];
   Step& step = plan.steps[i];
   if (step.forced) {
@@ -177,6 +179,14 @@ void look_up(Plan& plan, size_t i, const Cache& cache, const InputDigests* input
     step.state = State::kResumes;
   if (node.provisional) {
     step.reasons = {why_provisional(node)};
+    return;
+  }
+  step.earlier = earlier_output(node, cache, inputs);
+  if (!step.earlier.empty()) {
+    step.reasons = {
+        fmt::format("version of {0} {1} -> {2}: of {0}/{3} what is right already is taken "
+                    "over, not made again",
+                    node.kind, node.version - 1, node.version, step.earlier.substr(0, kKeyShown))};
     return;
   }
   if (explain) step.reasons = why_not_cached(plan.graph, node, cache, inputs);
@@ -250,7 +260,7 @@ std::vector<std::string> differences(const Graph& graph, const Node& node, const
   return out;
 }
 
-Plan make_plan(const Graph& graph, const Cache& cache, const InputDigests* inputs,
+Plan make_plan(const Graph& graph, const Cache& cache, InputDigests* inputs,
                const PlanRequest& request) {
   std::vector<size_t> goals = graph.goals;
   if (!request.until.empty()) goals = find_nodes(graph, request.until);
@@ -284,7 +294,7 @@ std::string plan_text(const Plan& plan) {
     const Node& node = plan.graph.nodes[i];
     out += fmt::format("{:<{}}  {:<{}}  {:<10}  {}\n", node.name, name_width, node.kind, kind_width,
                        state_text(plan.steps[i].state),
-                       node.provisional ? "-" : node.key.substr(0, 12));
+                       node.provisional ? "-" : node.key.substr(0, kKeyShown));
     for (const std::string& reason : plan.steps[i].reasons) {
       out += fmt::format("{:<{}}    {}\n", "", name_width, reason);
     }

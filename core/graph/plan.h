@@ -26,6 +26,7 @@ struct Step {
   std::vector<std::string> reasons;
   std::optional<Manifest> cached;
   bool forced = false;
+  std::string earlier;  ///< key of an output that parts are taken over from, see adopt.h; "" = none
 };
 
 /// A graph held against a cache.
@@ -44,7 +45,7 @@ struct PlanRequest {
 
 /// Looks every needed stage up. `inputs` explains changed files; may be null. Throws Error for an
 /// unknown stage name, and where --from meets a stage before it that is not cached.
-Plan make_plan(const Graph& graph, const Cache& cache, const InputDigests* inputs,
+Plan make_plan(const Graph& graph, const Cache& cache, InputDigests* inputs,
                const PlanRequest& request);
 
 /// The plan as lines for people: name, kind, state, key, reasons below.

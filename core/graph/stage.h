@@ -90,7 +90,10 @@ struct StageContext {
   std::string key;   ///< of this stage
   std::vector<StageInput> inputs;
   std::filesystem::path
-      output;            ///< exists, on the disk of the cache; published by rename on return
+      output;  ///< exists, on the disk of the cache; published by rename on return
+  /// A finished output that the kind's version before made of the same options and files: what of
+  /// it is right may be taken over. "" = there is none; it may be removed at any moment.
+  std::filesystem::path earlier;
   bool resumed = false;  ///< `output` holds what an earlier attempt left (kResumes only)
   Resources resources;
   Depth depth = Depth::kFull;

@@ -6,6 +6,7 @@
 #include "core/graph/stage.h"
 #include "core/recipe/options_io.h"
 #include "core/train/session.h"
+#include "data/overlap.h"
 
 namespace xp::train {
 namespace {
@@ -49,7 +50,11 @@ TrainingSetup::TrainingSetup(FitOptions options, graph::StageContext& context,
       frontend_options_(with_stats(options_.frontend, context)),
       frontend_(frontend_options_, options_.augment),
       size_(input_size(frontend_options_, clips_, rows_.train)),
-      batches_(batches_of(options_, clips_, rows_.train, frontend_options_, session)) {}
+      batches_(batches_of(options_, clips_, rows_.train, frontend_options_, session)) {
+  if (session.rank() != 0 || context.depth == graph::Depth::kOverfit) return;
+  for (const std::string& line : data::overlap_warnings(*clips_.shards, options_.dataset))
+    context.say("WARNING: " + line);
+}
 
 void TrainingSetup::start(model::Model& model) const {
   for (const char* role : {"weights", "checkpoint"})

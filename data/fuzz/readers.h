@@ -96,15 +96,15 @@ inline void read_false_tables(const std::filesystem::path& golden,
   std::filesystem::create_directories(folder);
   PreparedIndex index = read_index(golden);
   const std::filesystem::path file = folder / index.shards[0].file;
-  ShardTables tables = read_tables(h5::File::open(golden / index.shards[0].file), true);
+  ShardTables tables = read_tables(h5::File::open(golden / index.shards[0].file), {true, false});
   for (; script.size() >= 8; script.remove_prefix(8)) {
     const auto byte = [&](size_t i) { return static_cast<uint8_t>(script[i]); };
     uint64_t value = 0;
     for (size_t i = 2; i < 8; ++i) value = value << 8U | byte(i);
     if (byte(7) % 2 != 0) value = ~value;  // large and negative ones
     size_t column_number = 0;
-    for_each_column(tables, true, [&](const char*, auto& column) {
-      if (column_number++ != byte(0) % 12) return;
+    for_each_column(tables, {true, true}, [&](const char*, auto& column) {
+      if (column_number++ != byte(0) % 13) return;
       using Value = typename std::decay_t<decltype(column)>::value_type;
       if (byte(1) == 255 || column.empty()) {
         column.resize(value % 16);

@@ -67,20 +67,26 @@ class Handler : public json::json_sax_t {
   }
 
   bool start_object(std::size_t) override {
-    if (depth_ == 2 && in_data_) entries.emplace_back();
+    if (is_wrong_value()) return fail_value();
+    if (depth_ == 2 && in_data_) {
+      entries.emplace_back();
+      near_ = "";
+    }
     ++depth_;
     return true;
   }
   bool end_object() override {
     --depth_;
     if (depth_ == 2 && in_data_ && (entries.back().wav.empty() || entries.back().labels.empty())) {
-      return fail(fmt::format("entry {} of \"data\" has no {}", entries.size(),
-                              entries.back().wav.empty() ? "wav" : "labels"));
+      const char* lacks = entries.back().wav.empty() ? "wav" : "labels";
+      return fail(fmt::format("entry {} of \"data\" has no {}{}", entries.size(), lacks,
+                              near_.empty() ? "" : fmt::format("; it has \"{}\"", near_)));
     }
     return true;
   }
   bool start_array(std::size_t) override {
     if (depth_ == 2 && in_data_) return fail("an entry of \"data\" is not an object");
+    if (is_wrong_value()) return fail_value();
     if (depth_ == 1 && key_ == "data") in_data_ = has_data = true;
     ++depth_;
     return true;
@@ -91,6 +97,12 @@ class Handler : public json::json_sax_t {
   }
   bool key(std::string& value) override {
     if (depth_ == 1 || in_entry()) key_ = value;
+    // What people write in place of the two names, for the message.
+    if (in_entry() && value != "wav" && value != "labels") {
+      for (const char* one : {"label", "file", "path", "filename", "audio", "class", "tags"}) {
+        if (value == one) near_ = value;
+      }
+    }
     return true;
   }
   bool parse_error(std::size_t position, const std::string&,
@@ -107,7 +119,16 @@ class Handler : public json::json_sax_t {
  private:
   bool in_entry() const { return depth_ == 3 && in_data_; }
   bool scalar() {
-    return depth_ == 2 && in_data_ ? fail("an entry of \"data\" is not an object") : true;
+    if (depth_ == 2 && in_data_) return fail("an entry of \"data\" is not an object");
+    return is_wrong_value() ? fail_value() : true;
+  }
+  /// Asked where a value begins that is no text.
+  bool is_wrong_value() const { return in_entry() && (key_ == "wav" || key_ == "labels"); }
+  bool fail_value() {
+    return fail(fmt::format("entry {} of \"data\": {}", entries.size(),
+                            key_ == "wav" ? "wav must be a text, the path of a file"
+                                          : "labels must be a text, ids between commas: "
+                                            "\"labels\": \"/m/a,/m/b\""));
   }
   bool fail(std::string message) {
     problem = std::move(message);
@@ -117,6 +138,7 @@ class Handler : public json::json_sax_t {
   int depth_ = 0;
   bool in_data_ = false;
   std::string key_;
+  std::string near_;  ///< a key of the entry that may stand for one that it lacks
 };
 
 }  // namespace

@@ -33,14 +33,15 @@ std::string id_of_stem(std::string_view stem) {
 /// Sound files of a part by id: one walk over the folder, because asking for 2 million names in
 /// four formats and two spellings is slow on a network disk.
 std::unordered_map<std::string, std::string> files_by_id(const fs::path& root,
-                                                         const std::string& part) {
+                                                         const std::string& part,
+                                                         LeftOut& left_out) {
   std::unordered_map<std::string, std::string> found;
   const std::array<std::string, 4> folders = {"audio/" + part, "audio/" + part + "_segments", part,
                                               part + "_segments"};
   for (const std::string& folder : folders) {
     std::error_code ignored;
     if (!fs::is_directory(root / folder, ignored)) continue;
-    for (const std::string& name : sound_files(root, folder, true)) {
+    for (const std::string& name : sound_files(root, folder, true, &left_out)) {
       std::string id = id_of_stem(fs::path(name).stem().string());
       if (!id.empty()) found.emplace(std::move(id), (root / folder / name).string());
     }
@@ -81,7 +82,7 @@ Listing list_audioset(const schema::DatasetOptions& options) {
     }
     listing.files.push_back(list.string());
     const int16_t split = split_index(listing, part, part.starts_with("eval") ? "test" : "train");
-    const auto files = files_by_id(root, part);
+    const auto files = files_by_id(root, part, listing.left_out);
     for (const Segment& segment : read_segments(list)) {
       Clip clip;
       clip.id = segment.id;

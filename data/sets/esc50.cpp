@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/schema/dataset.h"
+#include "core/schema/sound_files.h"
 #include "data/csv.h"
 #include "data/sets/sets.h"
 
@@ -27,15 +28,16 @@ bool is_true(std::string text) {
   return text == "true";
 }
 
-/// The file of a row: audio/NAME, or the same stem with another extension or in a resampled copy
-/// beside it.
+/// The file of a row: audio/NAME, or the same stem with another ending of sound or in a resampled
+/// copy beside it.
 fs::path find_sound(const fs::path& root, const std::string& name) {
   for (const char* folder : {"audio", "audio_32k", "audio_16k"}) {
     fs::path file = root / folder / name;
     std::error_code ignored;
-    if (fs::is_regular_file(file, ignored)) return file;
-    for (const char* extension : {".ogg", ".flac", ".wav", ".mp3"}) {
-      if (fs::is_regular_file(file.replace_extension(extension), ignored)) return file;
+    const bool sound = schema::kind_of_file(name) == schema::FileKind::kSound;
+    if (sound && fs::is_regular_file(file, ignored)) return file;
+    for (const std::string_view ending : endings_from({"ogg", "flac", "wav", "mp3"})) {
+      if (fs::is_regular_file(file.replace_extension(ending), ignored)) return file;
     }
   }
   return {};

@@ -11,6 +11,7 @@
 #include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/schema/dataset.h"
+#include "core/schema/sound_files.h"
 #include "core/schema/split_folders.h"
 #include "data/sets/sets.h"
 
@@ -24,17 +25,16 @@ int16_t split_of_path(const std::string& path) {
   return static_cast<int16_t>(tenth == 9 ? 2 : tenth == 8 ? 1 : 0);
 }
 
-/// A folder of the root that holds sounds, as paths below it; one without any is no part of the
-/// set.
+/// A folder of the root and its files, as paths below it.
 struct Top {
   std::string name;
-  std::vector<std::string> sounds;
+  FolderFiles files;
 };
 
 bool is_split(const Top& top) { return !schema::split_group(top.name).empty(); }
 
 bool holds_classes_alone(const Top& top) {
-  return std::all_of(top.sounds.begin(), top.sounds.end(),
+  return std::all_of(top.files.sounds.begin(), top.files.sounds.end(),
                      [](const std::string& sound) { return sound.find('/') != std::string::npos; });
 }
 
@@ -59,32 +59,63 @@ bool are_splits(const schema::DatasetOptions& options, const std::vector<Top>& t
 /// A class and its sounds, as paths below its folder.
 using Classes = std::map<std::string, std::vector<std::string>>;
 
-Classes sounds_by_class(const std::vector<std::string>& sounds) {
+Classes by_class(const std::vector<std::string>& files) {
   Classes classes;
-  for (const std::string& sound : sounds) {
-    const size_t slash = sound.find('/');
+  for (const std::string& file : files) {
+    const size_t slash = file.find('/');
     if (slash != std::string::npos)
-      classes[sound.substr(0, slash)].push_back(sound.substr(slash + 1));
+      classes[file.substr(0, slash)].push_back(file.substr(slash + 1));
   }
   return classes;
 }
 
-/// The classes of each split; the one split is called "" where the set has none.
-std::map<std::string, Classes> read_tree(const schema::DatasetOptions& options,
-                                         const fs::path& root) {
+/// A class that would be lost without a word, since no file of its folder is sound by its ending.
+[[noreturn]] void fail_without_sound(const fs::path& folder,
+                                     const std::vector<std::string>& others) {
+  LeftOut count;
+  count_left_out(others, count);
+  throw Error(fmt::format("{} holds no sound by the endings of its files ({}; first: {}): convert "
+                          "them, with ffmpeg for example, or move the folder out of the set",
+                          folder.string(), schema::endings_text(count), others.front()),
+              Exit::kData);
+}
+
+bool is_foreign(const std::string& file) {
+  return schema::kind_of_file(file) == schema::FileKind::kForeignSound;
+}
+
+/// The folders of the root that are part of the set: those with sounds. One with sounds of formats
+/// that are not read would be a class or a split; one with anything else is none.
+std::vector<Top> tops_of(const fs::path& root, LeftOut& left_out) {
   std::vector<Top> tops;
   for (const std::string& name : folders_in(root)) {
-    Top top{name, sound_files(root, name, true)};
-    if (!top.sounds.empty()) tops.push_back(std::move(top));
+    Top top{name, files_in(root, name, true)};
+    count_left_out(top.files.others, left_out);
+    if (!top.files.sounds.empty()) {
+      tops.push_back(std::move(top));
+    } else if (std::any_of(top.files.others.begin(), top.files.others.end(), is_foreign)) {
+      fail_without_sound(root / name, top.files.others);
+    }
   }
+  return tops;
+}
+
+/// The classes of each split; the one split is called "" where the set has none.
+std::map<std::string, Classes> read_tree(const schema::DatasetOptions& options,
+                                         const fs::path& root, LeftOut& left_out) {
+  std::vector<Top> tops = tops_of(root, left_out);
   const bool with_splits = are_splits(options, tops);
   std::map<std::string, Classes> tree;
   for (Top& top : tops) {
     if (!with_splits) {
-      tree[""].emplace(top.name, std::move(top.sounds));
-    } else if (Classes classes = sounds_by_class(top.sounds); !classes.empty()) {
-      tree.emplace(top.name, std::move(classes));
+      tree[""].emplace(top.name, std::move(top.files.sounds));
+      continue;
     }
+    Classes classes = by_class(top.files.sounds);
+    for (const auto& [name, others] : by_class(top.files.others)) {
+      if (classes.count(name) == 0) fail_without_sound(root / top.name / name, others);
+    }
+    if (!classes.empty()) tree.emplace(top.name, std::move(classes));
   }
   if (tree.empty())
     fail_layout(options, fmt::format("{} holds no sound in a folder of a class", root.string()));
@@ -104,8 +135,8 @@ std::map<std::string, int32_t, std::less<>> numbers(const std::vector<ClassInfo>
 
 Listing list_folder(const schema::DatasetOptions& options) {
   const fs::path root = require_root(options);
-  const std::map<std::string, Classes> tree = read_tree(options, root);
   Listing listing;
+  const std::map<std::string, Classes> tree = read_tree(options, root, listing.left_out);
   if (options.labels.empty()) {
     std::set<std::string> names;
     for (const auto& [split, classes] : tree) {

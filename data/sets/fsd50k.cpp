@@ -59,7 +59,7 @@ void list_part(const fs::path& root, const fs::path& list, const std::string& pa
   const std::string folder = sound_folder(root, part);
   std::error_code ignored;
   if (fs::is_directory(root / folder, ignored)) {
-    for (const std::string& file : sound_files(root, folder, false))
+    for (const std::string& file : sound_files(root, folder, false, &listing.left_out))
       files.emplace(fs::path(file).stem().string(), file);
   }
   CsvRow row;

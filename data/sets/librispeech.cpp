@@ -18,7 +18,7 @@ Listing list_librispeech(const schema::DatasetOptions& options) {
     const std::string_view group = schema::librispeech_group(part);
     if (group.empty()) continue;
     const int16_t split = split_index(listing, part, group);
-    for (const std::string& file : sound_files(root, part, true)) {
+    for (const std::string& file : sound_files(root, part, true, &listing.left_out)) {
       Clip clip;
       clip.id = fs::path(file).stem().string();
       clip.split = split;

@@ -100,12 +100,12 @@ std::map<std::string, Judged> read_arrays(const fs::path& file, size_t classes, 
   return judged;
 }
 
-/// KEY, KEY.ogg in ROOT/audio/NNN, NNN being the key's first three letters; "" when it is not
-/// there.
+/// KEY.ogg in ROOT/audio/NNN, NNN being the key's first three letters, or in ROOT/audio, or the
+/// same with another ending of sound; "" when it is not there.
 std::string sound_of(const fs::path& root, const std::string& key) {
-  for (const char* extension : {".ogg", ".wav", ".flac", ".mp3"}) {
+  for (const std::string_view ending : endings_from({"ogg", "wav", "flac", "mp3"})) {
     for (const fs::path& folder : {root / "audio" / key.substr(0, 3), root / "audio"}) {
-      const fs::path file = folder / (key + extension);
+      const fs::path file = folder / fmt::format("{}.{}", key, ending);
       std::error_code ignored;
       if (fs::is_regular_file(file, ignored)) return file.string();
     }

@@ -1,7 +1,6 @@
 #include "data/sets/sets.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <optional>
 #include <system_error>
@@ -14,19 +13,20 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/schema/dataset.h"
+#include "core/schema/sound_files.h"
 #include "data/csv.h"
 
 namespace xp::data {
 namespace fs = std::filesystem;
 namespace {
 
-/// Collects sound files below a folder, and keeps the folders that it is in: a link back up to one
-/// of them has no end.
-class SoundWalk {
+/// Collects the files below a folder, and keeps the folders that it is in: a link back up to one of
+/// them has no end.
+class FolderWalk {
  public:
-  std::vector<std::string> files;  ///< relative to the folder that is listed
+  FolderFiles found;
 
-  explicit SoundWalk(bool deep) : deep_(deep) {}
+  explicit FolderWalk(bool deep) : deep_(deep) {}
 
   /// Through the folders from `folder` to `below`, which is listed.
   void descend(const fs::path& folder, const fs::path& below) {
@@ -55,7 +55,9 @@ class SoundWalk {
       const std::string name = entry.path().filename().string();
       if (name.starts_with(".")) continue;
       if (deep_ && entry.is_directory()) list(entry.path(), path + name + "/");
-      if (is_sound_file(name) && entry.is_regular_file()) files.push_back(path + name);
+      if (!entry.is_regular_file()) continue;
+      const bool sound = schema::kind_of_file(name) == schema::FileKind::kSound;
+      (sound ? found.sounds : found.others).push_back(path + name);
     }
     above_.pop_back();
   }
@@ -63,6 +65,17 @@ class SoundWalk {
   bool deep_;
   std::vector<std::pair<dev_t, ino_t>> above_;
 };
+
+/// What the system refuses becomes the one line that a user can act on.
+template <class Look>
+auto looking_into(Look look) {
+  try {
+    return look();
+  } catch (const fs::filesystem_error& error) {
+    throw Error(fmt::format("cannot read {}: {}", error.path1().string(), error.code().message()),
+                Exit::kData);
+  }
+}
 
 }  // namespace
 
@@ -146,33 +159,41 @@ void sort_labels(std::vector<Label>& labels) {
                labels.end());
 }
 
-bool is_sound_file(const fs::path& file) {
-  std::string extension = file.extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  for (const char* one : {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif"}) {
-    if (extension == one) return true;
-  }
-  return false;
+FolderFiles files_in(const fs::path& root, const std::string& below, bool deep) {
+  FolderWalk walk(deep);
+  looking_into([&] { walk.descend(root, below); });
+  std::sort(walk.found.sounds.begin(), walk.found.sounds.end());
+  std::sort(walk.found.others.begin(), walk.found.others.end());
+  return std::move(walk.found);
 }
 
-std::vector<std::string> sound_files(const fs::path& root, const std::string& below, bool deep) {
-  SoundWalk walk(deep);
-  try {
-    walk.descend(root, below);
-  } catch (const fs::filesystem_error& error) {
-    throw Error(fmt::format("cannot read {}: {}", error.path1().string(), error.code().message()),
-                Exit::kData);
+std::vector<std::string> sound_files(const fs::path& root, const std::string& below, bool deep,
+                                     LeftOut* left_out) {
+  FolderFiles files = files_in(root, below, deep);
+  if (left_out != nullptr) count_left_out(files.others, *left_out);
+  return std::move(files.sounds);
+}
+
+std::vector<std::string_view> endings_from(std::initializer_list<std::string_view> first) {
+  std::vector<std::string_view> out(first);
+  for (const std::string_view one : schema::sound_endings()) {
+    if (std::find(out.begin(), out.end(), one) == out.end()) out.push_back(one);
   }
-  std::sort(walk.files.begin(), walk.files.end());
-  return std::move(walk.files);
+  return out;
+}
+
+void count_left_out(const std::vector<std::string>& files, LeftOut& left_out) {
+  for (const std::string& file : files) ++left_out[schema::ending_of(file)];
 }
 
 std::vector<std::string> folders_in(const fs::path& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_directory() && !name.starts_with(".")) names.push_back(name);
-  }
+  looking_into([&] {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const std::string name = entry.path().filename().string();
+      if (!name.starts_with(".") && entry.is_directory()) names.push_back(name);
+    }
+  });
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -3,6 +3,7 @@
 // Private to data/sets: the list functions of datasets.inc and what they share.
 
 #include <filesystem>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -41,15 +42,24 @@ std::map<std::string, int32_t, std::less<>> index_by_id(const std::vector<ClassI
 /// Sorts labels by index and drops repetitions.
 void sort_labels(std::vector<Label>& labels);
 
-/// Files of ROOT/BELOW (and, if `deep`, of its folders) that sound like sound: wav, flac, ogg,
-/// opus, mp3, aiff, aif, in any case. Paths relative to ROOT/BELOW, sorted by bytes. Only what the
-/// digest of ROOT is of (core/graph/input_scan.h), so that a stage's key says what is listed:
-/// regular files, through links, but for names below ROOT that begin with '.' and a link to a
-/// folder that it lies in. Throws Error (kData) when a folder cannot be read.
+/// Files of a folder, as paths relative to it, sorted by bytes.
+struct FolderFiles {
+  std::vector<std::string> sounds;  ///< by their endings, see schema::kind_of_file
+  std::vector<std::string> others;
+};
+/// The files of ROOT/BELOW and, if `deep`, of its folders. Only what the digest of ROOT is of
+/// (core/graph/input_scan.h), so that a stage's key says what is listed: regular files, through
+/// links, but for names below ROOT that begin with '.' and a link to a folder that it lies in.
+/// Throws Error (kData) when a folder cannot be read.
+FolderFiles files_in(const std::filesystem::path& root, const std::string& below, bool deep);
+/// Their sounds; the others are counted in `left_out` where it is given.
 std::vector<std::string> sound_files(const std::filesystem::path& root, const std::string& below,
-                                     bool deep);
-bool is_sound_file(const std::filesystem::path& file);
-/// Names of the folders in a folder, sorted; those that begin with '.' are left out.
+                                     bool deep, LeftOut* left_out = nullptr);
+void count_left_out(const std::vector<std::string>& files, LeftOut& left_out);
+/// All endings of sound, `first` before the others: a set says which it prefers of several files.
+std::vector<std::string_view> endings_from(std::initializer_list<std::string_view> first);
+/// Names of the folders in a folder, sorted; those that begin with '.' are left out. Throws Error
+/// (kData) when it cannot be read.
 std::vector<std::string> folders_in(const std::filesystem::path& folder);
 
 /// The index of the split of this name; made when it is new.

@@ -114,7 +114,7 @@ std::vector<Spoken> spoken_clips(const schema::DatasetOptions& options, const fs
   std::vector<Spoken> clips;
   for (const std::string& word : folders_in(root)) {
     if (word == kNoise) continue;
-    for (const std::string& name : sound_files(root, word, false)) {
+    for (const std::string& name : sound_files(root, word, false, &listing.left_out)) {
       const std::string file = word + "/" + name;
       const auto listed = lists.find(file);
       const int16_t split = !by_list                ? split_of_speaker(file)

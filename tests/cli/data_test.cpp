@@ -1,6 +1,8 @@
 // `exp data` as a user meets it, on computed sounds.
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 
 #include <fmt/format.h>
@@ -11,6 +13,7 @@
 #include "tests/testing/put.h"
 #include "tests/testing/shell.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/wav.h"
 
 namespace xp::cli {
 namespace {
@@ -127,6 +130,94 @@ TEST_F(DataCommandIntegration, StatsVerifyShowAndConvert) {
        {"train.json", "test.json", "train_weight.csv", "class_labels_indices.csv"}) {
     EXPECT_TRUE(fs::exists(folder_ / "ast" / name)) << name;
   }
+}
+
+/// Clips above full scale, one that is in two splits, files that are no sound: said when the set is
+/// prepared, in the report and in its statistics.
+TEST_F(DataCommandIntegration, OddClipsAreSaid) {
+  for (const char* name : {"set/train/a", "set/train/b", "set/test/a"})
+    fs::create_directories(folder_ / name);
+  for (int i = 0; i < 4; ++i) {
+    testing::write_wav(folder_ / fmt::format("set/train/a/{}.wav", i), 1.0, 300 + i, 16000);
+    testing::write_wav(folder_ / fmt::format("set/train/b/{}.wav", i), 1.0, 900 + i, 16000);
+    testing::write_wav(folder_ / fmt::format("set/test/a/{}.wav", 4 + i), 1.0, 500 + i, 16000);
+  }
+  fs::copy(folder_ / "set/train/b/2.wav", folder_ / "set/test/a/copy.wav");
+  put(folder_ / "set/train/a/voice.m4a", "");
+  // Samples of 16 bits as floats above full scale.
+  std::string loud = read_file(folder_ / "set/test/a/4.wav");
+  const size_t sound = loud.find("data") + 8, format = loud.find("fmt ") + 8;
+  std::string floats = loud.substr(0, sound);
+  for (size_t at = sound; at + 1 < loud.size(); at += 2) {
+    int16_t pcm = 0;
+    std::memcpy(&pcm, loud.data() + at, 2);
+    const float x = 16.0F * static_cast<float>(pcm) / 32768.0F;
+    floats.append(reinterpret_cast<const char*>(&x), 4);
+  }
+  const auto set = [&](size_t at, uint32_t value, size_t bytes) {
+    std::memcpy(floats.data() + at, &value, bytes);
+  };
+  set(4, static_cast<uint32_t>(floats.size() - 8), 4);
+  set(format, 3, 2);              // IEEE floats
+  set(format + 8, 16000 * 4, 4);  // bytes a second
+  set(format + 12, 4, 2);         // bytes a sample
+  set(format + 14, 32, 2);        // bits
+  set(sound - 4, static_cast<uint32_t>(floats.size() - sound), 4);
+  put(folder_ / "set/test/a/4.wav", floats);
+
+  std::string recipe = kSoundsRecipe;
+  const std::string synthetic = "name = \"synthetic\"\nclips = 50\nclip_s = 1.0\n";
+  recipe.replace(recipe.find(synthetic), synthetic.size(), "name = \"folder\"\nroot = \"set\"\n");
+  recipe.erase(recipe.find("[variants.few]"));
+  recipe += "[stages.eval]\ndo = \"evaluate\"\ncheckpoint = \"${stages.train.last}\"\n";
+  put(folder_ / "odd.toml", recipe);
+  const Shell prepared = exp("run odd.toml --until prepare");
+  ASSERT_EQ(prepared.code, 0) << prepared.text;
+  EXPECT_NE(prepared.text.find("left out by their ending: 1 .m4a"), std::string::npos)
+      << prepared.text;
+  EXPECT_NE(prepared.text.find("1 of 13 clips go above full scale, by up to "), std::string::npos)
+      << prepared.text;
+  const Shell stats = exp("data stats odd.toml");
+  EXPECT_NE(stats.text.find("test: 1 of 5 clips go above full scale, by up to "), std::string::npos)
+      << stats.text;
+  const std::string copies =
+      "1 of 5 test clips are in train too, sample for sample (a/copy.wav = b/2.wav)";
+  EXPECT_NE(stats.text.find(copies), std::string::npos) << stats.text;
+  const auto told = nlohmann::json::parse(exp("--json data stats odd.toml").text);
+  EXPECT_EQ(told.at("test").at("above_full_scale"), 1);
+  EXPECT_GT(told.at("test").at("above_db"), 0);
+  EXPECT_EQ(told.at("train").at("above_full_scale"), 0);
+  EXPECT_EQ(told.at("warnings").size(), 1U);
+  const Shell trained = exp("run odd.toml --set train.epochs=1");
+  EXPECT_EQ(trained.code, 0) << trained.text;
+  EXPECT_NE(trained.text.find(copies), std::string::npos) << trained.text;
+  // What is predicted of the loud file is what its evaluation says.
+  const auto output = [&](const char* kind, const char* file) {
+    for (const auto& entry : fs::directory_iterator(folder_ / ".exp/cache" / kind)) {
+      if (fs::exists(entry.path() / file)) return entry.path() / file;
+    }
+    return fs::path();
+  };
+  const auto predicted =
+      nlohmann::json::parse(exp(fmt::format("--json predict {} set/test/a/4.wav --top 2 --softmax 2> log",
+                                            output("train", "last.safetensors").string()))
+                                .text);
+  std::map<std::string, double> probability;
+  for (const auto& one : predicted.at(0).at("windows").at(0).at("classes"))
+    probability[one.at("name")] = one.at("p");
+  int compared = 0;
+  for (const auto& clip : nlohmann::json::parse(read_file(output("evaluate", "worst.json")))) {
+    if (clip.at("id") != "a/4.wav") continue;
+    for (const auto& guess : clip.at("guesses")) {
+      EXPECT_NEAR(guess.at("probability"), probability.at(guess.at("name")), 1e-6);
+      ++compared;
+    }
+  }
+  EXPECT_EQ(compared, 2);
+  // A report beside the set makes nothing run again.
+  put(folder_ / "set/report.html", "");
+  EXPECT_NE(exp("recipe plan odd.toml").text.find("cached"), std::string::npos);
+  EXPECT_EQ(exp("recipe plan odd.toml").text.find("will run"), std::string::npos);
 }
 
 TEST_F(DataCommandIntegration, VerifyNamesADamagedClip) {

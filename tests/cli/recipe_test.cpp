@@ -201,6 +201,59 @@ TEST(RecipeInitIntegration, WhatItWritesForADataJsonRunsUnedited) {
   EXPECT_EQ(run.code, 0) << run.text;
 }
 
+/// Each thing that was given and is not used is said, and what to do where nothing can be written.
+TEST(RecipeInitIntegration, DropsNothingInSilence) {
+  if (!XP_HAS_COMPUTE) GTEST_SKIP() << "built without the compute part";
+  testing::TempDir folder;
+  const std::string root = std::filesystem::canonical(folder.path()).string();
+  write_file_atomic(folder.path() / "labels.csv", "index,mid,display_name\n0,/m/a,A\n");
+  const auto list = [&](const std::string& name, int there, int absent) {
+    nlohmann::json clips = nlohmann::json::array();
+    for (int i = 0; i < there + absent; ++i) {
+      const std::string wav = fmt::format("{}{}.wav", name, i);
+      if (i < there) testing::write_wav(folder.path() / wav, 1.0, 300 + i, 16000);
+      clips.push_back({{"wav", wav}, {"labels", "/m/a"}});
+    }
+    write_file_atomic(folder.path() / (name + ".json"), nlohmann::json{{"data", clips}}.dump());
+  };
+  const auto init = [&] {
+    return exp_in(folder.path(),
+                  "--quiet recipe init --force --data train.json --test test.json --labels "
+                  "labels.csv -o mine.toml");
+  };
+  list("train", 0, 3);
+  list("test", 0, 2);
+  const Shell gone = init();
+  EXPECT_EQ(gone.code, 3);
+  EXPECT_EQ(gone.text,
+            fmt::format("error: train.json: 5 of 5 listed files are not there, first: no file "
+                        "{0}/train0.wav; relative paths start at {0}\n",
+                        root));
+  list("train", 3, 1);
+  list("test", 2, 0);
+  const Shell some = init();
+  EXPECT_EQ(some.code, 0) << some.text;
+  EXPECT_NE(some.text.find(fmt::format("train.json: 1 of 6 listed files are not there, first: no "
+                                       "file {}/train3.wav",
+                                       root)),
+            std::string::npos)
+      << some.text;
+
+  for (const char* name : {"sounds/a", "sounds/b"})
+    std::filesystem::create_directories(folder.path() / name);
+  testing::write_wav(folder.path() / "sounds/a/1.wav", 0.5, 300, 16000);
+  testing::write_wav(folder.path() / "sounds/b/2.wav", 0.5, 400, 16000);
+  write_file_atomic(folder.path() / "sounds/a/3.txt", "");
+  const Shell few = exp_in(folder.path(), "--quiet recipe init --force --data sounds -o few.toml");
+  EXPECT_EQ(few.code, 3) << few.text;
+  EXPECT_NE(few.text.find("sounds: left out by their ending: 1 .txt"), std::string::npos)
+      << few.text;
+  EXPECT_NE(few.text.find("both are needed: put the classes into sounds/train and sounds/test, or "
+                          "give more clips"),
+            std::string::npos)
+      << few.text;
+}
+
 TEST(RecipeInit, SaysWhatIsMissingBeforeItDecodes) {
   testing::TempDir folder;
   const Shell gone = exp_in(folder.path(), "recipe init --data nowhere");

@@ -13,6 +13,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/schema/sound_files.h"
 #include "tests/data/tones.h"
 #include "tests/testing/put.h"
 #include "tests/testing/temp_dir.h"
@@ -74,6 +75,49 @@ TEST(Decode, EveryFormatRateAndChannelCount) {
       worst = std::max(worst, std::abs(want - static_cast<double>(wave.samples[i])));
     }
     EXPECT_LT(worst, c.tolerance);
+  }
+}
+
+/// Of all formats that the library decodes: what no file name could say is not listed.
+TEST(Decode, EveryFormatHasItsEndingInTheTable) {
+  int count = 0;
+  ASSERT_EQ(sf_command(nullptr, SFC_GET_FORMAT_MAJOR_COUNT, &count, sizeof count), 0);
+  int counted = 0;
+  for (int i = 0; i < count; ++i) {
+    SF_FORMAT_INFO info{};
+    info.format = i;
+    ASSERT_EQ(sf_command(nullptr, SFC_GET_FORMAT_MAJOR, &info, sizeof info), 0);
+    const std::string ending = info.extension;
+    // Raw samples have no header; the others' endings are those of other things as a rule.
+    if (ending == "raw" || ending == "mat" || ending == "mpc" || ending == "iff" ||
+        ending == "xi" || ending == "sd2")
+      continue;
+    EXPECT_EQ(schema::kind_of_file("a." + ending), schema::FileKind::kSound) << info.name;
+    ++counted;
+  }
+  EXPECT_GE(counted, 15);
+}
+
+TEST(Decode, FormatsBesideTheCommonOnes) {
+  const TempDir folder;
+  const std::pair<const char*, int> cases[] = {
+      {"a.au", SF_FORMAT_AU | SF_FORMAT_PCM_16},
+      {"b.snd", SF_FORMAT_AU | SF_FORMAT_FLOAT},
+      {"c.caf", SF_FORMAT_CAF | SF_FORMAT_PCM_24},
+      {"d.w64", SF_FORMAT_W64 | SF_FORMAT_PCM_16},
+      {"e.rf64", SF_FORMAT_RF64 | SF_FORMAT_PCM_16},
+      {"f.aifc", SF_FORMAT_AIFF | SF_FORMAT_FLOAT},
+      {"g.sph", SF_FORMAT_NIST | SF_FORMAT_PCM_16},
+      {"h.voc", SF_FORMAT_VOC | SF_FORMAT_PCM_16},
+      {"i.sf", SF_FORMAT_IRCAM | SF_FORMAT_PCM_16},
+      {"j.svx", SF_FORMAT_SVX | SF_FORMAT_PCM_16},
+      {"k.oga", SF_FORMAT_OGG | SF_FORMAT_VORBIS},
+      {"l.MP2", SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III},
+  };
+  for (const auto& [name, format] : cases) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(schema::kind_of_file(name), schema::FileKind::kSound);
+    EXPECT_EQ(read(write_tone(folder / name, format, 16000, 1, 1.0)).problem, "");
   }
 }
 
@@ -178,6 +222,7 @@ TEST(Decode, Pcm16RoundTripIsExact) {
   EXPECT_EQ(all, back);
   const std::vector<float> loud = {2.0F, -2.0F, 0.99999F};
   std::vector<int16_t> clipped(3);
+  EXPECT_GT(pcm_scale(loud), 1.0F);
   to_pcm16(loud, clipped);
   EXPECT_EQ(clipped, (std::vector<int16_t>{32767, -32768, 32767}));
 }

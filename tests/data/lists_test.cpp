@@ -4,6 +4,7 @@
 #include "data/csv.h"
 #include "data/sets/ast_json.h"
 #include "data/sets/segments.h"
+#include "data/sets/sets.h"
 #include "tests/data/faults.h"
 #include "tests/testing/put.h"
 #include "tests/testing/temp_dir.h"
@@ -62,6 +63,23 @@ TEST(Csv, NamesFileAndLineOfAFault) {
   EXPECT_EQ(read("filename,target\na,1\nb,x\n"), "x.csv:3: 'x' is not a whole number");
   EXPECT_EQ(read("filename,target\na\n"), "x.csv:2: the row has 1 columns, at least 2 are needed");
   EXPECT_EQ(read("filename,target\na,1\n\"b,2\n"), "x.csv:3: a quote is opened and never closed");
+}
+
+TEST(Csv, ColumnsThatAreNotDividedByCommasAreSaidToBe) {
+  for (const auto& [divider, name] : {std::pair{";", "';'"}, {"\t", "tabs"}, {"|", "'|'"}}) {
+    const std::string header = std::string("index") + divider + "mid" + divider + "display_name";
+    const std::string hint =
+        std::string(": its columns are divided by ") + name + "; save the file with commas";
+    EXPECT_EQ(message_of([&] { parse_classes("l.csv", header + "\n"); }),
+              "l.csv:1: no column 'index'; there are: " + header + hint);
+    // A list without a header.
+    const std::string row = std::string("a") + divider + "0" + divider + "10";
+    EXPECT_EQ(message_of([&] { parse_segments("s.csv", row); }),
+              "s.csv:1: the row has 1 columns, at least 2 are needed" + hint);
+  }
+  // One column that is one is no reason to speak of dividers.
+  EXPECT_EQ(message_of([&] { parse_classes("l.csv", "index\n"); }),
+            "l.csv:1: no column 'mid'; there are: index");
 }
 
 TEST(Csv, Utf16IsNamed) {
@@ -139,6 +157,18 @@ TEST(AstJson, Faults) {
   EXPECT_EQ(read("{}"), "x.json: has no array \"data\"");
   EXPECT_EQ(read("{\"data\": [{\"wav\": \"a\"}]}"), "x.json: entry 1 of \"data\" has no labels");
   EXPECT_EQ(read("{\"data\": [{\"labels\": \"a\"}]}"), "x.json: entry 1 of \"data\" has no wav");
+  EXPECT_EQ(read("{\"data\": [{\"wav\": \"a\", \"label\": \"b\"}]}"),
+            "x.json: entry 1 of \"data\" has no labels; it has \"label\"");
+  for (const char* value : {"[\"/m/a\", \"/m/b\"]", "0", "1.5", "null", "true", "{\"a\": 1}"}) {
+    EXPECT_EQ(read(("{\"data\": [{\"wav\": \"a\", \"labels\": \"b\"}, {\"wav\": \"a\", "
+                    "\"labels\": " +
+                    std::string(value) + "}]}")
+                       .c_str()),
+              "x.json: entry 2 of \"data\": labels must be a text, ids between commas: \"labels\": "
+              "\"/m/a,/m/b\"");
+    EXPECT_EQ(read(("{\"data\": [{\"wav\": " + std::string(value) + "}]}").c_str()),
+              "x.json: entry 1 of \"data\": wav must be a text, the path of a file");
+  }
   EXPECT_EQ(read("{\"data\": [1]}"), "x.json: an entry of \"data\" is not an object");
   EXPECT_EQ(read("{\"data\": [[\"a\"]]}"), "x.json: an entry of \"data\" is not an object");
   const std::string broken = read("{\"data\": [\n{\"wav\": \"a\", }]}");

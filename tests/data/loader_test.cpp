@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "data/decode.h"
+#include "data/export.h"
 #include "tests/data/prepared.h"
 #include "tests/testing/temp_dir.h"
 
@@ -137,6 +138,41 @@ TEST_F(LoaderTest, GivesSamplesAsTheyAreStoredWhereTheirValuesStay) {
   Loader louder(o, sampler);
   louder.start(0);
   EXPECT_NE(louder.next()->waves, nullptr);
+}
+
+TEST(Loader, ABatchWithAClipAboveFullScaleIsMadeOfFloats) {
+  const TempDir folder;
+  auto dataset = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+  dataset.root = (folder / "set").string();
+  std::filesystem::create_directories(folder / "set/train/a");
+  std::vector<std::vector<float>> waves;
+  for (int i = 0; i < 4; ++i) {
+    waves.emplace_back(4000, i == 2 ? -1.75F : 0.25F);
+    write_wav(folder / "set/train/a" / (std::to_string(i) + ".wav"), waves.back(), 16000);
+    round_as_stored(waves.back());
+  }
+  LoaderOptions o;
+  o.shards = prepare_to(folder / "out", dataset);
+  o.rows = {0, 1, 2, 3};
+  o.batch_size = 2;
+  o.pcm = true;
+  schema::SamplerOptions in_order;
+  in_order.kind = schema::SamplerKind::kSequential;
+  const Sampler sampler(in_order, o.shards->labels(), o.rows, 1);
+  Loader loader(o, sampler);
+  loader.start(0);
+  const auto within = loader.next();
+  ASSERT_TRUE(within);
+  EXPECT_NE(within->pcm, nullptr);
+  EXPECT_EQ(within->waves, nullptr);
+  const auto above = loader.next();
+  ASSERT_TRUE(above);
+  EXPECT_EQ(above->pcm, nullptr);
+  ASSERT_NE(above->waves, nullptr);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_TRUE(std::equal(waves[2 + i].begin(), waves[2 + i].end(),
+                           above->waves + i * static_cast<size_t>(above->samples)));
+  }
 }
 
 TEST_F(LoaderTest, AnImpulseResponseSoundsOnIntoThePadding) {
@@ -363,11 +399,12 @@ TEST(LoaderIntegration, Esc10FoldsShuffled) {
   while (auto batch = loader.next()) {
     const int64_t row = train[static_cast<size_t>(batch->rows[0])];
     const std::string id(shards->id(row));
-    const Wave wave = decoder.read(FileSource{dataset.root + "/audio/" + id + ".ogg"});
+    Wave wave = decoder.read(FileSource{dataset.root + "/audio/" + id + ".ogg"});
     ASSERT_EQ(wave.problem, "");
+    round_as_stored(wave.samples);
     ASSERT_EQ(static_cast<int64_t>(wave.samples.size()), batch->lengths[0]);
     for (size_t i = 0; i < wave.samples.size(); ++i) {
-      ASSERT_NEAR(std::clamp(wave.samples[i], -1.0F, 1.0F), batch->waves[i], 1.0 / 32768);
+      ASSERT_EQ(wave.samples[i], batch->waves[i]);
     }
     clips += batch->size;
   }

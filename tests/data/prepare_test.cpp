@@ -1,11 +1,13 @@
 #include "data/prepare.h"
 
+#include <cmath>
 #include <fstream>
 #include <map>
 #include <optional>
 
 #include <sys/mount.h>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "core/base/digest.h"
@@ -13,6 +15,7 @@
 #include "core/base/files.h"
 #include "core/base/rng.h"
 #include "data/csv.h"
+#include "data/decode.h"
 #include "data/export.h"
 #include "data/journal.h"
 #include "tests/data/faults.h"
@@ -140,14 +143,17 @@ TEST(Prepare, BadClipsAreReportedAndLimited) {
   const std::string report_file = (folder / "out/report.csv").string();
   EXPECT_EQ(
       message_of([&] { prepare(options, job_in(folder / "out")); }),
-      "1 of 20 clips cannot be used (0 absent, 1 bad), more than dataset.max_bad_p = 0.01 allows:\n"
-      "  a/bad,\"0\".wav: cannot be decoded: Format not recognised.\nall of them are named in " +
+      "2 of 20 clips cannot be used (0 absent, 2 bad), more than dataset.max_bad_p = 0.01 allows:\n"
+      "  a/bad,\"0\".wav: cannot be decoded: Format not recognised.\n"
+      "  a/bad,\"1\".wav: cannot be decoded: Format not recognised.\nall of them are named in " +
           report_file);
+  const std::string all_named = read_file(report_file);
   options.dataset.max_bad_p = 0.1;
   const PrepareResult result = prepare(options, job_in(folder / "out"));
   EXPECT_EQ(result.clips, 18);
   EXPECT_EQ(result.bad, 2);
   const std::string text = read_file(report_file);
+  EXPECT_EQ(text, all_named);
   CsvReader report(report_file, text);
   const auto columns = report.header({"set", "id", "split", "source", "reason"});
   CsvRow row;
@@ -164,6 +170,85 @@ TEST(Prepare, BadClipsAreReportedAndLimited) {
             "clip 'a/bad,\"0\".wav' (" + options.dataset.root +
                 "/test/a/bad,\"0\".wav): cannot be decoded: Format not recognised.\nwith "
                 "dataset.on_bad_clip = \"skip\" it would be left out");
+}
+
+/// Of less than a hundred clips one is more than a hundredth; "skip" leaves it out all the same.
+TEST(Prepare, OneBadClipOfAFewIsSkipped) {
+  const TempDir folder;
+  schema::PrepareOptions options;
+  options.dataset = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+  options.dataset.root = mixed_folder(folder, 3, 1).string();
+  const PrepareResult result = prepare(options, job_in(folder / "out"));
+  EXPECT_EQ(result.clips, 4);
+  EXPECT_EQ(result.bad, 1);
+  options.dataset.max_bad_p = 0;
+  EXPECT_TRUE(message_of([&] {
+                prepare(options, job_in(folder / "none"));
+              }).starts_with("1 of 5 clips cannot be used (0 absent, 1 bad), more than "));
+}
+
+/// Samples above full scale: nothing is cut off, what lies within is stored as ever.
+TEST(Prepare, ClipsAboveFullScaleAreKeptWhole) {
+  const TempDir folder;
+  schema::PrepareOptions options;
+  options.dataset = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+  options.dataset.root = (folder / "set").string();
+  fs::create_directories(folder / "set/train/a");
+  Rng rng(1, "noise");
+  std::vector<float> quiet(8000);
+  for (float& x : quiet) x = static_cast<float>(rng.uniform() * 2 - 1);
+  quiet[5] = 1.0F;  // full scale itself lies within
+  write_wav(folder / "set/train/a/quiet.wav", quiet, 16000);
+  for (const auto store : {schema::Store::kPcm16, schema::Store::kFlac}) {
+    options.dataset.store = store;
+    const fs::path out = folder / fmt::format("out{}", static_cast<int>(store));
+    fs::remove(folder / "set/train/a/loud.wav");
+    prepare(options, job_in(out / "without"));
+    EXPECT_NE(read_file(out / "without/index.json").find("\"version\": 1"), std::string::npos)
+        << "no clip needs a scale: older programs read it";
+    std::vector<float> loud = quiet;
+    for (float& x : loud) x *= 3;
+    write_wav(folder / "set/train/a/loud.wav", loud, 16000);
+    PrepareJob job = job_in(out / "with");
+    std::string said;
+    job.say = [&](std::string_view line) { said += std::string(line) + "\n"; };
+    const PrepareResult result = prepare(options, job);
+    EXPECT_EQ(result.above, 1);
+    EXPECT_NEAR(result.above_db, 20 * std::log10(3.0), 1e-3);
+    EXPECT_NE(said.find("1 of 2 clips go above full scale, by up to 9.54 dB"), std::string::npos)
+        << said;
+    EXPECT_NE(read_file(job.output / "report.csv").find("9.54 dB above full scale"),
+              std::string::npos);
+
+    const ShardReader before(out / "without"), shards(job.output);
+    std::vector<int16_t> pcm(8000), pcm_before(8000);
+    before.read(0, pcm_before);
+    shards.read(1, pcm);
+    EXPECT_EQ(shards.scale(1), 1.0F);
+    EXPECT_EQ(pcm, pcm_before);
+    std::vector<float> wave(8000);
+    shards.read(0, wave);
+    std::vector<float> stored = loud;
+    round_as_stored(stored);
+    EXPECT_EQ(wave, stored) << "what exp predict hears is what evaluate does";
+    for (size_t i = 0; i < loud.size(); ++i) ASSERT_NEAR(wave[i], loud[i], 3.01 / 65536) << i;
+  }
+}
+
+TEST(Prepare, SaysWhatIsLeftOut) {
+  const TempDir folder;
+  schema::PrepareOptions options;
+  options.dataset = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+  const fs::path root = mixed_folder(folder, 3, 0);
+  for (const char* name : {"train/a/x.m4a", "train/a/y.m4a", "test/a/z.txt"})
+    std::ofstream(root / name) << "";
+  options.dataset.root = root.string();
+  std::vector<std::string> said;
+  PrepareJob job = job_in(folder / "out");
+  job.say = [&](std::string_view line) { said.emplace_back(line); };
+  prepare(options, job);
+  ASSERT_FALSE(said.empty());
+  EXPECT_EQ(said.front(), "folder: left out by their ending: 2 .m4a, 1 .txt");
 }
 
 TEST(Prepare, TheReportNamesTheSetOfAClip) {
@@ -235,7 +320,7 @@ TEST(Prepare, ASampleIsJudgedByTheWholeSet) {
   for (int i = 0; i < 400; i += 2) spoil(i);
   EXPECT_TRUE(message_of([&] {
                 prepare(options, job);
-              }).starts_with("of 400 clips 0 are absent, and of 8 that were tried 2 are bad: "));
+              }).starts_with("of 400 clips 0 are absent, and of 8 that were tried "));
 }
 
 TEST(Prepare, NothingButBadClips) {

@@ -1,3 +1,5 @@
+#include "data/sets/sets.h"
+
 #include <fstream>
 #include <map>
 #include <set>
@@ -9,8 +11,10 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/rng.h"
+#include "core/graph/input_scan.h"
 #include "core/graph/inputs.h"
 #include "core/schema/dataset.h"
+#include "core/schema/sound_files.h"
 #include "data/dataset.h"
 #include "data/hdf5.h"
 #include "data/npz.h"
@@ -35,12 +39,29 @@ DatasetOptions options(DatasetName name, const fs::path& root) {
   return o;
 }
 
+/// A data set's listing. All that it read below the root and all sounds that it names count in the
+/// key of their shards.
+Listing listed(const DatasetOptions& o) {
+  Listing listing = list_dataset(o);
+  const auto expect_counted = [&](const fs::path& file) {
+    const fs::path below = file.lexically_relative(o.root);
+    if (o.root.empty() || o.name == DatasetName::kJson || *below.begin() == "..") return;
+    EXPECT_TRUE(schema::counts_in(o.name, below.string())) << file;
+  };
+  for (const std::string& file : listing.files) expect_counted(file);
+  for (const Clip& clip : listing.clips) {
+    if (const auto* source = std::get_if<FileSource>(&clip.source)) expect_counted(source->file);
+    if (const auto* source = std::get_if<BlobSource>(&clip.source)) expect_counted(source->file);
+  }
+  return listing;
+}
+
 TEST(Dataset, MissingFolderShowsTheLayout) {
-  EXPECT_EQ(message_of([] { list_dataset(options(DatasetName::kEsc50, "/nowhere/esc50")); }),
+  EXPECT_EQ(message_of([] { listed(options(DatasetName::kEsc50, "/nowhere/esc50")); }),
             "there is no folder /nowhere/esc50\nexpected layout of esc50:\n"
             "  ROOT/meta/esc50.csv                      filename,fold,target,category,esc10\n"
             "  ROOT/audio/FOLD-CLIP-TAKE-TARGET.wav     or .ogg, .flac\n");
-  EXPECT_EQ(message_of([] { list_dataset(options(DatasetName::kFolder, "")); }).substr(0, 50),
+  EXPECT_EQ(message_of([] { listed(options(DatasetName::kFolder, "")); }).substr(0, 50),
             "dataset.root is not set; folder needs its folder\ne");
 }
 
@@ -56,7 +77,7 @@ TEST(Dataset, Esc50WithoutItsTargetColumn) {
   const TempDir root;
   const auto meta =
       put(root / "meta/esc50.csv", "filename,fold,category,esc10\na.wav,1,dog,True\n");
-  EXPECT_EQ(message_of([&] { list_dataset(options(DatasetName::kEsc50, root.path())); }),
+  EXPECT_EQ(message_of([&] { listed(options(DatasetName::kEsc50, root.path())); }),
             meta.string() + ":1: no column 'target'; there are: filename, fold, category, esc10");
 }
 
@@ -70,7 +91,7 @@ TEST(Dataset, Esc10IsRenumberedAndAbsentFilesAreListed) {
   put(root / "audio/2-3-A-41.wav", "x");
   DatasetOptions o = options(DatasetName::kEsc50, root.path());
   o.subset = schema::EscSubset::kEsc10;
-  const Listing listing = list_dataset(o);
+  const Listing listing = listed(o);
   ASSERT_EQ(listing.clips.size(), 2U);
   EXPECT_TRUE(listing.folds);
   EXPECT_EQ(listing.clips[1].labels[0].index, 1);
@@ -90,9 +111,9 @@ TEST(Dataset, Esc50CategoriesAndTargetsGoTogether) {
                             "a.wav,1,0,dog,TRUE\nb.wav,1,1,rooster,true\nc.wav,1,2,cow,FALSE\n");
   DatasetOptions o = options(DatasetName::kEsc50, root.path());
   o.subset = schema::EscSubset::kEsc10;
-  EXPECT_EQ(list_dataset(o).classes.size(), 2U);  // as a spreadsheet spells it
+  EXPECT_EQ(listed(o).classes.size(), 2U);  // as a spreadsheet spells it
   put(meta, "filename,fold,target,category,esc10\na.wav,1,0,dog,True\nb.wav,1,1,dog,True\n");
-  EXPECT_EQ(message_of([&] { list_dataset(o); }),
+  EXPECT_EQ(message_of([&] { listed(o); }),
             meta.string() + ":3: category 'dog' is target 1 here and 0 above");
 }
 
@@ -110,7 +131,7 @@ TEST(Dataset, AudiosetFindsFilesUnderTheirManyNames) {
   put(root / "audio/balanced_train/Ycccccccccc_.flac", "");
   put(root / "balanced_train_segments/dddddddddd-_1.000_10.000.ogg", "");
   put(root / "audio/balanced_train/notes.txt", "");
-  const Listing listing = list_dataset(options(DatasetName::kAudioset, root.path()));
+  const Listing listing = listed(options(DatasetName::kAudioset, root.path()));
   ASSERT_EQ(listing.clips.size(), 4U);
   EXPECT_EQ(listing.clips[0].labels[0].index, 0);  // sorted
   EXPECT_EQ(std::get<FileSource>(listing.clips[1].source).file,
@@ -127,7 +148,7 @@ TEST(Dataset, AudiosetUnknownLabel) {
   put(root / "class_labels_indices.csv", "index,mid,display_name\n0,/m/a,\"A\"\n");
   const auto list =
       put(root / "balanced_train_segments.csv", "# a\n# b\n# c\naaaaaaaaaaa, 0, 10, \"/m/x\"\n");
-  EXPECT_EQ(message_of([&] { list_dataset(options(DatasetName::kAudioset, root.path())); }),
+  EXPECT_EQ(message_of([&] { listed(options(DatasetName::kAudioset, root.path())); }),
             list.string() + ":4: label '/m/x' is not in the class list");
 }
 
@@ -135,7 +156,7 @@ TEST(Dataset, FolderWithAndWithoutSplits) {
   const TempDir root;
   for (int i = 0; i < 100; ++i) put(root / ("a/bird/" + std::to_string(i) + ".wav"), "");
   put(root / "a/cat/x.flac", "");
-  const Listing plain = list_dataset(options(DatasetName::kFolder, root / "a"));
+  const Listing plain = listed(options(DatasetName::kFolder, root / "a"));
   std::map<int, int> counts;
   for (const Clip& clip : plain.clips) ++counts[clip.split];
   EXPECT_EQ(plain.clips.size(), 101U);
@@ -144,7 +165,7 @@ TEST(Dataset, FolderWithAndWithoutSplits) {
   EXPECT_GT(counts[2], 2);
   put(root / "b/train/cat/x.wav", "");
   put(root / "b/test/dog/y.wav", "");
-  const Listing split = list_dataset(options(DatasetName::kFolder, root / "b"));
+  const Listing split = listed(options(DatasetName::kFolder, root / "b"));
   ASSERT_EQ(split.clips.size(), 2U);
   EXPECT_EQ(split.classes.size(), 2U);
   EXPECT_EQ(split.splits[static_cast<size_t>(split.clips[0].split)].group, "test");
@@ -167,9 +188,14 @@ TEST(Dataset, FolderListsNothingThatItsDigestDoesNotSee) {
   put(root / "train/cat/deep/y.WAV", "");
   put(root / "test/dog/z.wav", "");
   const DatasetOptions o = options(DatasetName::kFolder, root);
-  const auto digest = [&] { return graph::InputDigests(folder / "memory").tree(root).digest; };
-  const std::string listed = told_of(list_dataset(o)), before = digest();
-  EXPECT_EQ(listed, "cat;dog;test;train;dog/z.wav;cat/deep/y.WAV;cat/x.wav;");
+  const graph::Counted counted{"folder", [](std::string_view file) {
+                                 return schema::counts_in(DatasetName::kFolder, file);
+                               }};
+  const auto digest = [&] {
+    return graph::InputDigests(folder / "memory").tree(root, {}, nullptr, &counted).digest;
+  };
+  const std::string told = told_of(listed(o)), before = digest();
+  EXPECT_EQ(told, "cat;dog;test;train;dog/z.wav;cat/deep/y.WAV;cat/x.wav;");
   put(root / "train/cat/.old/gone.wav", "");
   put(root / ".trash/cat/gone.wav", "");
   put(root / "train/cat/.hidden.wav", "");
@@ -181,15 +207,17 @@ TEST(Dataset, FolderListsNothingThatItsDigestDoesNotSee) {
   fs::create_symlink("nowhere.wav", root / "train/cat/broken.wav");
   ASSERT_EQ(::mkfifo((root / "train/cat/pipe.wav").c_str(), 0600), 0);
   EXPECT_EQ(digest(), before);
-  EXPECT_EQ(told_of(list_dataset(o)), listed);
+  EXPECT_EQ(told_of(listed(o)), told);
   // What is linked from elsewhere, the digest follows as well.
   put(folder / "elsewhere/w.wav", "");
   fs::create_directory_symlink(folder / "elsewhere", root / "train/cow/linked");
   EXPECT_NE(digest(), before);
-  EXPECT_EQ(list_dataset(o).classes.size(), 3U);
-  // A file that is no sound changes the digest, but no class comes of it.
+  EXPECT_EQ(listed(o).classes.size(), 3U);
+  // A file that is no sound changes nothing.
+  const std::string with_link = digest();
   put(root / "metadata/more/notes.txt", "");
-  EXPECT_EQ(list_dataset(o).classes.size(), 3U);
+  EXPECT_EQ(digest(), with_link);
+  EXPECT_EQ(listed(o).classes.size(), 3U);
 }
 
 TEST(Dataset, FoldersBesideSplits) {
@@ -199,7 +227,7 @@ TEST(Dataset, FoldersBesideSplits) {
   put(root / "a/extra/cat/x.wav", "");
   put(root / "a/more/x.wav", "");
   const std::string message =
-      message_of([&] { list_dataset(options(DatasetName::kFolder, root / "a")); });
+      message_of([&] { listed(options(DatasetName::kFolder, root / "a")); });
   EXPECT_TRUE(message.starts_with((root / "a").string() +
                                   ": test is a split with folders of classes, but there are sounds "
                                   "in folders beside it that are no splits: extra, more\n"
@@ -208,12 +236,59 @@ TEST(Dataset, FoldersBesideSplits) {
   // Sounds of trains.
   put(root / "b/train/x.wav", "");
   put(root / "b/car/x.wav", "");
-  EXPECT_EQ(list_dataset(options(DatasetName::kFolder, root / "b")).classes.size(), 2U);
+  EXPECT_EQ(listed(options(DatasetName::kFolder, root / "b")).classes.size(), 2U);
   fs::create_directories(root / "c/train/cat");
   put(root / "c/train/readme.txt", "");
   EXPECT_TRUE(message_of([&] {
-                list_dataset(options(DatasetName::kFolder, root / "c"));
+                listed(options(DatasetName::kFolder, root / "c"));
               }).starts_with((root / "c").string() + " holds no sound in a folder of a class\n"));
+}
+
+TEST(Dataset, AFolderThatCannotBeReadIsOneLine) {
+  const TempDir root;
+  put(root / "file", "");
+  EXPECT_EQ(message_of([&] { folders_in(root / "file"); }),
+            "cannot read " + (root / "file").string() + ": Not a directory");
+  EXPECT_EQ(message_of([&] { files_in(root.path(), "file", true); }),
+            "cannot read " + (root / "file").string() + ": Not a directory");
+}
+
+TEST(Dataset, WhatIsLeftOutByItsEndingIsCounted) {
+  const TempDir root;
+  put(root / "train/cat/x.wav", "");
+  put(root / "train/cat/x.au", "");
+  put(root / "train/cat/x.M4A", "");
+  put(root / "train/cat/deep/y.m4a", "");
+  put(root / "train/cat/README", "");
+  put(root / "notes/a.txt", "");
+  put(root / "report.html", "");  // beside the folders: nobody looks for sounds there
+  const Listing listing = listed(options(DatasetName::kFolder, root.path()));
+  EXPECT_EQ(listing.clips.size(), 2U);
+  EXPECT_EQ(listing.left_out, (LeftOut{{".m4a", 2}, {".txt", 1}, {"no ending", 1}}));
+  EXPECT_EQ(schema::endings_text(listing.left_out), "2 .m4a, 1 .txt, 1 without an ending");
+}
+
+TEST(Dataset, AClassWithoutASoundThatIsReadIsAnError) {
+  const TempDir root;
+  put(root / "a/dog/x.wav", "");
+  put(root / "a/cat/x.m4a", "");
+  put(root / "a/cat/y.m4a", "");
+  const auto message = [&](const char* set) {
+    return message_of([&] { listed(options(DatasetName::kFolder, root / set)); });
+  };
+  EXPECT_EQ(message("a"), (root / "a/cat").string() +
+                              " holds no sound by the endings of its files (2 .m4a; first: "
+                              "x.m4a): convert them, with ffmpeg for example, or move the folder "
+                              "out of the set");
+  // A split, and a class of one.
+  put(root / "b/train/dog/x.wav", "");
+  put(root / "b/test/dog/x.wma", "");
+  EXPECT_TRUE(message("b").starts_with((root / "b/test").string() + " holds no sound"));
+  put(root / "b/test/dog/y.wav", "");
+  put(root / "b/test/cat/y.xyz", "");
+  EXPECT_TRUE(message("b").starts_with((root / "b/test/cat").string() + " holds no sound"));
+  fs::remove(root / "b/test/cat/y.xyz");
+  EXPECT_EQ(listed(options(DatasetName::kFolder, root / "b")).clips.size(), 2U);
 }
 
 TEST(Dataset, JsonWithLabelFile) {
@@ -226,7 +301,7 @@ TEST(Dataset, JsonWithLabelFile) {
   DatasetOptions o = DatasetOptions::of_kind(DatasetName::kJson);
   o.labels = (root / "labels.csv").string();
   o.json_train = (root / "train.json").string();
-  const Listing listing = list_dataset(o);
+  const Listing listing = listed(o);
   ASSERT_EQ(listing.clips.size(), 1U);
   EXPECT_EQ(listing.clips[0].id, "aaaaaaaaaaa");
   EXPECT_EQ(listing.clips[0].labels[0].index, 1);
@@ -243,7 +318,7 @@ TEST(Dataset, Fsd50k) {
   put(root / "FSD50K.dev_audio/10.wav", "");
   put(root / "FSD50K.dev_audio/11.wav", "");
   put(root / "FSD50K.eval_audio/20.wav", "");
-  const Listing listing = list_dataset(options(DatasetName::kFsd50k, root.path()));
+  const Listing listing = listed(options(DatasetName::kFsd50k, root.path()));
   ASSERT_EQ(listing.clips.size(), 3U);
   EXPECT_EQ(listing.clips[0].labels.size(), 2U);
   EXPECT_EQ(listing.splits[static_cast<size_t>(listing.clips[2].split)].name, "eval");
@@ -259,7 +334,7 @@ TEST(Dataset, OpenmicMask) {
   put(root / "partitions/split01_test.csv", "000100_1\n");
   put(root / "audio/000/000046_3840.ogg", "");
   put(root / "audio/000/000100_1.ogg", "");
-  const Listing listing = list_dataset(options(DatasetName::kOpenmic, root.path()));
+  const Listing listing = listed(options(DatasetName::kOpenmic, root.path()));
   ASSERT_EQ(listing.clips.size(), 2U);
   EXPECT_TRUE(listing.masked);
   EXPECT_EQ(listing.clips[0].labels.size(), 1U);
@@ -278,7 +353,7 @@ TEST(Dataset, OpenmicArraysListAsItsTable) {
   put(table,
       "sample_key,instrument,relevance,num_responses\n000046_3840,banjo,0.9,3\n000046_3840,bass,0."
       "2,3\n000100_1,accordion,0.51,3\n");
-  const Listing want = list_dataset(options(DatasetName::kOpenmic, root.path()));
+  const Listing want = listed(options(DatasetName::kOpenmic, root.path()));
   fs::remove(table);
   const fs::path samples = xp::testing::source_dir() / "tests/fixtures/openmic_npz";
   int found = 0;
@@ -287,7 +362,7 @@ TEST(Dataset, OpenmicArraysListAsItsTable) {
     SCOPED_TRACE(entry.path());
     ++found;
     fs::copy_file(entry.path(), root / "openmic-2018.npz", fs::copy_options::overwrite_existing);
-    const Listing got = list_dataset(options(DatasetName::kOpenmic, root.path()));
+    const Listing got = listed(options(DatasetName::kOpenmic, root.path()));
     ASSERT_EQ(got.clips.size(), want.clips.size());
     EXPECT_TRUE(got.masked);
     for (size_t i = 0; i < want.clips.size(); ++i) {
@@ -300,7 +375,7 @@ TEST(Dataset, OpenmicArraysListAsItsTable) {
   }
   EXPECT_EQ(found, 4);
   put(root / "class-map.json", "{\"accordion\": 0, \"banjo\": 1}");
-  EXPECT_EQ(message_of([&] { list_dataset(options(DatasetName::kOpenmic, root.path())); }),
+  EXPECT_EQ(message_of([&] { listed(options(DatasetName::kOpenmic, root.path())); }),
             (root / "openmic-2018.npz").string() +
                 ": sample_key, Y_true and Y_mask do not fit to 2 classes");
 }
@@ -355,7 +430,7 @@ TEST(Dataset, PasstContainer) {
     const uint8_t bits[4] = {0x80, 0x40, 0x01, 0x00};  // classes 0 and 9; class 7
     H5Dwrite(target.get(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits);
   }
-  const Listing listing = list_dataset(options(DatasetName::kPasstHdf5, root.path()));
+  const Listing listing = listed(options(DatasetName::kPasstHdf5, root.path()));
   ASSERT_EQ(listing.clips.size(), 2U);
   EXPECT_EQ(listing.clips[1].id, "bbbbbbbbbbb");
   ASSERT_EQ(listing.clips[0].labels.size(), 2U);
@@ -380,7 +455,7 @@ TEST(Dataset, SpeechCommandsTwelve) {
   put(root / "testing_list.txt", "yes/1aa_nohash_0.wav\r\ntree/1bb_nohash_0.wav\r\n");
   DatasetOptions o = options(DatasetName::kSpeechcommands, root.path());
   o.words = schema::CommandWords::kCore12;
-  const Listing listing = list_dataset(o);
+  const Listing listing = listed(o);
   std::map<std::pair<int, int>, int> counts;  // split, class
   for (const Clip& clip : listing.clips) ++counts[{clip.split, clip.labels[0].index}];
   EXPECT_EQ((counts[{0, 0}]), 18);
@@ -391,7 +466,7 @@ TEST(Dataset, SpeechCommandsTwelve) {
   ASSERT_EQ(listing.absent.size(), 1U);
   EXPECT_EQ(listing.absent[0].id, "yes/gone_nohash_0.wav");
   o.words = schema::CommandWords::kCore10;
-  EXPECT_EQ(list_dataset(o).clips.size(), 20U);
+  EXPECT_EQ(listed(o).clips.size(), 20U);
 }
 
 TEST(Dataset, SpeechCommandsListsAsOtherSystemsSaveThem) {
@@ -403,16 +478,16 @@ TEST(Dataset, SpeechCommandsListsAsOtherSystemsSaveThem) {
       "yes/a_nohash_0.wav\r\n  ./yes/b_nohash_0.wav \r\n\r\n");
   put(root / "testing_list.txt", "yes\\c_nohash_0.wav\t\r\n.\\yes\\d_nohash_0.wav");
   const DatasetOptions o = options(DatasetName::kSpeechcommands, root.path());
-  const Listing listing = list_dataset(o);
+  const Listing listing = listed(o);
   std::string splits;
   for (const Clip& clip : listing.clips) splits += std::to_string(clip.split);
   EXPECT_EQ(splits, "11220");
   EXPECT_TRUE(listing.absent.empty());
   const fs::path testing = put(root / "testing_list.txt", "./yes/a_nohash_0.wav\n");
-  EXPECT_EQ(message_of([&] { list_dataset(o); }),
+  EXPECT_EQ(message_of([&] { listed(o); }),
             testing.string() + ": 'yes/a_nohash_0.wav' is in validation_list.txt as well");
   put(testing, std::string("\xFF\xFEy\0", 4));
-  EXPECT_EQ(message_of([&] { list_dataset(o); }),
+  EXPECT_EQ(message_of([&] { listed(o); }),
             testing.string() + ": not UTF-8 (UTF-16); save it as UTF-8");
 }
 
@@ -457,7 +532,7 @@ TEST_F(RealDataIntegration, WholeEvaluationListOfAudiosetAsDamaged) {
 TEST_F(RealDataIntegration, AudiosetMini) {
   DatasetOptions o = options(DatasetName::kAudioset, root_ + "/audioset_mini");
   o.parts = {"balanced_train", "unbalanced_train"};
-  const Listing listing = list_dataset(o);
+  const Listing listing = listed(o);
   EXPECT_EQ(listing.classes.size(), 527U);
   EXPECT_EQ(listing.clips.size(), 120U + 479U + 150U);
   ASSERT_EQ(listing.absent.size(), 1U);
@@ -467,17 +542,17 @@ TEST_F(RealDataIntegration, AudiosetMini) {
 TEST_F(RealDataIntegration, TestFilesOfSpeechCommandsHashToTheTestingSplit) {
   DatasetOptions o = options(DatasetName::kSpeechcommands, root_ + "/speech_commands");
   o.split = schema::CommandSplit::kHash;
-  const Listing hashed = list_dataset(o);
+  const Listing hashed = listed(o);
   EXPECT_EQ(hashed.clips.size(), 3045U);
   for (const Clip& clip : hashed.clips) EXPECT_EQ(clip.split, 2) << clip.id;
   o.split = schema::CommandSplit::kList;
-  const Listing listed = list_dataset(o);
+  const Listing by_list = listed(o);
   std::map<int, int> counts;
-  for (const Clip& clip : listed.clips) ++counts[clip.split];
+  for (const Clip& clip : by_list.clips) ++counts[clip.split];
   EXPECT_GT(counts[0], 1000);
   EXPECT_GT(counts[1], 100);
   EXPECT_GT(counts[2], 100);
-  EXPECT_TRUE(listed.absent.empty());
+  EXPECT_TRUE(by_list.absent.empty());
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ import numpy
 
 folder = pathlib.Path(sys.argv[1])
 index = json.loads((folder / "index.json").read_text())
-assert index["format"] == "exp-prepared" and index["version"] == 1
+assert index["format"] == "exp-prepared" and index["version"] in (1, 2)
 for entry in index["shards"]:
     with h5py.File(folder / entry["file"]) as shard:
         assert shard.attrs["rate_hz"] == index["rate_hz"] == 8000
@@ -25,4 +25,7 @@ for entry in index["shards"]:
         assert shard["label/value"][first:last].tolist() == [0.25, 1.0]
         assert shard["clip/split"][:].tolist() == [0, 0, 1]
         assert shard["known/index"][:].tolist() == [0, 2] * 3
+        scaled = shard.attrs["version"] == 2
+        assert scaled == ("clip/scale" in shard) == (index["version"] == 2)
+        assert not scaled or shard["clip/scale"][:].tolist() == [1.0, 2.5, 1.0]
 print("read", len(ids), "clips")

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "core/base/digest.h"
@@ -26,8 +27,8 @@ using testing::synthetic;
 using xp::testing::TempDir;
 
 /// What tests/fixtures/prepared_v1 was written from: three clips, two splits, a mask, a class
-/// without clips.
-void write_golden(const fs::path& folder) {
+/// without clips; prepared_v2: the same with a clip above full scale.
+void write_golden(const fs::path& folder, int version) {
   fs::create_directories(folder);
   std::vector<ShardRow> rows(3);
   std::vector<int16_t> pcm;
@@ -42,6 +43,7 @@ void write_golden(const fs::path& folder) {
     row.split = i == 2 ? 1 : 0;
     row.fold = static_cast<int32_t>(i) + 1;
     row.source_s = 0.5 * static_cast<double>(i + 1);
+    if (version == 2 && i == 1) row.scale = 2.5F;
     std::vector<int16_t> own;
     for (size_t s = 0; s < row.samples; ++s)
       own.push_back(static_cast<int16_t>(1000 * static_cast<int>(i) - 7 * static_cast<int>(s)));
@@ -57,6 +59,7 @@ void write_golden(const fs::path& folder) {
   PreparedIndex index;
   index.rate_hz = 8000;
   index.masked = true;
+  index.scaled = version == 2;
   index.classes = {{"/m/a", "A, first"}, {"/m/b", "B"}, {"/m/c", "C"}, {"/m/d", "never"}};
   index.sets.push_back({"openmic", {{"train", "train"}, {"test", "test"}}, false});
   index.shards.push_back({"shard-00000.h5", 3,
@@ -65,15 +68,41 @@ void write_golden(const fs::path& folder) {
   write_index(folder, index);
 }
 
-fs::path golden() { return xp::testing::source_dir() / "tests/fixtures/prepared_v1"; }
+fs::path golden(int version = 1) {
+  return xp::testing::source_dir() / fmt::format("tests/fixtures/prepared_v{}", version);
+}
 
-TEST(ShardFormat, WritesTheGoldenFile) {
-  const TempDir folder;
-  write_golden(folder.path());
-  if (!xp::testing::env("EXP_UPDATE_GOLDEN").empty()) write_golden(golden());
-  for (const char* name : {"index.json", "shard-00000.h5"}) {
-    EXPECT_EQ(read_file(folder / name), read_file(golden() / name))
-        << name << ": the format changed; a new version needs a new golden file";
+TEST(ShardFormat, WritesTheGoldenFiles) {
+  for (const int version : {1, 2}) {
+    const TempDir folder;
+    write_golden(folder.path(), version);
+    if (!xp::testing::env("EXP_UPDATE_GOLDEN").empty()) write_golden(golden(version), version);
+    for (const char* name : {"index.json", "shard-00000.h5"}) {
+      EXPECT_EQ(read_file(folder / name), read_file(golden(version) / name))
+          << name << ": the format changed; a new version needs a new golden file";
+    }
+  }
+}
+
+/// The columns of version 1 are those of version 2, and its samples stand for themselves.
+TEST(ShardFormat, AScaleIsWhatVersionTwoAdds) {
+  const ShardReader plain(golden(1)), scaled(golden(2));
+  ASSERT_EQ(scaled.clips(), plain.clips());
+  for (int64_t row = 0; row < plain.clips(); ++row) {
+    std::vector<int16_t> pcm[2];
+    std::vector<float> waves[2];
+    for (int i = 0; i < 2; ++i) {
+      const ShardReader& shards = i == 0 ? plain : scaled;
+      pcm[i].resize(static_cast<size_t>(shards.samples(row)));
+      waves[i].resize(pcm[i].size());
+      shards.read(row, pcm[i]);
+      shards.read(row, waves[i]);
+    }
+    EXPECT_EQ(pcm[0], pcm[1]);
+    EXPECT_EQ(plain.scale(row), 1.0F);
+    EXPECT_EQ(scaled.scale(row), row == 1 ? 2.5F : 1.0F);
+    for (size_t s = 0; s < waves[0].size(); ++s)
+      EXPECT_EQ(waves[1][s], waves[0][s] * scaled.scale(row));
   }
 }
 
@@ -150,9 +179,9 @@ TEST_F(DamagedShard, AnIndexWithoutSumsIsRead) {
 
 TEST_F(DamagedShard, IndexFaults) {
   const std::string index = (folder_ / "index.json").string();
-  replace_in_index("\"version\": 1", "\"version\": 2");
-  EXPECT_EQ(open(), index + ": format version 2 is newer than this exp reads (1)");
-  replace_in_index("\"version\": 2", "\"version\": 1");
+  replace_in_index("\"version\": 1", "\"version\": 3");
+  EXPECT_EQ(open(), index + ": format version 3 is newer than this exp reads (2)");
+  replace_in_index("\"version\": 3", "\"version\": 1");
   replace_in_index("\"rate_hz\": 8000", "\"rate_hz\": 16000");
   EXPECT_EQ(open(), (folder_ / "shard-00000.h5").string() +
                         ": broken shard: rate, store or classes are not those of the index; "
@@ -199,7 +228,8 @@ TEST(ShardFuzzIntegration, NoSilentlyWrongClip) {
 TEST(ShardReaderIntegration, OpensInH5pyAsDocumented) {
   const std::string script = (xp::testing::source_dir() / "tests/data/shard_h5py_test.py").string();
   if (std::system("python3 -c 'import h5py' 2>/dev/null") != 0) GTEST_SKIP() << "no h5py here";
-  EXPECT_EQ(std::system(("python3 " + script + " " + golden().string()).c_str()), 0);
+  for (const int version : {1, 2})
+    EXPECT_EQ(std::system(("python3 " + script + " " + golden(version).string()).c_str()), 0);
 }
 
 TEST(ShardReader, ManyThreadsAtOnce) {

@@ -1,6 +1,8 @@
 #include "data/sound_container.h"
 
+#include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -112,15 +114,73 @@ TEST(SoundContainer, WhatStandsBehindAWholeOggStreamIsNoDamage) {
   EXPECT_EQ(damage_of(ogg + ogg), "");  // joined: the same stream number twice
 }
 
-TEST(SoundContainer, AWavOfNoSizeWithSoundBehindIt) {
-  std::string wav = tone(kWav);
-  ASSERT_EQ(wav.substr(36, 4), "data");
-  EXPECT_EQ(problem_of(with_zeros(wav, 40, 4)),
-            "its header says 0 bytes of sound, and 160000 follow: write the file again");
-  // Nothing recorded, and a chunk that follows.
-  wav = with_zeros(wav.substr(0, 44), 40, 4);
-  EXPECT_EQ(damage_of(wav), "");
-  EXPECT_EQ(damage_of(wav + std::string("LIST\x04\0\0\0INFO", 12)), "");
+Wave wave_of(const std::string& bytes) {
+  return Decoder(DecodeOptions{}).read_bytes(std::as_bytes(std::span(bytes)));
+}
+
+/// A program that writes into a pipe cannot go back to fill in the size of what it wrote.
+TEST(SoundContainer, SizesOfWritersToAPipeAreReadToTheEnd) {
+  const auto in_place = [](std::string bytes, const char* chunk, size_t behind, uint32_t size,
+                           bool big_endian) {
+    const size_t at = bytes.find(chunk) + 4 + behind;
+    for (size_t i = 0; i < 4; ++i)
+      bytes[at + i] = static_cast<char>(size >> (8 * (big_endian ? 3 - i : i)));
+    return bytes;
+  };
+  for (const auto& [format, chunk] : {std::pair{kWav, "data"},
+                                      {SF_FORMAT_WAV | SF_FORMAT_FLOAT, "data"},
+                                      {kRifx, "data"},
+                                      {kAiff, "SSND"}}) {
+    const std::string whole = tone(format);
+    const Wave expected = wave_of(whole);
+    const bool big_endian = format == kRifx || format == kAiff;
+    for (const uint32_t size : {0U, 0x7FFFF000U, 0x7FFFFFFFU, 0x80000000U, 0xFFFFFFFFU}) {
+      if (format == kAiff && size == 0) continue;
+      SCOPED_TRACE(std::to_string(format) + " " + std::to_string(size));
+      const std::string piped = in_place(whole, chunk, 0, size, big_endian);
+      const Wave wave = wave_of(piped);
+      EXPECT_EQ(wave.problem, "");
+      EXPECT_EQ(wave.samples, expected.samples);
+      // Of the whole file's size, too.
+      EXPECT_EQ(wave_of(with_zeros(piped, 4, 4)).samples, expected.samples);
+    }
+  }
+  std::string wide = tone(kRf64);
+  const Wave expected = wave_of(wide);
+  const size_t at = wide.find("ds64") + 8 + 8;
+  EXPECT_EQ(wave_of(with_zeros(wide, at, 8)).samples, expected.samples);
+  EXPECT_EQ(wave_of(wide.replace(at, 8, 8, '\xFF')).samples, expected.samples);
+}
+
+TEST(SoundContainer, NothingRecordedIsNoSound) {
+  const std::string wav = with_zeros(tone(kWav).substr(0, 44), 40, 4);
+  EXPECT_EQ(problem_of(wav), "empty: no samples");
+  EXPECT_EQ(problem_of(wav + std::string("LIST\x04\0\0\0INFO", 12)), "empty: no samples");
+}
+
+TEST(SoundContainer, AHeaderWithoutARate) {
+  EXPECT_EQ(problem_of(with_zeros(tone(kWav), 24, 4)), "sample rate 0 in its header");
+  const std::string au = tone(SF_FORMAT_AU | SF_FORMAT_PCM_16);
+  EXPECT_EQ(problem_of(with_zeros(au, 16, 4)),
+            "cannot be decoded: its header has no sample rate or no channel");
+}
+
+TEST(SoundContainer, WhatIsNoSoundIsNamed) {
+  const std::string rest(2000, 'x');
+  const std::pair<std::string, const char*> cases[] = {
+      {std::string("\0\0\0\x20", 4) + "ftypM4A " + rest, "an MP4 (AAC) file: convert with ffmpeg"},
+      {"\n<!DOCTYPE html>" + rest, "a web page: the download was redirected to a page"},
+      {"<HTML><body>" + rest, "a web page: the download was redirected to a page"},
+      {"\x1A\x45\xDF\xA3" + rest, "a Matroska or WebM file: convert with ffmpeg"},
+      {"\x30\x26\xB2\x75\x8E\x66\xCF\x11" + rest, "a WMA file: convert with ffmpeg"},
+      {"#!AMR\n" + rest, "an AMR file: convert with ffmpeg"},
+      {"PK\x03\x04" + rest, "a ZIP archive: unpack it"},
+      {"version https://git-lfs.github.com/spec/v1\n",
+       "a pointer of Git LFS: fetch the files with git lfs pull"},
+      {rest, "Format not recognised."},
+  };
+  for (const auto& [bytes, what] : cases)
+    EXPECT_EQ(problem_of(bytes), std::string("cannot be decoded: ") + what);
 }
 
 TEST(SoundContainerIntegration, NoRealFileIsDamaged) {

@@ -10,6 +10,7 @@
 #include "core/graph/stage.h"
 #include "core/schema/augment.h"
 #include "core/schema/frontend.h"
+#include "data/export.h"
 #include "tests/data/prepared.h"
 #include "tests/testing/temp_dir.h"
 
@@ -104,6 +105,27 @@ TEST(Summary, LevelsAndClasses) {
   EXPECT_NEAR(s.peak_db, 0, 1e-3);
   EXPECT_NEAR(s.mean_rms_db, -3.01, 0.01);
   EXPECT_EQ(s.class_clips, (std::vector<int64_t>{2, 1}));
+}
+
+/// Levels are those of the sound, whatever the scale that a clip is stored with.
+TEST(Summary, ClipsAboveFullScale) {
+  const TempDir folder;
+  auto dataset = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+  dataset.root = (folder / "set").string();
+  std::filesystem::create_directories(folder / "set/train/cat");
+  std::vector<float> wave(16000);
+  for (size_t i = 0; i < wave.size(); ++i) wave[i] = i % 2 == 0 ? 2.0F : -2.0F;
+  write_wav(folder / "set/train/cat/loud.wav", wave, 16000);
+  for (float& x : wave) x /= 4;
+  write_wav(folder / "set/train/cat/quiet.wav", wave, 16000);
+  const auto shards = prepare_to(folder / "out", dataset);
+  const std::vector<uint32_t> rows = {0, 1};
+  const SplitSummary s = summarise(*shards, rows, {});
+  EXPECT_EQ(s.above, 1);
+  const double loud_db = 20 * std::log10(2.0);
+  EXPECT_NEAR(s.above_db, loud_db, 1e-3);
+  EXPECT_NEAR(s.peak_db, loud_db, 1e-3);
+  EXPECT_NEAR(s.mean_rms_db, (loud_db - loud_db) / 2, 1e-2);
 }
 
 }  // namespace

@@ -227,7 +227,7 @@ TEST_F(Build, AChangedFileIsNamedInThePlan) {
   const Cache cache(dir_ / "cache");
   const auto plan_now = [&] {
     Graph graph = build(kFolds);
-    const InputDigests inputs(dir_ / "memory");
+    InputDigests inputs(dir_ / "memory");
     return make_plan(std::move(graph), cache, &inputs, {});
   };
   const Plan first = plan_now();
@@ -316,6 +316,47 @@ TEST_F(Build, SoundsThatAListNamesAreInputs) {
                            : std::string(1, fs::path(file).stem().string()[0]);
     std::ofstream(dir_ / file) << back;
     EXPECT_EQ(changed(before, build(text)), Set{}) << file;
+  }
+}
+
+/// `exp recipe init` writes such a recipe beside the lists, and `exp report` its page.
+TEST_F(Build, AListedSetCountsWhatItListsAlone) {
+  std::string text = kSweep;
+  const std::string set = "name = \"synthetic\", clips = 40, classes = 4";
+  text.replace(text.find(set), set.size(),
+               "name = \"json\", root = \".\", json_train = \"t.json\", json_test = \"t.json\", "
+               "labels = \"labels.csv\", val = \"none\"");
+  std::ofstream(dir_ / "labels.csv") << "index,mid,display_name\n0,/m/0,a\n";
+  std::ofstream(dir_ / "a.wav") << "a";
+  std::ofstream(dir_ / "t.json") << R"({"data": [{"wav": "a.wav", "labels": "/m/0"}]})";
+  const Graph before = build(text);
+  std::ofstream(dir_ / "report.html") << "curves";
+  std::ofstream(dir_ / "b.wav") << "not in the list";
+  EXPECT_EQ(changed(before, build(text + "\n# a comment\n")), Set{});
+  std::ofstream(dir_ / "a.wav") << "b";
+  EXPECT_EQ(changed(before, build(text)), (Set{"prepare", "train", "eval"}));
+  text.replace(text.find("root = \".\""), 10, "root = \"gone\"");
+  EXPECT_THROW(build(text), MissingInput);
+}
+
+TEST_F(Build, FilesBesideAFolderPerClassCountNothing) {
+  std::string text = kSweep;
+  const std::string set = "name = \"synthetic\", clips = 40, classes = 4";
+  text.replace(text.find(set), set.size(), "name = \"folder\", root = \"set\", val = \"none\"");
+  for (const char* name : {"set/train/a", "set/test/a"}) fs::create_directories(dir_ / name);
+  for (const char* name : {"set/train/a/x.wav", "set/test/a/y.flac"})
+    std::ofstream(dir_ / name) << "x";
+  const Graph before = build(text);
+  for (const char* name :
+       {"set/README.md", "set/report.html", "set/train/a/notes.txt", "set/train/LICENSE"})
+    std::ofstream(dir_ / name) << "text";
+  EXPECT_EQ(changed(before, build(text)), Set{});
+  // Sounds, those that cannot be read too: a class of nothing else is an error.
+  for (const char* name : {"set/train/a/new.au", "set/train/a/new.m4a"}) {
+    std::ofstream(dir_ / name) << "x";
+    EXPECT_EQ(changed(before, build(text)), (Set{"prepare", "train", "eval"})) << name;
+    fs::remove(dir_ / name);
+    EXPECT_EQ(changed(before, build(text)), Set{});
   }
 }
 

@@ -1,8 +1,10 @@
 #include "core/graph/inputs.h"
 
+#include <chrono>
 #include <fstream>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -12,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/graph/input_scan.h"
 #include "tests/testing/put.h"
 #include "tests/testing/temp_dir.h"
 
@@ -116,6 +119,51 @@ TEST_F(Inputs, WhatChangesNothing) {
   }
   fs::copy_file(root_ / "meta.csv", copy / "meta.csv");
   EXPECT_EQ(InputDigests(memory_).tree(copy).digest, before);
+}
+
+Counted wavs() {
+  return {"wavs", [](std::string_view file) { return file.ends_with(".wav"); }};
+}
+
+TEST_F(Inputs, WhatDoesNotCountIsNotLookedInto) {
+  const Counted counted = wavs();
+  const auto digest_of = [&] { return InputDigests(memory_).tree(root_, {}, nullptr, &counted); };
+  const InputDigest before = digest_of();
+  EXPECT_EQ(before.files, 20U);
+  EXPECT_NE(before.digest, digest().digest);
+  put(root_ / "meta.csv", "another");
+  put(root_ / "README.md", "text");
+  put(root_ / "audio/report.html", "text");
+  fs::create_symlink("loop", root_ / "loop");  // one that cannot be read
+  EXPECT_EQ(digest_of().digest, before.digest);
+  put(root_ / "audio/new.wav", "y");
+  const InputDigest after = digest_of();
+  EXPECT_NE(after.digest, before.digest);
+  EXPECT_EQ(difference(before.digest, after.digest), "audio/new.wav added");
+  // The same files elsewhere, where all of them count.
+  const fs::path copy = dir_ / "copy";
+  fs::create_directories(copy);
+  fs::copy(root_ / "audio", copy / "audio", fs::copy_options::recursive);
+  fs::remove(copy / "audio/report.html");
+  EXPECT_EQ(InputDigests(memory_).tree(copy).digest, after.digest);
+}
+
+/// The memory of a program whose keys were of all files, and the other way round.
+TEST_F(Inputs, WhatIsKnownOfAllFilesIsKnownOfThoseThatCount) {
+  const Counted counted = wavs();
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));  // until the memory trusts them
+  const std::string all = digest().digest;
+  InputDigests inputs(memory_);
+  const std::string remembered = inputs.last_known(root_, &counted);
+  const InputDigest part = inputs.tree(root_, {}, nullptr, &counted);
+  EXPECT_EQ(part.hashed, 0U);
+  EXPECT_EQ(part.digest, remembered);
+  EXPECT_EQ(inputs.last_known(root_, &counted), part.digest);
+  fs::remove_all(memory_);
+  EXPECT_EQ(inputs.tree(root_, {}, nullptr, &counted).hashed, 20U);
+  const InputDigest again = inputs.tree_of_all(root_, counted);
+  EXPECT_EQ(again.hashed, 1U);
+  EXPECT_EQ(again.digest, all);
 }
 
 TEST_F(Inputs, DifferencesAreChained) {

@@ -6,6 +6,7 @@
 #include "core/base/progress.h"
 #include "core/base/stop.h"
 #include "core/cli/compute/data_parts.h"
+#include "data/overlap.h"
 #include "data/stats.h"
 #include "data/verify.h"
 
@@ -27,10 +28,17 @@ data::StatsJob job_with(Progress& bar, int threads) {
 
 Json to_json(const data::SplitSummary& s, const std::vector<data::ClassInfo>& classes,
              bool per_class) {
-  Json out = {
-      {"clips", s.clips},         {"seconds", s.seconds}, {"shortest_s", s.shortest_s},
-      {"longest_s", s.longest_s}, {"peak_db", s.peak_db}, {"mean_rms_db", s.mean_rms_db},
-      {"silent", s.silent},       {"clipped", s.clipped}, {"labels_per_clip", s.labels_a_clip}};
+  Json out = {{"clips", s.clips},
+              {"seconds", s.seconds},
+              {"shortest_s", s.shortest_s},
+              {"longest_s", s.longest_s},
+              {"peak_db", s.peak_db},
+              {"mean_rms_db", s.mean_rms_db},
+              {"silent", s.silent},
+              {"clipped", s.clipped},
+              {"above_full_scale", s.above},
+              {"above_db", s.above_db},
+              {"labels_per_clip", s.labels_a_clip}};
   if (per_class) {
     for (size_t k = 0; k < classes.size(); ++k)
       out["class_clips"][classes[k].id] = s.class_clips[k];
@@ -50,6 +58,13 @@ void print_table(const std::vector<std::pair<std::string, data::SplitSummary>>& 
         "{:<6} {:>9} {:>9.2f} {:>6.2f}..{:<6.2f}s {:>9.1f} {:>9.1f} {:>7} {:>8} {:>7.2f} {:>8}\n",
         name, s.clips, s.seconds / 3600, s.shortest_s, s.longest_s, s.peak_db, s.mean_rms_db,
         s.silent, s.clipped, s.labels_a_clip, seen);
+  }
+  for (const auto& [name, s] : splits) {
+    if (s.above > 0)
+      fmt::print(
+          "{}: {} of {} clips go above full scale, by up to {:.2f} dB; they are stored with a "
+          "scale\n",
+          name, s.above, s.clips, s.above_db);
   }
   if (!per_class) return;
   fmt::print("\n{:>5}  {:<30}", "class", "name");
@@ -78,7 +93,12 @@ int data_stats(const DataArguments& arguments, const Session& session) {
     bar.finish();
     out[role] = to_json(splits.back().second, shards->classes(), arguments.per_class);
   }
-  if (!session.json) print_table(splits, shards->classes(), arguments.per_class);
+  const std::vector<std::string> shared = data::overlap_warnings(*shards, chosen.dataset);
+  if (!shared.empty()) out["warnings"] = shared;
+  if (!session.json) {
+    print_table(splits, shards->classes(), arguments.per_class);
+    for (const std::string& line : shared) fmt::print("{}\n", line);
+  }
   const auto rows = data::rows_of_split(*shards, chosen.dataset, "train");
   const auto norm = [&](const char* key, const auto& compute) {
     Progress bar("log-mel", static_cast<int64_t>(rows.size()), "clips");

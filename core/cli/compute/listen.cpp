@@ -6,11 +6,13 @@
 #include <ATen/ops/tensor.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
 #include "core/base/stop.h"
+#include "core/schema/sound_files.h"
 #include "data/decode.h"
 #include "data/sets/sets.h"
 
@@ -45,24 +47,31 @@ std::vector<std::string> sound_files_of(const std::vector<std::string>& inputs) 
   for (const std::string& input : inputs) {
     const fs::path path = expand_user(input);
     if (fs::is_directory(path)) {
-      for (const std::string& below : data::sound_files(path, "", /*deep=*/true))
+      data::LeftOut left_out;
+      for (const std::string& below : data::sound_files(path, "", /*deep=*/true, &left_out))
         files.push_back((path / below).string());
+      if (!left_out.empty())
+        log::info("{}: left out by their ending: {}", input, schema::endings_text(left_out));
     } else if (fs::exists(path)) {
       files.push_back(path.string());
     } else {
       throw Error(fmt::format("{} is not there", input), Exit::kData);
     }
   }
-  if (files.empty())
-    throw Error("no sound files (.wav, .flac, .ogg, .opus, .mp3, .aiff) there", Exit::kData);
+  if (files.empty()) {
+    throw Error(fmt::format("no sound files there; their endings are .{}",
+                            fmt::join(schema::sound_endings(), " .")),
+                Exit::kData);
+  }
   return files;
 }
 
 at::Tensor read_wave(const std::string& file, int64_t rate_hz) {
   data::DecodeOptions options;
   options.rate_hz = rate_hz;
-  const data::Wave wave = data::Decoder(options).read(data::FileSource{file});
+  data::Wave wave = data::Decoder(options).read(data::FileSource{file});
   if (!wave.problem.empty()) throw Error(Place{file}, wave.problem, Exit::kData);
+  data::round_as_stored(wave.samples);
   return at::tensor(wave.samples).unsqueeze(0);
 }
 

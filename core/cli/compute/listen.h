@@ -22,7 +22,8 @@ train::OpenModel open_and_say(const std::string& what, const CheckpointArguments
 /// Error (kData) for what is not there and when there is none.
 std::vector<std::string> sound_files_of(const std::vector<std::string>& inputs);
 
-/// [1, N] float32 at `rate_hz`. Throws Error (kData) naming the file.
+/// [1, N] float32 at `rate_hz`: what a shard of the file would hold, so that its scores are those
+/// of `evaluate`. Throws Error (kData) naming the file.
 at::Tensor read_wave(const std::string& file, int64_t rate_hz);
 
 /// Throws Error (kData) when an output of the model is NaN or infinite.

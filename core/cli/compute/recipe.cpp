@@ -7,12 +7,14 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
 #include "core/cli/recipe_init.h"
 #include "core/ops/log_mel.h"
 #include "core/ops/norm_stats.h"
 #include "core/schema/dataset.h"
+#include "core/schema/sound_files.h"
 #include "data/dataset.h"
 #include "data/decode.h"
 
@@ -88,18 +90,45 @@ void measure(const std::vector<const data::Clip*>& clips, InitFacts& facts) {
   facts.norm_std = std::max(std::round(stats.std * 1e5) / 1e5, 1e-3);
 }
 
+/// Nothing that was given is dropped in silence.
+void say_what_is_lost(const data::Listing& listing, const InitArguments& arguments) {
+  if (!listing.absent.empty()) {
+    const std::size_t listed = listing.clips.size() + listing.absent.size();
+    const std::string what = fmt::format(
+        "{}: {} of {} listed files are not there, first: {}; relative paths start at {}",
+        arguments.data, listing.absent.size(), listed, listing.absent.front().reason,
+        std::filesystem::absolute(arguments.data).parent_path().string());
+    if (listing.clips.empty()) throw Error(what, Exit::kData);
+    log::warn("{}", what);
+  }
+  const std::string left_out = schema::endings_text(listing.left_out);
+  if (!left_out.empty()) log::warn("{}: left out by their ending: {}", arguments.data, left_out);
+}
+
+std::string how_to_get_both(const InitArguments& arguments) {
+  if (arguments.json()) return "name clips in --data and in --test";
+  const std::string folder = std::filesystem::path(arguments.data).lexically_normal().string();
+  return fmt::format(
+      "put the classes into {0}/train and {0}/test, or give more clips (without such folders one "
+      "of "
+      "ten is for the test, one for validation, by the hash of its path)",
+      folder.ends_with('/') ? folder.substr(0, folder.size() - 1) : folder);
+}
+
 }  // namespace
 
 int compute_recipe(Command& command, Session& session) {
   const InitArguments* arguments = init_arguments(command);
   if (arguments == nullptr) return recipe_part(command).run(session);
   const data::Listing listing = data::list_dataset(dataset_of(*arguments));
+  say_what_is_lost(listing, *arguments);
   InitFacts facts;
   facts.classes = static_cast<int64_t>(listing.classes.size());
   const auto clips = sample(listing, facts);
   if (facts.train_clips == 0 || facts.test_clips + facts.val_clips == 0) {
-    throw Error(fmt::format("{}: {} training and {} test clips; both are needed", arguments->data,
-                            facts.train_clips, facts.test_clips + facts.val_clips),
+    throw Error(fmt::format("{}: {} training and {} test clips; both are needed: {}",
+                            arguments->data, facts.train_clips, facts.test_clips + facts.val_clips,
+                            how_to_get_both(*arguments)),
                 Exit::kData);
   }
   measure(clips, facts);
