@@ -49,7 +49,11 @@ TrainingSetup::TrainingSetup(FitOptions options, graph::StageContext& context,
       frontend_options_(with_stats(options_.frontend, context)),
       frontend_(frontend_options_, options_.augment),
       size_(input_size(frontend_options_, clips_, rows_.train)),
-      batches_(batches_of(options_, clips_, rows_.train, frontend_options_, session)) {}
+      batches_(batches_of(options_, clips_, rows_.train, frontend_options_, session)) {
+  for (const char* role : {"weights", "checkpoint"})
+    if (const graph::StageInput* input = context_.find_input(role))
+      take_positions(options_.model, *input, size_.frames);
+}
 
 void TrainingSetup::start(model::Model& model) const {
   for (const char* role : {"weights", "checkpoint"})
