@@ -108,6 +108,12 @@ std::optional<int64_t> byte_count(const std::vector<int64_t>& shape, Dtype dtype
 }
 
 Archive Archive::open(const std::filesystem::path& file, const Limits& limits) {
+  if (is_index(file)) return read_shards(file, limits);
+  if (std::filesystem::is_directory(file)) {
+    if (const auto inside = checkpoint_in(file)) return open(*inside, limits);
+    refuse(file, "a folder without a checkpoint: neither model.safetensors, pytorch_model.bin nor "
+                 "an index of shards is in it");
+  }
   return read_any(file, MappedFile::open(file), limits);
 }
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -60,7 +61,14 @@ struct Limits {
   int64_t rank = 64;            ///< dimensions of one tensor
   double expansion = 8;         ///< bytes made (unpacked, strides resolved) per byte of the file
   int64_t spare_bytes = 64LL << 20;  ///< and that much on top
+  bool checksums = true;  ///< members of a zip container are compared with their CRC-32; false shows
+                          ///< the readers behind it what a damaged file holds
 };
+
+/// The file that a folder with one checkpoint means, as transformers and exp lay it out:
+/// model.safetensors, pytorch_model.bin, or the index of their shards, else the only index there.
+/// nullopt when it holds none of these.
+std::optional<std::filesystem::path> checkpoint_in(const std::filesystem::path& folder);
 
 /// Named tensors in the order of the file, with what else the file says: the one form in which
 /// checkpoints of any format are read and written. Values are immutable; copies share them.
@@ -71,7 +79,9 @@ struct Limits {
 class Archive {
  public:
   /// Reads .pt/.pth (zip container, and the older format of torch < 1.6) or .safetensors, told
-  /// apart by content. Tensors of uncompressed files are views into the mapped file. Pickles are
+  /// apart by content, or the index of a state dict in several such files (".index.json", whose
+  /// weight_map names the shard of each tensor). Tensors of uncompressed files are views into the
+  /// mapped file. Pickles are
   /// read by a machine that knows data, dicts, lists and tensors: anything else stays an opaque
   /// name, nothing is ever called, and a file that names a module which acts on the system (os,
   /// subprocess, builtins.eval, ...) is refused. Throws Error (kData) naming the file and the

@@ -24,6 +24,12 @@ std::optional<int64_t> byte_count(const std::vector<int64_t>& shape, Dtype dtype
 /// Archive::open on bytes that are in memory already; `file` names them in messages.
 Archive read_any(const std::filesystem::path& file, const MappedFile& mapped, const Limits& limits);
 
+/// Whether a file is, by its name, the index of a state dict in several files.
+bool is_index(const std::filesystem::path& file);
+/// The tensors of all shards, each of which is read as Archive::open reads a file. Throws Error
+/// (kData) naming the shard or the tensor that is missing, or that the index does not know.
+Archive read_shards(const std::filesystem::path& index, const Limits& limits);
+
 bool looks_like_safetensors(std::span<const std::byte> bytes);
 bool looks_like_zip(std::span<const std::byte> bytes);
 bool looks_like_legacy_torch(std::span<const std::byte> bytes);

@@ -269,7 +269,7 @@ bool looks_like_legacy_torch(std::span<const std::byte> bytes) {
 
 Archive read_torch_zip(const std::filesystem::path& file, const MappedFile& mapped,
                        const Limits& limits) {
-  const ZipReader zip(file, mapped.bytes);
+  const ZipReader zip(file, mapped.bytes, limits.checksums);
   const std::string prefix = zip_prefix(file, zip);
   int64_t budget = budget_of(mapped, limits);
   if (zip.has(prefix + "byteorder")) {

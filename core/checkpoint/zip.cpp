@@ -6,6 +6,8 @@
 
 #include <zlib.h>
 
+#include "core/checkpoint/crc32.h"
+
 namespace xp::checkpoint {
 namespace {
 
@@ -34,8 +36,8 @@ T ZipReader::number(uint64_t offset) const {
   return value;
 }
 
-ZipReader::ZipReader(std::filesystem::path file, std::span<const std::byte> bytes)
-    : file_(std::move(file)), bytes_(bytes) {
+ZipReader::ZipReader(std::filesystem::path file, std::span<const std::byte> bytes, bool checksums)
+    : file_(std::move(file)), bytes_(bytes), checksums_(checksums) {
   // The end record is the last thing but for a comment of at most 65535 bytes.
   constexpr uint64_t kEndBytes = 22;
   if (bytes.size() < kEndBytes) refuse(file_, "the zip container is cut short");
@@ -110,28 +112,17 @@ std::vector<std::string> ZipReader::names() const {
   return names;
 }
 
-namespace {
-
-uint32_t crc_of(std::span<const std::byte> bytes) {
-  uLong crc = ::crc32(0, nullptr, 0);
-  for (size_t at = 0; at < bytes.size();) {
-    const size_t piece = std::min<size_t>(bytes.size() - at, 1U << 30);
-    crc = ::crc32(crc, reinterpret_cast<const Bytef*>(bytes.data() + at), static_cast<uInt>(piece));
-    at += piece;
+ZipReader::Content ZipReader::read(const std::string& name, int64_t& budget) const {
+  Content content = unpack(name, budget);
+  if (checksums_ && crc32_of(content.bytes) != members_.at(name).crc) {
+    refuse(file_, "'" + name +
+                      "' in the zip container is damaged: its bytes are not those of its checksum "
+                      "(CRC-32); copy or download the file again");
   }
-  return static_cast<uint32_t>(crc);
-}
-
-}  // namespace
-
-ZipReader::Content ZipReader::read_checked(const std::string& name, int64_t& budget) const {
-  Content content = read(name, budget);
-  if (crc_of(content.bytes) != members_.at(name).crc)
-    refuse(file_, "'" + name + "' in the zip container is damaged");
   return content;
 }
 
-ZipReader::Content ZipReader::read(const std::string& name, int64_t& budget) const {
+ZipReader::Content ZipReader::unpack(const std::string& name, int64_t& budget) const {
   const auto found = members_.find(name);
   if (found == members_.end()) refuse(file_, "the zip container lacks '" + name + "'");
   const Member& m = found->second;
@@ -208,7 +199,7 @@ uint32_t low32(uint64_t value) {
 }  // namespace
 
 void ZipWriter::add(const std::string& name, std::span<const std::byte> bytes) {
-  const Member m{name, crc_of(bytes), bytes.size(), out_.position()};
+  const Member m{name, crc32_of(bytes), bytes.size(), out_.position()};
   const bool large = m.size >= kSeeZip64;
   // The extra field holds the zip64 sizes if needed, then a padding field ("FB", as torch names it)
   // up to the alignment. A field has a head of 4 bytes.

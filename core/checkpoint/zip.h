@@ -19,7 +19,7 @@ class ZipReader {
  public:
   /// Throws Error (kData) when the directory is missing, damaged, encrypted, or names a member
   /// twice.
-  ZipReader(std::filesystem::path file, std::span<const std::byte> bytes);
+  ZipReader(std::filesystem::path file, std::span<const std::byte> bytes, bool checksums = true);
 
   std::vector<std::string> names() const;
   bool has(const std::string& name) const { return members_.count(name) != 0; }
@@ -28,11 +28,9 @@ class ZipReader {
     std::span<const std::byte> bytes;
     std::shared_ptr<const void> owner;  ///< null when the bytes are a view into the file
   };
-  /// Throws Error (kData) when absent, damaged, or when it would unpack to more than `budget`
-  /// bytes; what is unpacked is taken off the budget.
+  /// Throws Error (kData) when absent, damaged (with `checksums` its bytes are not those of its
+  /// CRC-32), or when it would unpack to more than `budget` bytes; what is unpacked is taken off the budget.
   Content read(const std::string& name, int64_t& budget) const;
-  /// The same, and its bytes are those of its CRC-32: costs a look at each of them.
-  Content read_checked(const std::string& name, int64_t& budget) const;
 
  private:
   struct Member {
@@ -42,12 +40,14 @@ class ZipReader {
     uint32_t crc = 0;
     uint16_t method = 0;  ///< 0 stored, 8 deflated
   };
+  Content unpack(const std::string& name, int64_t& budget) const;
   void read_directory(uint64_t offset, uint64_t size, uint64_t count);
   template <class T>
   T number(uint64_t offset) const;
 
   std::filesystem::path file_;
   std::span<const std::byte> bytes_;
+  bool checksums_;
   std::unordered_map<std::string, Member> members_;
 };
 

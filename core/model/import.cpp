@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <set>
 
 #include <ATen/core/grad_mode.h>
@@ -14,6 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/model/dymn.h"
+#include "core/model/file_grid.h"
 #include "core/model/mn.h"
 #include "core/model/position.h"
 #include "core/model/trunk.h"
@@ -44,29 +44,6 @@ std::string some(const std::vector<std::string>& names) {
 }
 
 constexpr std::string_view kTemperature = "temperature";  // of dymn: in no original's file
-constexpr int64_t kBins = 128;                            // of every AST and SSAST
-
-/// The grid of a list of `patches` position embeddings: one row where a patch has all bins, the
-/// model's own when it has as many, one of AST's trainings (128 bins by 1024, 512 or 128 frames at
-/// strides 10, 12, 14, 16), or a square.
-std::optional<Grid> grid_of_list(int64_t patches, int64_t patch_bins, const Trunk& trunk,
-                                 Original original) {
-  const TrunkOptions& o = trunk.options();
-  if (patch_bins >= kBins) return Grid{1, patches};  // SSAST's frames: a patch has all bins
-  const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(patches))));
-  const bool square = side * side == patches;
-  if (original == Original::kDeit && square) return Grid{side, side};
-  if (o.position == PositionKind::kJoint && o.grid.count() == patches) return o.grid;
-  for (const int64_t frames : {1024, 512, 128}) {
-    for (const int64_t stride : {10, 12, 14, 16}) {
-      const Grid grid{schema::patches_along(kBins, 16, stride),
-                      schema::patches_along(frames, 16, stride)};
-      if (grid.count() == patches) return grid;
-    }
-  }
-  if (square) return Grid{side, side};
-  return std::nullopt;
-}
 
 class Importer {
  public:
@@ -79,6 +56,7 @@ class Importer {
 
   ImportReport run() {
     report_.original = source_.original;
+    report_.averaged = source_.averaged;
     report_.dead = source_.dead;
     check_family();
     if (trunk_ != nullptr) {
@@ -182,26 +160,34 @@ class Importer {
     }
   }
 
-  /// Rows of the file's patches; 0 when it does not say.
-  int64_t patch_bins() {
+  /// Rows and columns of a list [patches, D] in the file.
+  Grid grid_of_file(const at::Tensor& list) {
+    if (source_.grid.count() == list.size(0)) return source_.grid;  // the file says
+    const TrunkOptions& o = trunk_->options();
     const at::Tensor* const kernel = find("patch_embed.proj.weight");
-    return kernel != nullptr && kernel->dim() == 4 ? kernel->size(2) : 0;
+    PatchList patches;
+    patches.count = list.size(0);
+    patches.patch_f = kernel != nullptr && kernel->dim() == 4 ? kernel->size(2) : o.patch_f;
+    patches.image = source_.original == Original::kDeit;
+    patches.said = options_.grid;
+    patches.model = o.grid;
+    patches.stride_f = o.stride_f;
+    patches.bins = options_.bins;
+    patches.bins_assumed = options_.bins_assumed;
+    patches.strides_assumed = options_.strides_assumed;
+    patches.frames_assumed = options_.frames_assumed;
+    std::string fault;
+    const std::optional<Grid> grid = grid_of_list(patches, fault);
+    if (!grid) bad(fault);
+    return *grid;
   }
 
   void fit_positions() {
     const TrunkOptions& o = trunk_->options();
     if (at::Tensor* const list = find("pos.grid"); list != nullptr && list->dim() == 2) {
-      const auto grid = options_.grid ? options_.grid
-                        : source_.grid.count() == list->size(0)
-                            ? std::optional(source_.grid)
-                            : grid_of_list(list->size(0), patch_bins(), *trunk_, source_.original);
-      if (!grid || grid->count() != list->size(0)) {
-        bad(fmt::format(
-            "its position embedding has {} patches, and nothing says in how many rows and columns",
-            list->size(0)));
-      }
-      source_.grid = *grid;
-      *list = list->reshape({grid->f, grid->t, list->size(1)});
+      const Grid grid = grid_of_file(*list);
+      source_.grid = grid;
+      *list = list->reshape({grid.f, grid.t, list->size(1)});
     }
     if (o.position == PositionKind::kJoint) {
       fit_joint(o.grid);
@@ -358,17 +344,23 @@ class Importer {
     if (copies_.empty()) bad("none of its tensors is one of the model's");
     if (!options_.strict) return;
     if (!report_.missing.empty()) {
-      bad(
-          fmt::format("it lacks {} of the model's tensors: {}; model.strict = false leaves them at "
-                      "their start values",
-                      report_.missing.size(), some(report_.missing)));
+      bad(fmt::format("it lacks {} of the model's tensors: {}; {}", report_.missing.size(),
+                      some(report_.missing),
+                      is_shard() ? "it is one of several shards: give their folder or its index"
+                                 : "model.strict = false (--loose) leaves them at their start "
+                                   "values"));
     }
     if (!report_.unexpected.empty()) {
-      bad(fmt::format(
-          "the model has no place for {} of its tensors: {}; model.strict = false ignores them",
-          report_.unexpected.size(), some(report_.unexpected)));
+      bad(
+          fmt::format("the model has no place for {} of its tensors: {}; model.strict = false "
+                      "(--loose) ignores "
+                      "them",
+                      report_.unexpected.size(), some(report_.unexpected)));
     }
   }
+
+  /// "model-00001-of-00003.safetensors"
+  bool is_shard() const { return file_.stem().string().find("-of-0") != std::string::npos; }
 
   void copy() {
     const at::NoGradGuard no_grad;
@@ -406,7 +398,20 @@ ImportReport load_weights(Model& model, const checkpoint::Archive& archive,
 
 bool ImportReport::exact() const {
   const auto ours_alone = [](const std::string& name) { return name == kTemperature; };
-  return reshaped.empty() && missing.empty() && std::all_of(fresh.begin(), fresh.end(), ours_alone);
+  return averaged.empty() && reshaped.empty() && missing.empty() &&
+         std::all_of(fresh.begin(), fresh.end(), ours_alone);
+}
+
+int64_t time_positions(const checkpoint::Archive& archive) {
+  constexpr auto kNames = std::to_array<std::pair<std::string_view, size_t>>(
+      {{"time_new_pos_embed", 3}, {"embedding.time_embedding", 1}, {"pos.time", 0}});
+  for (const checkpoint::Entry& entry : archive.entries()) {
+    for (const auto& [name, axis] : kNames) {
+      if (std::string_view(entry.name).ends_with(name) && axis < entry.shape.size())
+        return entry.shape[axis];
+    }
+  }
+  return 0;
 }
 
 std::string untrained_head(const Model& model, const ImportReport& report) {
@@ -419,6 +424,7 @@ std::string untrained_head(const Model& model, const ImportReport& report) {
 
 std::string ImportReport::line() const {
   std::string text = fmt::format("{}: {} tensors", original_name(original), used);
+  if (!averaged.empty()) text += fmt::format(" of the averaged copy ({})", averaged);
   for (const Change& c : reshaped) text += fmt::format("; {}: {}", c.name, c.what);
   if (!fresh.empty()) text += "; new: " + some(fresh);
   if (!missing.empty()) text += "; missing: " + some(missing);
@@ -427,7 +433,9 @@ std::string ImportReport::line() const {
 }
 
 std::string ImportReport::text() const {
-  std::string text = fmt::format("{}: {} tensors used\n", original_name(original), used);
+  std::string text = fmt::format(
+      "{}: {} tensors used{}\n", original_name(original), used,
+      averaged.empty() ? "" : fmt::format(", those of the averaged copy ({})", averaged));
   for (const Change& c : reshaped) text += fmt::format("  fitted      {}: {}\n", c.name, c.what);
   const auto group = [&](const char* title, const std::vector<std::string>& names) {
     for (const std::string& name : names)

@@ -18,9 +18,17 @@ struct ImportOptions {
   /// expected when starting from other training is not counted: a new classifier for other classes,
   /// heads of masked pretraining, ImageNet's classifiers.
   bool strict = true;
-  /// Of the position embedding in the file, where its length alone does not say (AST's and DeiT's
-  /// list of patches). Found from the length for all published checkpoints and square images.
+  /// Of the position embedding in the file, where that is a list of patches (AST's, DeiT's,
+  /// transformers'): nothing in the file says its rows and columns. Without it an image's is a
+  /// square, and any other has the rows that `bins` make with the model's patch and stride.
   std::optional<schema::Grid> grid;
+  /// Mel bins of the model's input; 0 = as many as its rows need.
+  int64_t bins = 0;
+  /// The model's bins, strides or frames are what a default says and not what somebody knows of the
+  /// file: a list that fits those of another training of the originals as well is refused then.
+  bool bins_assumed = false;
+  bool strides_assumed = false;
+  bool frames_assumed = false;
 };
 
 /// What became of every tensor.
@@ -30,6 +38,7 @@ struct ImportReport {
     std::string what;  ///< "12x101 -> 12x50, cut around the middle"
   };
   Original original = Original::kExp;
+  std::string averaged;                 ///< of several copies the averaged one was taken: its name
   int64_t used = 0;                     ///< tensors of the file that the model took
   std::vector<Change> reshaped;         ///< fitted to another shape
   std::vector<std::string> fresh;       ///< the model's, left at their start values: expected
@@ -37,7 +46,8 @@ struct ImportReport {
   std::vector<std::string> unexpected;  ///< the file's, that nothing wanted
   std::vector<std::string> dead;        ///< the file's, that no forward pass uses
 
-  /// Every tensor of the model came as the file has it: line() has nothing to tell.
+  /// Every tensor of the model came as the file has it, from its only copy: line() has nothing to
+  /// tell.
   bool exact() const;
   /// One line for a log: "AST: 150 tensors; pos.grid 12x101 -> 12x50, cut around the middle; new:
   /// head.norm.weight, ..".
@@ -48,6 +58,8 @@ struct ImportReport {
 
 /// Copies a checkpoint of any known family into a model made by make_model:
 ///
+///   - a list of position embeddings gets its rows and columns (ImportOptions::grid); one that may
+///     be read in two ways is an error that names the keys and flags which settle it;
 ///   - position embeddings are fitted as the original does: AST, SSAST and images to a joint
 ///   embedding by cutting
 ///     around the middle or stretching bilinearly, time first (SSAST stretches over 8 rows); images
@@ -63,6 +75,9 @@ struct ImportReport {
 /// otherwise, or (strict) names are missing or left over; then the model is unchanged.
 ImportReport load_weights(Model& model, const checkpoint::Archive& archive,
                           const std::filesystem::path& file, const ImportOptions& options = {});
+
+/// Columns of a time embedding that stands by itself (PaSST's and TorchOnlyAST's PaSST); 0 without.
+int64_t time_positions(const checkpoint::Archive& archive);
 
 /// A tensor of the classifier that the file did not give: its outputs mean nothing before training.
 /// "" when there is none.

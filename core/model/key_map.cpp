@@ -195,36 +195,59 @@ constexpr auto kSignatures = std::to_array<Signature>({
     {"pos_embed", Original::kDeit},
 });
 
+/// Names of averaged copies: PaSST's, timm's, DeiT's.
+constexpr auto kAveraged = std::to_array<std::string_view>(
+    {"net_swa", "state_dict_ema", "model_ema", "ema_state_dict", "ema"});
 constexpr auto kWrappers = std::to_array<std::string_view>(
-    {"model", "state_dict", "net", "net_swa", "module", "_orig_mod", "weights"});
+    {"model", "state_dict", "net", "module", "_orig_mod", "weights"});
+
+bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// The level of `prefix` ("net_swa.module.") that says it is an averaged copy; "" without one.
+std::string_view averaged_level(std::string_view prefix) {
+  while (!prefix.empty()) {
+    const std::string_view level = prefix.substr(0, prefix.find('.'));
+    if (is_one_of(kAveraged, level)) return level;
+    prefix.remove_prefix(std::min(prefix.size(), level.size() + 1));
+  }
+  return {};
+}
 
 /// Whether `prefix` ("net.module.") consists of wrapper levels alone.
 bool is_wrapper(std::string_view prefix) {
   while (!prefix.empty()) {
     const auto dot = prefix.find('.');
-    if (dot == prefix.npos ||
-        std::find(kWrappers.begin(), kWrappers.end(), prefix.substr(0, dot)) == kWrappers.end())
-      return false;
+    if (dot == prefix.npos) return false;
+    const std::string_view level = prefix.substr(0, dot);
+    if (!is_one_of(kWrappers, level) && !is_one_of(kAveraged, level)) return false;
     prefix.remove_prefix(dot + 1);
   }
   return true;
 }
 
-/// The wrapper levels in front of `signature`; nullopt when the archive has no such name.
-std::optional<std::string> find_prefix(const Archive& archive, std::string_view signature) {
-  std::optional<std::string> best;
-  const auto averaged = [](const std::string& prefix) {
-    return prefix.find("net_swa.") != prefix.npos;
-  };
+/// The wrapper levels in front of `signature`, and how many copies have it; nullopt when the
+/// archive has no such name.
+struct Prefix {
+  std::string text;
+  int copies = 0;
+};
+std::optional<Prefix> find_prefix(const Archive& archive, std::string_view signature) {
+  std::optional<Prefix> best;
+  const auto averaged = [](const std::string& prefix) { return !averaged_level(prefix).empty(); };
   for (const Entry& e : archive.entries()) {
     if (e.name.size() < signature.size() ||
         std::string_view(e.name).substr(e.name.size() - signature.size()) != signature)
       continue;
     std::string prefix = e.name.substr(0, e.name.size() - signature.size());
     if (!is_wrapper(prefix)) continue;
-    const bool better = !best || averaged(prefix) > averaged(*best) ||
-                        (averaged(prefix) == averaged(*best) && prefix.size() < best->size());
-    if (better) best = std::move(prefix);
+    const int copies = best ? best->copies + 1 : 1;
+    const bool better =
+        !best || averaged(prefix) > averaged(best->text) ||
+        (averaged(prefix) == averaged(best->text) && prefix.size() < best->text.size());
+    if (better) best = Prefix{std::move(prefix), copies};
+    best->copies = copies;
   }
   return best;
 }
@@ -438,7 +461,8 @@ Renamed rename(const Archive& archive, const std::filesystem::path& file) {
   for (const Signature& s : kSignatures) {
     if (const auto prefix = find_prefix(archive, s.name)) {
       out.original = s.original;
-      out.prefix = *prefix;
+      out.prefix = prefix->text;
+      if (prefix->copies > 1) out.averaged = averaged_level(out.prefix);
       known = true;
       break;
     }

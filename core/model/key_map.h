@@ -60,6 +60,8 @@ std::span<const KeyRule> key_rules(Original original);
 struct Renamed {
   Original original = Original::kExp;
   std::string prefix;  ///< wrapper levels in front of every name, with the last dot
+  std::string averaged;  ///< the level of `prefix` that was taken since it is the averaged copy of
+                         ///< several ("state_dict_ema"); else ""
   std::map<std::string, at::Tensor>
       tensors;  ///< by our name; "pos.grid" is [n, D] where only n is known
   std::map<std::string, std::string> theirs;  ///< our name -> the name in the file
@@ -70,9 +72,8 @@ struct Renamed {
 };
 
 /// Finds the family from the names and applies its table. Wrapper levels ("model", "state_dict",
-/// "net", "net_swa", "module", "_orig_mod", "weights", in any nesting) are taken off; of several
-/// copies the averaged one
-/// ("net_swa") is taken. Throws Error (kData) naming `file` when the names are nobody's.
+/// "net", "module", "_orig_mod", "weights", in any nesting) are taken off; of several copies the
+/// averaged one ("net_swa", "state_dict_ema", "model_ema", "ema_state_dict", "ema") is taken. Throws Error (kData) naming `file` when the names are nobody's.
 Renamed rename(const checkpoint::Archive& archive, const std::filesystem::path& file);
 
 }  // namespace xp::model

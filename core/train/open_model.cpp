@@ -87,6 +87,11 @@ void describe_published(const schema::PublishedWeights& weights, OpenModel& out)
 
 bool has_strides(const OpenOptions& options) { return options.fstride > 0 || options.tstride > 0; }
 
+/// The file or folder as a message names it: the last part of its path.
+std::string name_of(const std::string& what) {
+  return (fs::path(what) / "").parent_path().filename().string();
+}
+
 /// Options that a checkpoint which says everything itself would pass over.
 void check_options(const OpenOptions& options, const OpenModel& out, bool says_itself) {
   if (says_itself && (!options.arch.empty() || has_strides(options))) {
@@ -119,6 +124,19 @@ void describe_arch(const OpenOptions& options, OpenModel& out) {
   const bool kaldi = *family == schema::Family::k_ast || *family == schema::Family::k_ssast;
   out.frontend = schema::FrontendOptions::of_kind(kaldi ? schema::FrontendKind::kKaldi
                                                         : schema::FrontendKind::kAugmentMel);
+}
+
+/// PaSST's time positions are the file's, and its input as long as they reach; ten seconds where
+/// that is one of the columns that they make.
+void describe_positions(const Archive& archive, OpenModel& out) {
+  if (out.options.resolved().family != schema::Family::k_passt) return;
+  out.options.pos_frames = 0;
+  take_positions(out.options, archive);
+  const int64_t there = model::time_positions(archive);
+  const int64_t heard = schema::patch_grid(out.options, schema::input_geometry(out.frontend)).t;
+  if (there == 0 || heard == there || heard == there - 1) return;
+  out.frontend.clip_s = static_cast<double>(out.options.pos_frames * out.frontend.hop_samples) /
+                        static_cast<double>(out.frontend.rate_hz);
 }
 
 /// The names that a label file gives to the classes of a checkpoint: `own`, or as many as `count`
@@ -198,11 +216,13 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
   const bool published = schema::find_weights(what) != nullptr && !fs::exists(what);
   if (!published && !fs::exists(expand_user(what))) throw_unknown(what);
   const fs::path file = published ? published_file(what) : weights_path(expand_user(what), "");
-  out.name = published ? what : file.filename().string();
+  out.name = published ? what : name_of(what);
   const Archive archive = Archive::open(file);
   const std::optional<Carried> carried = carried_of(archive, file);
   check_options(options, out, published || carried.has_value());
   int64_t classes = 0;
+  model::ImportOptions import;
+  import.strict = options.strict;
   if (carried) {
     out.options = carried->model;
     out.frontend = carried->frontend;
@@ -227,6 +247,12 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
     const schema::Family family = out.options.resolved().family;
     if (family == schema::Family::k_mn || family == schema::Family::k_dymn)
       find_cnn_head(archive, out.options, classes);
+    describe_positions(archive, out);
+    if (options.arch.empty()) import.grid = published_grid(*weights);
+    import.bins = out.frontend.mel_bins;
+    import.bins_assumed = true;
+    import.frames_assumed = options.frames == 0;
+    import.strides_assumed = !has_strides(options);
     if (classes == 0) {
       out.options.head = schema::Head::kNone;
       classes = 1;
@@ -242,8 +268,7 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
   out.model =
       model::make_model(out.options, tome, nullptr, out.geometry, classes, 0, /*draw=*/false);
   if (out.model->classes() == 0) out.classes.clear();
-  out.report =
-      model::load_weights(*out.model, archive, file, {.strict = options.strict, .grid = {}});
+  out.report = model::load_weights(*out.model, archive, file, import);
   out.model->require_grad(false);
   return out;
 }
@@ -256,6 +281,15 @@ Carried carried_by(const OpenModel& open) {
   carried.classes = open.classes;
   carried.loss = open.loss;
   return carried;
+}
+
+std::optional<schema::Grid> published_grid(const schema::PublishedWeights& weights) {
+  recipe::View view;
+  if (!schema::carry_published(weights.name, view)) return std::nullopt;
+  const auto model = view.build<schema::ModelOptions>();
+  const schema::Family family = model.resolved().family;
+  if (family != schema::Family::k_ast && family != schema::Family::k_ssast) return std::nullopt;
+  return schema::patch_grid(model, {weights.mel_bins, weights.frames});
 }
 
 void require_classifier(const OpenModel& open) {

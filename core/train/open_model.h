@@ -14,6 +14,7 @@
 #include "core/schema/frontend.h"
 #include "core/schema/model.h"
 #include "core/schema/tome.h"
+#include "core/schema/weights.h"
 #include "core/train/weights_file.h"
 
 namespace xp::train {
@@ -45,10 +46,11 @@ struct OpenModel {
 };
 
 /// Opens a checkpoint for `exp predict`, `embed`, `import` and `export`. `what` is a checkpoint of
-/// exp (.safetensors), a stage's folder (its last weights), the name of published weights (fetched
-/// before), or any file of the originals: `arch` says what it is, or, without, its published
-/// namesake by file name. On the CPU, without gradients. Throws Error naming what is missing, and
-/// (kUsage) for options that have no effect on it.
+/// exp (.safetensors), a folder with one (a stage's, of which it is the last weights, a bundle, one
+/// of shards), the name of published weights (fetched before), or any file of the originals: `arch`
+/// says what it is, or, without, its published namesake by file name. On the CPU, without
+/// gradients. Throws Error naming what is missing, and (kUsage) for options that have no effect on
+/// it.
 OpenModel open_model(const std::string& what, const OpenOptions& options);
 
 /// What a checkpoint of this model carries.
@@ -61,6 +63,10 @@ void require_classifier(const OpenModel& open);
 /// Samples of the longest clip that the model hears whole: what the front end keeps, and what has
 /// positions. nullopt: it hears clips of any length.
 std::optional<int64_t> heard_samples(const OpenModel& open);
+
+/// The grid of position embeddings that published weights were trained with; nullopt where they
+/// have no such list: images (whose grid is a square), PaSST and CNNs.
+std::optional<schema::Grid> published_grid(const schema::PublishedWeights& weights);
 
 /// Where published weights should be. Throws Error (kData) with the address and the path when they
 /// are not there.

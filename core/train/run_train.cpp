@@ -66,7 +66,7 @@ void train_rank(const schema::TrainStageOptions& options, graph::StageContext& c
   TrainingSetup setup(FitOptions::of(options), context, session);
   const Clips& clips = setup.clips();
   const auto model =
-      model::make_model(options.model, options.tome ? &*options.tome : nullptr,
+      model::make_model(setup.model(), options.tome ? &*options.tome : nullptr,
                         options.patchout ? &*options.patchout : nullptr, setup.geometry(),
                         clips.classes(), static_cast<uint64_t>(options.seed));
   const bool from_nothing =

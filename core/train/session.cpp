@@ -15,6 +15,7 @@
 #include "core/model/registry.h"
 #include "core/recipe/options.h"
 #include "core/schema/frontend_difference.h"
+#include "core/schema/weights.h"
 #include "core/schema/weights_sources.h"
 #include "core/train/open_model.h"
 
@@ -24,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string input_name(const graph::StageInput& input) {
-  if (input.stage.empty()) return input.path.filename().string();
+  if (input.stage.empty()) return (input.path / "").parent_path().filename().string();
   return input.stage + (input.part.empty() || input.part == "output" ? "" : "." + input.part);
 }
 
@@ -63,6 +64,23 @@ fs::path file_of(const graph::StageInput& input) {
 
 }  // namespace
 
+/// How a recipe's [model] takes weights.
+model::ImportOptions import_options(const schema::ModelOptions& options, int64_t bins,
+                                    const graph::StageInput& input) {
+  model::ImportOptions import;
+  import.strict = options.strict;
+  for (const schema::WeightsSource& source : schema::weights_sources()) {
+    if (!import.grid && schema::weights_file(source) == input.path)
+      import.grid = published_grid(*schema::find_weights(source.name));
+  }
+  // A recipe that leaves them as they are need not mean those of a file.
+  const schema::ModelOptions plain = schema::ModelOptions::of_kind(options.resolved().family);
+  import.bins = bins;
+  import.bins_assumed = bins == schema::FrontendOptions().mel_bins;
+  import.strides_assumed = options.fstride == plain.fstride && options.tstride == plain.tstride;
+  return import;
+}
+
 LoadedModel load_model(const graph::StageInput& input, const LoadOptions& options,
                        const Clips& clips, InputSize size, at::Device device) {
   const fs::path file = file_of(input);
@@ -72,11 +90,12 @@ LoadedModel load_model(const graph::StageInput& input, const LoadOptions& option
   // A checkpoint of exp says what it is; of another program's the recipe does.
   const std::optional<Carried> carried = carried_of(archive, file);
   if (carried) require_same_classes(carried->classes, clips.class_list(), loaded.name);
-  loaded.model = model::make_model(carried ? carried->model : options.model, options.tome, nullptr,
-                                   {size.bins, size.frames}, clips.classes(), 0, /*draw=*/false);
-  model::ImportOptions import;
-  import.strict = options.model.strict;
-  const model::ImportReport report = model::load_weights(*loaded.model, archive, file, import);
+  schema::ModelOptions described = carried ? carried->model : options.model;
+  take_positions(described, archive);
+  loaded.model = model::make_model(described, options.tome, nullptr, {size.bins, size.frames},
+                                   clips.classes(), 0, /*draw=*/false);
+  const model::ImportReport report = model::load_weights(
+      *loaded.model, archive, file, import_options(options.model, size.bins, input));
   if (!model::untrained_head(*loaded.model, report).empty()) {
     throw Error(fmt::format("{} has no classifier for the {} classes of the data set", loaded.name,
                             clips.classes()),
@@ -142,17 +161,28 @@ void initialise(model::Model& model, const schema::ModelOptions& options,
       context.say("WARNING: " + text);
     }
   }
-  model::ImportOptions import;
-  import.strict = options.strict;
   std::vector<at::Tensor> start_values;
   if (carried && model.classes() > 0) {
     for (const model::NamedTensor& named : model::class_tensors(model))
       start_values.push_back(named.tensor.detach().clone());
   }
-  const model::ImportReport report = model::load_weights(model, archive, file, import);
+  const model::ImportReport report =
+      model::load_weights(model, archive, file, import_options(options, frontend.mel_bins, input));
   std::string text = report.line();
   if (carried) text += fit_classifier(model, carried->classes, classes, start_values);
   context.say(fmt::format("starts from {}: {}", input_name(input), text));
+}
+
+void take_positions(schema::ModelOptions& options, const graph::StageInput& input, int64_t frames) {
+  if (options.resolved().family != schema::Family::k_passt || options.pos_frames > 0) return;
+  take_positions(options, checkpoint::Archive::open(file_of(input)));
+  const int64_t there = options.pos_frames / schema::strides(options).t;
+  const int64_t wanted = schema::patch_grid(options, {0, frames}).t;
+  if (options.pos_frames == 0 || there >= wanted) return;
+  throw Error(
+      fmt::format("{} has {} time positions, the input of {} frames has {}: set "
+                  "model.pos_frames = {} to stretch them, or = {} to cut the input",
+                  input_name(input), there, frames, wanted, frames, options.pos_frames));
 }
 
 int64_t evaluation_batch(int64_t wanted, at::Device device) {

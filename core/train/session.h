@@ -69,6 +69,10 @@ void initialise(model::Model& model, const schema::ModelOptions& options,
                 const schema::FrontendOptions& frontend, const ClassList& classes,
                 const graph::StageInput& input, const graph::StageContext& context);
 
+/// PaSST's time positions are those of the weights that a training starts from, unless the recipe
+/// says how many (model.pos_frames). Throws Error (kUsage) when an input of `frames` has more.
+void take_positions(schema::ModelOptions& options, const graph::StageInput& input, int64_t frames);
+
 /// Clips in a forward pass where the recipe leaves it open: what fits easily.
 int64_t evaluation_batch(int64_t wanted, at::Device device);
 

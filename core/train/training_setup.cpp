@@ -51,6 +51,9 @@ TrainingSetup::TrainingSetup(FitOptions options, graph::StageContext& context,
       frontend_(frontend_options_, options_.augment),
       size_(input_size(frontend_options_, clips_, rows_.train)),
       batches_(batches_of(options_, clips_, rows_.train, frontend_options_, session)) {
+  for (const char* role : {"weights", "checkpoint"})
+    if (const graph::StageInput* input = context_.find_input(role))
+      take_positions(options_.model, *input, size_.frames);
   if (session.rank() != 0 || context.depth == graph::Depth::kOverfit) return;
   for (const std::string& line : data::overlap_warnings(*clips_.shards, options_.dataset))
     context.say("WARNING: " + line);

@@ -62,6 +62,8 @@ class TrainingSetup {
   const frontend::Frontend& frontend() const { return frontend_; }
   /// With the statistics of the stage's input.
   const schema::FrontendOptions& frontend_options() const { return frontend_options_; }
+  /// With the time positions of the weights that the stage starts from.
+  const schema::ModelOptions& model() const { return options_.model; }
   model::Geometry geometry() const { return {size_.bins, size_.frames}; }
 
   /// Takes the weights that the stage starts from, and goes to the session's device.

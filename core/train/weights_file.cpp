@@ -5,8 +5,10 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/model/import.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/cost.h"
+#include "core/schema/geometry.h"
 #include "core/train/archive_io.h"
 
 namespace xp::train {
@@ -107,15 +109,27 @@ std::optional<Carried> read_carried(const fs::path& file) {
   return carried_of(checkpoint::Archive::open(file), file);
 }
 
+void take_positions(schema::ModelOptions& options, const checkpoint::Archive& archive) {
+  if (options.resolved().family != schema::Family::k_passt || options.pos_frames > 0) return;
+  options.pos_frames = model::time_positions(archive) * schema::strides(options).t;
+}
+
 fs::path weights_path(const fs::path& path, const std::string& part) {
   if (!fs::is_directory(path)) return path;
-  const fs::path file =
-      path / ((part.empty() || part == "output" ? "last" : part) + ".safetensors");
-  if (!fs::exists(file))
-    throw Error(fmt::format("{} has no checkpoint '{}'{}", path.string(), part,
-                            part == "average" ? ": its training had no [averaging]" : ""),
-                Exit::kData);
-  return file;
+  const std::string wanted = part.empty() || part == "output" ? "last" : part;
+  const fs::path file = path / (wanted + ".safetensors");
+  if (fs::exists(file)) return file;
+  // Not a stage's folder: the one checkpoint that it is.
+  if (wanted == "last")
+    if (const auto only = checkpoint::checkpoint_in(path)) return *only;
+  throw Error(xp::Place{path.string()},
+              part == "average"
+                  ? "no checkpoint 'average': its training had no [averaging]"
+                  : fmt::format("a folder without a checkpoint: neither {}.safetensors of exp nor "
+                                "model.safetensors, pytorch_model.bin or an index of shards is in "
+                                "it; give the file itself",
+                                wanted),
+              Exit::kData);
 }
 
 }  // namespace xp::train

@@ -53,9 +53,13 @@ std::optional<Carried> read_carried(const std::filesystem::path& file);
 std::string carried_text(const Carried& carried);
 Carried parse_carried(const std::string& text);
 
-/// The weights' file that a stage input means: FOLDER/PART.safetensors of a stage, or the file
-/// itself. Throws Error (kData) when the stage made no such checkpoint (`average` without
-/// averaging).
+/// Sets pos_frames, where it is 0, to what the time positions in the file cover: PaSST's are never
+/// fitted to an input, which takes the first of them.
+void take_positions(schema::ModelOptions& options, const checkpoint::Archive& archive);
+
+/// The weights' file that a stage input means: FOLDER/PART.safetensors of a stage, the one
+/// checkpoint of another folder (a bundle, transformers' or one of shards: checkpoint_in), or the
+/// file itself. Throws Error (kData) when there is none (`average` without averaging).
 std::filesystem::path weights_path(const std::filesystem::path& path, const std::string& part);
 
 }  // namespace xp::train

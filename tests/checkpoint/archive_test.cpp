@@ -135,7 +135,30 @@ TEST(Archive, RefusesWhatIsNoCheckpoint) {
     EXPECT_EQ(error_of(dir / "file"), c.message);
   }
   EXPECT_EQ(error_of(dir / "absent"), "cannot be read: No such file or directory");
-  EXPECT_EQ(error_of(dir.path()), "cannot be read: Is a directory");
+  EXPECT_EQ(error_of(dir.path()),
+            "a folder without a checkpoint: neither model.safetensors, pytorch_model.bin nor an "
+            "index of shards is in it");
+}
+
+TEST(Archive, EveryFlippedBitOfATensorIsFound) {
+  const testing::TempDir dir;
+  sample().write_torch(dir / "a.pth");
+  const std::string sound = read_file(dir / "a.pth");
+  const std::vector<float> values = {1, 2, 3, 4, 5, 6};
+  const auto bytes = bytes_of(values);
+  const size_t at =
+      sound.find(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  ASSERT_NE(at, sound.npos);
+  for (size_t bit = 0; bit < 8 * bytes.size(); bit += 5) {
+    std::string damaged = sound;
+    damaged[at + bit / 8] = static_cast<char>(damaged[at + bit / 8] ^ (1 << bit % 8));
+    write_file_atomic(dir / "b.pth", damaged);
+    const std::string error = error_of(dir / "b.pth");
+    EXPECT_TRUE(error.find("/data/") != error.npos &&
+                error.find(" is damaged: its bytes are not those of its checksum (CRC-32)") !=
+                    error.npos)
+        << error;
+  }
 }
 
 std::string safetensors(const std::string& header, const std::string& data) {

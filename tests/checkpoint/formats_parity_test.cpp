@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/base/error.h"
 #include "core/checkpoint/archive.h"
 #include "tests/testing/fixtures.h"
 
@@ -56,8 +57,28 @@ std::string stripped(const std::string& name) {
   return name;
 }
 
+/// The error names the file.
+void expect_refused(const std::filesystem::path& file, testing::Report& report) {
+  try {
+    (void)Archive::open(file);
+    report.fail(file.filename().string() + ": loads");
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    report.compare_value(file.filename().string() + ": named",
+                         text.find(file.filename().string()) != text.npos ? 1 : 0, 1);
+  }
+}
+
 void compare(const testing::Case& c, testing::Report& report) {
+  bool any_loads = false;
   for (const auto& [file, about] : c.json.at("files").items()) {
+    if (about.is_object() && about.at("expect") == "refused") {
+      expect_refused(c.folder / file, report);
+      continue;
+    }
+    if (about.is_object() && about.at("expect") != "loads")
+      report.fail(file + ": unknown expectation " + about.at("expect").dump());
+    any_loads = true;
     const Archive archive = Archive::open(c.folder / file);
     const bool half = file.find("half") != file.npos;
     const std::string group = half                              ? "output/half/"
@@ -93,6 +114,9 @@ void compare(const testing::Case& c, testing::Report& report) {
     }
     report.compare_value(file + ": tensors", used, wanted);
   }
+  if (any_loads) return;
+  for (const auto& [dataset, array] : c.arrays)
+    if (dataset.compare(0, 7, "output/") == 0) report.elsewhere(dataset, "no file loads");
 }
 
 TEST(CheckpointFormatsParity, EveryVariantLoadsToTheSameValues) {

@@ -346,7 +346,8 @@ TEST_F(TransformerCommandsIntegration, ImportReportsEveryTensor) {
   for (const char* list : {"fitted", "new", "missing", "unexpected", "of_no_use"})
     EXPECT_TRUE(report.at(list).empty()) << list << ": " << report.at(list);
   // Another input: the position embedding is stretched, and that is said.
-  const Shell longer = exp("--json import ast.safetensors --arch ast-nano --frames 256");
+  const Shell longer =
+      exp("--json import ast.safetensors --arch ast-nano --frames 256 --fstride 10 --tstride 10");
   ASSERT_EQ(longer.code, 0) << longer.text;
   EXPECT_EQ(json::parse(longer.text).at("fitted").at("pos.grid"),
             "12x12 -> 12x25, time stretched, frequency kept");
@@ -387,7 +388,8 @@ TEST_F(TransformerCommandsIntegration, EveryFormPredictsTheSame) {
 }
 
 TEST_F(TransformerCommandsIntegration, SaysWhatWasFitted) {
-  const Shell heard = exp("predict ast.safetensors tone.wav --arch ast-nano --frames 256");
+  const Shell heard = exp(
+      "predict ast.safetensors tone.wav --arch ast-nano --frames 256 --fstride 10 --tstride 10");
   EXPECT_EQ(heard.code, 0);
   EXPECT_NE(heard.text.find("ast.safetensors: AST: 60 tensors; pos.grid: 12x12 -> 12x25, time "
                             "stretched, frequency kept\n"),

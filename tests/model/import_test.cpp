@@ -74,12 +74,13 @@ TrunkOptions import_options(const Case& c) {
 /// The weights go out again under the original's names and come back equal.
 void expect_round_trip(const Trunk& model, const Archive& original, Original as, Report& report) {
   const Archive out = export_weights(model, as);
+  const std::string prefix = rename(original, "file").prefix;  // of the copy that was taken
   for (const checkpoint::Entry& e : original.entries()) {
-    const checkpoint::Entry* found = out.find(e.name);
-    if (found == nullptr) {
-      // TorchOnlyAST's file is {model, resolved_config}: write_torch adds the first level.
-      found = out.find(e.name.substr(e.name.find('.') + 1));
-    }
+    if (!e.name.starts_with(prefix)) continue;
+    // The export has AST's "module." and no other level.
+    const std::string name = e.name.substr(prefix.size());
+    const checkpoint::Entry* found = out.find(name);
+    if (found == nullptr) found = out.find("module." + name);
     if (found == nullptr) {
       report.fail("the export lacks " + e.name);
       continue;
@@ -103,6 +104,12 @@ void fine_tuned_head(Trunk& model, const Archive& head) {
 
 at::Tensor ast_input(const Case& c) { return tensor_of(c.at("input/spectrogram")).transpose(1, 2); }
 
+bool is_image(const Archive& archive) {
+  for (const checkpoint::Entry& e : archive.entries())
+    if (e.name.ends_with("patch_embed.proj.weight")) return e.shape.at(1) == 3;
+  return false;
+}
+
 void import_ast(const Case& c, Report& report) {
   const TrunkOptions o = import_options(c);
   // A start and the file with the fine-tuned head, or one model in several forms.
@@ -113,7 +120,10 @@ void import_ast(const Case& c, Report& report) {
     const bool head_alone = i > 0 && archive.find("module.v.pos_embed") == nullptr;
     if (fitted && head_alone) continue;
     Trunk model(o, Init(3));
-    load_weights(model, archive, files[i]);
+    ImportOptions import;
+    if (fitted && i == 0 && !is_image(archive))
+      import.grid = {c.json.at("original_grid").at(0), c.json.at("original_grid").at(1)};
+    load_weights(model, archive, files[i], import);
     if (fitted && i == 0) {
       fine_tuned_head(model, Archive::open(c.folder / files.at(1)));
     } else {
@@ -347,6 +357,42 @@ TEST(Import, TheAveragedCopyIsTaken) {
   expect_equal(model, averaged);
 }
 
+TEST(Import, EveryAveragedCopyIsTakenAndSaid) {
+  const Trunk last(tiny_model(), Init(1));
+  const Trunk averaged(tiny_model(), Init(2));
+  for (const char* level : {"state_dict_ema", "model_ema", "ema_state_dict", "ema", "net_swa"}) {
+    SCOPED_TRACE(level);
+    Archive both = renamed(export_weights(last, Original::kAst), "state_dict.");
+    const Archive second =
+        renamed(export_weights(averaged, Original::kAst), level + std::string("."));
+    Trunk model(tiny_model(), Init(3));
+    EXPECT_TRUE(load_weights(model, both, "file").exact());
+    for (checkpoint::Entry e : second.entries()) both.add(std::move(e));
+    const ImportReport report = load_weights(model, both, "file");
+    expect_equal(model, averaged);
+    EXPECT_EQ(report.averaged, level);
+    EXPECT_FALSE(report.exact());
+    EXPECT_EQ(report.line(), fmt::format("AST: 36 tensors of the averaged copy ({})", level));
+    // Alone it is the only copy: nothing to tell.
+    EXPECT_TRUE(load_weights(model, second, "file").exact());
+  }
+}
+
+TEST(Import, AShardAloneIsToldSo) {
+  const Trunk trained(tiny_model(), Init(1));
+  const Archive lacks = renamed(export_weights(trained, Original::kAst), "", "module.v.norm.bias");
+  Trunk model(tiny_model(), Init(2));
+  try {
+    load_weights(model, lacks, "model-00002-of-00003.safetensors");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(
+        std::string(e.what()),
+        "model-00002-of-00003.safetensors: it lacks 1 of the model's tensors: norm.bias; it is "
+        "one of several shards: give their folder or its index");
+  }
+}
+
 TEST(Import, OtherClassesLeaveTheHead) {
   const Trunk trained(tiny_model(), Init(1));
   TrunkOptions o = tiny_model();
@@ -375,8 +421,7 @@ TEST(Import, SaysWhatDoesNotFit) {
   };
   EXPECT_EQ(fails(tiny_model(), renamed(whole, "", "module.v.blocks.1.mlp.fc2.bias")),
             "file.pth: it lacks 1 of the model's tensors: blocks.1.mlp.fc2.bias; model.strict = "
-            "false leaves them at their "
-            "start values");
+            "false (--loose) leaves them at their start values");
   TrunkOptions shallow = tiny_model();
   shallow.depth = 1;
   EXPECT_EQ(fails(shallow, whole).substr(0, 74),
@@ -514,7 +559,7 @@ TEST(Import, NamesOutOfTheFileDoNotReachTheTerminal) {
   EXPECT_EQ(
       error_of(model, more),
       "file.pth: the model has no place for 1 of its tensors: module.\\x1b[2J; model.strict = "
-      "false ignores them");
+      "false (--loose) ignores them");
   const ImportReport report = load_weights(model, more, "file", {.strict = false});
   EXPECT_NE(report.line().find("not used: module.\\x1b[2J"), std::string::npos);
   EXPECT_NE(report.text().find("unexpected  module.\\x1b[2J"), std::string::npos);

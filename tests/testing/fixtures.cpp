@@ -312,6 +312,7 @@ const std::vector<std::string>& known_kinds() {
                                                  "hear",
                                                  "metrics",
                                                  "model/ast",
+                                                 "model/ast_grid",
                                                  "model/checkpoint_formats",
                                                  "model/efficientat",
                                                  "model/init",
