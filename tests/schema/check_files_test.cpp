@@ -1,5 +1,7 @@
 // Faults that the files which a recipe names show before anything runs: weights by their headers,
 // splits by their folders.
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -14,6 +16,7 @@
 #include "core/schema/split_folders.h"
 #include "core/schema/weights_header.h"
 #include "tests/schema/recipe_files.h"
+#include "tests/testing/fixtures.h"
 
 namespace xp::schema {
 namespace {
@@ -138,6 +141,34 @@ TEST_F(WeightsOfARecipe, OfExpSayTheirFrontEndAndClasses) {
                                 "set 10"),
             std::string::npos)
       << scored.fault();
+}
+
+// Every checkpoint of the originals is read for what its case says it is.
+TEST(WeightsHeaderParity, WidthAndBlocksAreThoseOfTheCases) {
+  const auto cases = testing::find_cases(testing::fixtures_roots());
+  if (cases.empty()) GTEST_SKIP() << "EXP_FIXTURES is unset";
+  int64_t read = 0;
+  for (const testing::CaseFolder& found : cases) {
+    const auto json = nlohmann::json::parse(read_file(found.folder / "case.json"));
+    if (!json.contains("weights") || !json.contains("embed_dim") || !json.contains("depth"))
+      continue;
+    for (const auto& name : json.at("weights")) {
+      const fs::path file = found.folder / name.get<std::string>();
+      if (!fs::is_regular_file(file)) continue;
+      const checkpoint::Archive archive = checkpoint::Archive::open(file);
+      const bool whole = std::any_of(
+          archive.entries().begin(), archive.entries().end(),
+          [](const checkpoint::Entry& entry) { return entry.name.ends_with("cls_token"); });
+      if (!whole) continue;  // a head, the state of an optimiser
+      const WeightsHeader header = read_weights_header(file);
+      EXPECT_EQ(header.body, Body::kPatches) << file;
+      EXPECT_EQ(header.dim, json.at("embed_dim").get<int64_t>()) << file;
+      EXPECT_EQ(header.depth, json.at("depth").get<int64_t>()) << file;
+      ++read;
+    }
+  }
+  EXPECT_GT(read, 0);
+  std::printf("%lld checkpoints of the cases\n", static_cast<long long>(read));
 }
 
 class SplitsOfARecipe : public ::testing::Test {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/base/error.h"
+
 namespace xp::schema {
 namespace {
 
@@ -106,6 +108,23 @@ TEST(Geometry, TomePlans) {
   TomeOptions list;
   list.r = {true, 0, {3, 1}};
   EXPECT_EQ(tome_plan(list, 4), (std::vector<int64_t>{3, 1, 0, 0}));
+}
+
+TEST(Geometry, OnlyTransformersHaveTokensToMerge) {
+  for (const char* arch : {"ast-nano", "passt-s", "mn10", "pool"}) {
+    auto model = ModelOptions::of_kind(*ModelOptions::parse_kind(arch));
+    model.arch = arch;
+    if (is_transformer(model.resolved().family)) {
+      EXPECT_NO_THROW(require_tokens(model, "--tome"));
+      continue;
+    }
+    try {
+      require_tokens(model, "--tome");
+      FAIL() << arch;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.message(), std::string("--tome merges tokens, and ") + arch + " has none");
+    }
+  }
 }
 
 }  // namespace

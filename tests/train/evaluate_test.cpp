@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <span>
 
 #include <gtest/gtest.h>
@@ -64,6 +65,32 @@ TEST_F(EvaluateIntegration, AHopBeyondTheWindowIsOneWindow) {
     return read_metrics(context.output);
   };
   EXPECT_EQ(scores(25), scores(0.3));
+}
+
+TEST_F(EvaluateIntegration, AModelWithoutTokensMergesNothingAndSaysSo) {
+  schema::TrainStageOptions training = small_training();
+  training.model = schema::ModelOptions::of_kind(schema::Family::k_pool);
+  training.model.arch = "pool";
+  training.train.epochs = 1;
+  tracker::MemorySink sink;
+  graph::StageContext train = stage("train_pool", sink);
+  run_train(training, train);
+  std::map<std::string, double> metrics[2];
+  std::string said[2];
+  for (const int64_t r : {0, 3}) {
+    const size_t i = r > 0 ? 1 : 0;
+    schema::EvaluateStageOptions options = scoring(r);
+    options.model = training.model;
+    graph::StageContext context = stage(r > 0 ? "pool_merged" : "pool_plain", sink);
+    add(context, "checkpoint", "train_pool", "last");
+    context.say = [&said, i](std::string_view line) { said[i] += line; };
+    run_evaluate(options, context);
+    metrics[i] = read_metrics(context.output);
+  }
+  EXPECT_EQ(metrics[1], metrics[0]);
+  EXPECT_EQ(said[0].find("merges nothing"), std::string::npos) << said[0];
+  EXPECT_NE(said[1].find("tome.r merges nothing: train_pool.last has no tokens"), std::string::npos)
+      << said[1];
 }
 
 TEST_F(EvaluateIntegration, ManyTogetherHaveTheBitsOfEachAlone) {

@@ -135,6 +135,30 @@ TEST_F(ModesIntegration, StopsEarlyWithoutABetterEpoch) {
   EXPECT_EQ(said.back(), "epoch 3: no better min:val.loss since epoch 1; training ends");
 }
 
+TEST_F(ModesIntegration, AStateOfOtherClassesIsNotTrainedOn) {
+  schema::TrainStageOptions options = small_training();
+  options.averaging.kind = schema::AveragingKind::kNone;
+  options.train.epochs = 1;
+  tracker::NullSink null;
+  const fs::path weights = trained("other_order", options, null).output / "last.safetensors";
+  Carried carried = *read_carried(weights);
+  std::swap(carried.classes[0], carried.classes[1]);
+  checkpoint::Archive archive = checkpoint::Archive::open(weights);
+  archive.set_metadata("exp.carried", carried_text(carried));
+  archive.write_safetensors(weights);
+  options.train.epochs = 2;
+  options.train.start_from = "other_order";
+  graph::StageContext more = stage("other_order_more", null);
+  add(more, "start_from", "other_order", "last");
+  try {
+    run_train(options, more);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::kData);
+    EXPECT_TRUE(error.message().starts_with("class 0 of train.start_from: ")) << error.message();
+  }
+}
+
 TEST_F(ModesIntegration, TrainsOnFromAFinishedTraining) {
   schema::TrainStageOptions options = small_training();
   options.averaging.kind = schema::AveragingKind::kNone;
