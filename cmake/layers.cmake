@@ -10,7 +10,7 @@ xp_library(data             PUBLIC exp::base exp::recipe exp::schema exp::graph
                             PRIVATE exp::ops exp::checkpoint exp_hdf5 exp_ogg exp_sndfile exp_soxr exp_png OpenSSL::Crypto nlohmann_json::nlohmann_json)
 xp_library(core/report      PUBLIC exp::base exp::tracker exp::metric PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/frontend    TORCH PUBLIC exp::base exp::schema exp::ops)
-xp_library(core/model       TORCH PUBLIC exp::base exp::schema PRIVATE exp::ops exp::checkpoint)
+xp_library(core/model       TORCH PUBLIC exp::base exp::schema exp::frontend PRIVATE exp::ops exp::checkpoint)
 xp_library(core/dist        TORCH PUBLIC exp::base)
 xp_library(core/train       TORCH PUBLIC exp::base exp::schema exp::graph exp::tracker exp::data
                             PRIVATE exp::metric exp::checkpoint exp::frontend exp::model exp::dist exp::ops exp_hdf5

@@ -81,7 +81,8 @@ void pieces(const Args& args, int64_t tokens, at::ScalarType dtype) {
   const double whole = ms("block", [&] {
     const at::AutoGradMode grad(train);
     xp::model::Tokens in;
-    in.x = stream;
+    in.x = stream.flatten(0, 1);
+    in.runs = {{batch, tokens}};
     block.run(in, {}, drop, {}, false);
     if (train) in.x.backward(in.x.detach());
   });
@@ -138,14 +139,15 @@ int main(int argc, char** argv) {
   } else if (half) {
     model->to(at::kBFloat16);
   }
-  xp::model::ForwardContext context;
-  context.training = train;
+  xp::model::Pass pass;
+  pass.training = train;
+  xp::model::Input clips = xp::model::Input::whole(mel);
   const double seconds = fastest(std::stoll(args["--repeats"]), [&] {
     const at::AutoGradMode grad(train);
-    const xp::model::Output out = model->forward(mel, context);
+    const xp::model::Output out = model->forward(clips, pass);
     if (train) out.logits.to(at::kFloat).square().mean().backward();
     at::autocast::clear_cache();
-    ++context.step;
+    ++clips.draws.step;
   });
   std::printf("{\"clip_s\": %.6f}\n", seconds / static_cast<double>(batch));
   return 0;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <optional>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -30,33 +32,46 @@ void roll_row(float* row, int64_t n, int64_t shift, std::vector<float>& spare) {
   std::memcpy(row, spare.data() + (n - s), static_cast<size_t>(s) * sizeof(float));
 }
 
-/// Noise then roll of one clip [bins, frames] in ordinary memory.
-void noise_roll_clip(float* mel, int64_t bins, int64_t frames, const NoiseRoll& draw) {
+/// Noise then roll of one clip [bins, frames] in ordinary memory, whose rows are `stride` apart.
+void noise_roll_clip(float* mel, int64_t bins, int64_t frames, int64_t stride,
+                     const NoiseRoll& draw) {
   std::vector<float> spare;
   if (draw.amplitude > 0) {
     spare.resize(static_cast<size_t>(bins * frames));
     ops::uniform_noise(draw.noise_key, spare.data(), bins * frames);
-    for (int64_t i = 0; i < bins * frames; ++i)
-      mel[i] += draw.amplitude * spare[static_cast<size_t>(i)];
+    for (int64_t f = 0; f < bins; ++f) {
+      const float* const noise = spare.data() + f * frames;
+      for (int64_t t = 0; t < frames; ++t) mel[f * stride + t] += draw.amplitude * noise[t];
+    }
   }
-  for (int64_t f = 0; f < bins; ++f) roll_row(mel + f * frames, frames, draw.shift, spare);
+  for (int64_t f = 0; f < bins; ++f) roll_row(mel + f * stride, frames, draw.shift, spare);
 }
 
 /// The same on any device: the noise is made on the CPU, so that it is the same everywhere.
-at::Tensor noise_roll_device(const at::Tensor& mel, const std::vector<NoiseRoll>& draws) {
+at::Tensor noise_roll_device(const Spectrograms& clips, const std::vector<NoiseRoll>& draws) {
+  const at::Tensor& mel = clips.mel;
   const int64_t batch = mel.size(0), bins = mel.size(1), frames = mel.size(2);
   at::Tensor noise = at::zeros({batch, bins, frames}, at::kFloat);
   at::Tensor source = at::empty({batch, 1, frames}, at::kLong);
   auto* values = noise.mutable_data_ptr<float>();
   auto* sources = source.mutable_data_ptr<int64_t>();
   at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> uniform;
     for (int64_t b = begin; b < end; ++b) {
       const NoiseRoll& draw = draws[static_cast<size_t>(b)];
-      float* value = values + b * bins * frames;
-      if (draw.amplitude > 0) ops::uniform_noise(draw.noise_key, value, bins * frames);
-      for (int64_t i = 0; i < bins * frames; ++i) value[i] *= draw.amplitude;
-      for (int64_t t = 0; t < frames; ++t)
-        sources[b * frames + t] = (((t - draw.shift) % frames) + frames) % frames;
+      const int64_t own = clips.frames[static_cast<size_t>(b)];
+      if (draw.amplitude > 0) {
+        uniform.resize(static_cast<size_t>(bins * own));
+        ops::uniform_noise(draw.noise_key, uniform.data(), bins * own);
+        for (int64_t f = 0; f < bins; ++f) {
+          float* const row = values + (b * bins + f) * frames;
+          for (int64_t t = 0; t < own; ++t)
+            row[t] = draw.amplitude * uniform[static_cast<size_t>(f * own + t)];
+        }
+      }
+      int64_t* const from = sources + b * frames;
+      for (int64_t t = 0; t < own; ++t) from[t] = (((t - draw.shift) % own) + own) % own;
+      std::iota(from + own, from + frames, own);
     }
   });
   const at::Tensor noisy = mel + noise.to(mel.device(), /*non_blocking=*/true);
@@ -81,24 +96,23 @@ struct Frontend::Impl {
         pad(ops::padding_value(o)),
         clip(ops::clip_samples(o)) {}
 
-  /// Samples of row b that are read, in a row of n.
-  int64_t samples_of(int64_t n, Lengths lengths, size_t b) const {
+  /// Samples of each row that are read, in rows of n.
+  std::vector<int64_t> samples_of(const Waves& waves) const {
+    const int64_t n = waves.samples.size(1);
     // Augmentation may have rolled sound into the padding, so a row that is padded to clip_s counts
     // whole.
-    if (clip > 0) return std::min(n, clip);
-    return lengths.empty() ? n : std::min(lengths[b], n);
+    if (clip > 0) return std::vector<int64_t>(waves.lengths.size(), std::min(n, clip));
+    return waves.lengths;
   }
-  /// Frames of a clip of n samples after padding to clip_s.
-  int64_t valid_frames(int64_t n) const { return plan.frames(clip > 0 ? clip : n); }
-
-  int64_t frames(int64_t n) const { return options.frames > 0 ? options.frames : valid_frames(n); }
+  int64_t frames(int64_t n) const {
+    return options.frames > 0 ? options.frames : plan.frames(clip > 0 ? clip : n);
+  }
+  std::vector<int64_t> frames_of(const Waves& waves) const;
 
   float fill() const { return (0 - affine.mean) * affine.scale; }
-  at::Tensor forward(const at::Tensor& waves, Lengths lengths, const Draws* draws, bool simd) const;
-  at::Tensor on_cpu(const at::Tensor& waves, Lengths lengths, int64_t frames,
-                    const Draws* draws) const;
-  at::Tensor on_device(const at::Tensor& waves, Lengths lengths, int64_t frames,
-                       const Draws* draws) const;
+  Spectrograms forward(const Waves& waves, const Draws* draws, bool simd) const;
+  void on_cpu(const Waves& waves, const Draws* draws, Spectrograms& out) const;
+  void on_device(const Waves& waves, const Draws* draws, Spectrograms& out) const;
 
   schema::FrontendOptions options;
   schema::AugmentOptions augment;
@@ -109,80 +123,94 @@ struct Frontend::Impl {
   int64_t clip;
 };
 
-at::Tensor Frontend::Impl::on_cpu(const at::Tensor& given, Lengths lengths, int64_t frames,
-                                  const Draws* draws) const {
-  const at::Tensor waves = given.contiguous();
+/// Frames of each clip's own: with what `frames` and `clip_s` pad or cut.
+std::vector<int64_t> Frontend::Impl::frames_of(const Waves& waves) const {
+  std::vector<int64_t> own;
+  for (const int64_t n : waves.lengths) {
+    own.push_back(frames(n));
+    if (own.back() < 1) {
+      throw Error("a clip of " + std::to_string(n) + " samples is too short for one frame of " +
+                      std::to_string(options.window_samples) + " samples",
+                  Exit::kData);
+    }
+  }
+  return own;
+}
+
+void Frontend::Impl::on_cpu(const Waves& given, const Draws* draws, Spectrograms& out) const {
+  const at::Tensor waves = given.samples.contiguous();
+  const std::vector<int64_t> lengths = samples_of(given);
   const int64_t batch = waves.size(0), n = waves.size(1), bins = plan.bins();
+  const int64_t frames = *std::max_element(out.frames.begin(), out.frames.end());
   const ops::LogMel mel_plan =
       draws && draws->band ? plan.with_band(draws->band->low_hz, draws->band->high_hz) : plan;
-  at::Tensor mel = at::empty({batch, bins, frames}, waves.options());
+  out.mel = at::empty({batch, bins, frames}, waves.options());
   const auto* wave = waves.const_data_ptr<float>();
-  auto* out = mel.mutable_data_ptr<float>();
+  auto* values = out.mel.mutable_data_ptr<float>();
   at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> padded;
     for (int64_t b = begin; b < end; ++b) {
       const float* row = wave + b * n;
-      int64_t samples = samples_of(n, lengths, static_cast<size_t>(b));
+      int64_t samples = lengths[static_cast<size_t>(b)];
       if (clip > samples) {
         padded.assign(static_cast<size_t>(clip), 0.0F);
         std::copy_n(row, samples, padded.data());
         row = padded.data();
         samples = clip;
       }
-      mel_plan.run(row, samples, out + b * bins * frames, frames, frames, affine, pad);
+      mel_plan.run(row, samples, values + b * bins * frames, frames, frames, affine, pad);
     }
   });
-  if (!draws) return mel;
-  apply_masks(mel, draws->masks, fill());
-  if (!draws->noise_roll.empty()) {
-    at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        noise_roll_clip(out + b * bins * frames, bins, frames,
-                        draws->noise_roll[static_cast<size_t>(b)]);
-      }
-    });
-  }
-  return mel;
+  if (!draws) return;
+  apply_masks(out.mel, draws->masks, fill());
+  if (draws->noise_roll.empty()) return;
+  at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const auto at = static_cast<size_t>(b);
+      noise_roll_clip(values + b * bins * frames, bins, out.frames[at], frames,
+                      draws->noise_roll[at]);
+    }
+  });
 }
 
-at::Tensor Frontend::Impl::on_device(const at::Tensor& given, Lengths lengths, int64_t frames,
-                                     const Draws* draws) const {
-  at::Tensor waves = given;
-  if (clip > waves.size(1)) waves = at::constant_pad_nd(waves, {0, clip - waves.size(1)});
-  std::vector<int64_t> samples;
-  for (int64_t b = 0; b < waves.size(0); ++b) {
-    samples.push_back(samples_of(waves.size(1), lengths, static_cast<size_t>(b)));
+void Frontend::Impl::on_device(const Waves& given, const Draws* draws, Spectrograms& out) const {
+  at::Tensor waves = given.samples;
+  std::vector<int64_t> samples = samples_of(given);
+  if (clip > waves.size(1)) {
+    waves = at::constant_pad_nd(waves, {0, clip - waves.size(1)});
+    std::fill(samples.begin(), samples.end(), clip);
   }
-  at::Tensor mel = draws && draws->band ? device.run_band(waves, samples, frames, affine, pad,
-                                                          draws->band->low_hz, draws->band->high_hz)
-                                        : device.run(waves, samples, frames, affine, pad);
-  if (!draws) return mel;
-  apply_masks(mel, draws->masks, fill());
-  if (!draws->noise_roll.empty()) mel = noise_roll_device(mel, draws->noise_roll);
-  return mel;
+  const int64_t frames = *std::max_element(out.frames.begin(), out.frames.end());
+  out.mel = draws && draws->band ? device.run_band(waves, samples, frames, affine, pad,
+                                                   draws->band->low_hz, draws->band->high_hz)
+                                 : device.run(waves, samples, frames, affine, pad);
+  if (!draws) return;
+  apply_masks(out.mel, draws->masks, fill());
+  if (!draws->noise_roll.empty()) out.mel = noise_roll_device(out, draws->noise_roll);
 }
 
-at::Tensor Frontend::Impl::forward(const at::Tensor& waves, Lengths lengths, const Draws* draws,
-                                   bool simd) const {
+Spectrograms Frontend::Impl::forward(const Waves& waves, const Draws* draws, bool simd) const {
   const c10::NoGradGuard no_grad;
-  XP_CHECK(waves.dim() == 2 && waves.scalar_type() == at::kFloat, "waves are [B, N] float32");
-  const auto batch = static_cast<size_t>(waves.size(0));
-  XP_CHECK(lengths.empty() || lengths.size() == batch, "one length a clip");
+  XP_CHECK(waves.samples.dim() == 2 && waves.samples.scalar_type() == at::kFloat,
+           "waves are [B, N] float32");
+  const size_t batch = waves.lengths.size();
+  XP_CHECK(batch > 0 && batch == static_cast<size_t>(waves.samples.size(0)), "one length a clip");
+  for (const int64_t n : waves.lengths)
+    XP_CHECK(n >= 0 && n <= waves.samples.size(1), "a clip is longer than its row");
   if (draws) {
     const size_t masks = draws->masks.size(), rolls = draws->noise_roll.size();
     XP_CHECK((masks <= 1 || masks == batch) && (rolls == 0 || rolls == batch),
              "draws of another batch size");
   }
-  const int64_t frames_out = frames(waves.size(1));
-  if (frames_out < 1) {
-    throw Error("clips of " + std::to_string(waves.size(1)) +
-                    " samples are too short for one frame of " +
-                    std::to_string(options.window_samples) + " samples",
-                Exit::kData);
-  }
-  at::Tensor mel = simd ? on_cpu(waves, lengths, frames_out, draws)
-                        : on_device(waves, lengths, frames_out, draws);
-  return draws && draws->mix ? mix_rows(mel, *draws->mix) : mel;
+  Spectrograms out;
+  out.frames = frames_of(waves);
+  simd ? on_cpu(waves, draws, out) : on_device(waves, draws, out);
+  if (!draws || !draws->mix) return out;
+  out.mel = mix_rows(out.mel, *draws->mix);
+  const std::vector<int64_t> own = out.frames;
+  for (size_t i = 0; i < batch; ++i)
+    out.frames[i] = std::max(own[i], own[static_cast<size_t>(draws->mix->partner[i])]);
+  return out;
 }
 
 Frontend::Frontend(const schema::FrontendOptions& options, const schema::AugmentOptions& augment)
@@ -194,29 +222,18 @@ int64_t Frontend::bins() const { return impl_->plan.bins(); }
 
 int64_t Frontend::frames(int64_t samples) const { return impl_->frames(samples); }
 
-at::Tensor Frontend::forward(const at::Tensor& waves, Lengths lengths, const Draws* draws) const {
-  return impl_->forward(waves, lengths, draws, waves.is_cpu());
+Spectrograms Frontend::forward(const Waves& waves, const Draws* draws) const {
+  return impl_->forward(waves, draws, waves.samples.is_cpu());
 }
 
-at::Tensor Frontend::forward_with_aten(const at::Tensor& waves, Lengths lengths,
-                                       const Draws* draws) const {
-  return impl_->forward(waves, lengths, draws, false);
+Spectrograms Frontend::forward_with_aten(const Waves& waves, const Draws* draws) const {
+  return impl_->forward(waves, draws, false);
 }
 
-std::vector<int64_t> Frontend::frame_lengths(int64_t batch, int64_t samples,
-                                             Lengths lengths) const {
-  std::vector<int64_t> out;
-  for (int64_t b = 0; b < batch; ++b) {
-    const int64_t n = impl_->samples_of(samples, lengths, static_cast<size_t>(b));
-    out.push_back(std::min(impl_->valid_frames(n), frames(samples)));
-  }
-  return out;
-}
-
-Draws Frontend::draw(const DrawKey& key, int64_t batch, int64_t samples) const {
+Draws Frontend::draw(const DrawKey& key, const Waves& waves) const {
   const schema::FrontendOptions& o = impl_->options;
   const schema::AugmentOptions& a = impl_->augment;
-  const int64_t frames_out = frames(samples);
+  const std::vector<int64_t> frames = impl_->frames_of(waves);
   Draws draws;
   if (o.kind == schema::FrontendKind::kAugmentMel &&
       (o.low_jitter_hz >= 1 || o.high_jitter_hz >= 1)) {
@@ -234,14 +251,16 @@ Draws Frontend::draw(const DrawKey& key, int64_t batch, int64_t samples) const {
     band.high_hz = std::min(band.high_hz, plan.rate_hz / 2);
     draws.band = band;
   }
+  // One draw for the batch falls into each clip's own frames: one mask where all are as long.
   const bool per_clip = a.mask_per == schema::MaskPer::kClip;
-  for (int64_t i = 0; i < batch; ++i) {
-    const uint64_t index = key.position + static_cast<uint64_t>(i);
-    if (masks_wanted(a) && (per_clip || i == 0)) {
+  const bool even = std::equal(frames.begin() + 1, frames.end(), frames.begin());
+  for (size_t i = 0; i < frames.size(); ++i) {
+    const uint64_t index = key.position + i;
+    if (masks_wanted(a) && (per_clip || !even || i == 0)) {
       Rng rng(key.seed, per_clip ? "spec_masks" : "spec_masks_batch", key.epoch,
               per_clip ? index : key.step);
       draws.masks.push_back(
-          draw_masks(a.freq_mask_bins, a.time_mask_frames, bins(), frames_out, rng));
+          draw_masks(a.freq_mask_bins, a.time_mask_frames, bins(), frames[i], rng));
     }
     if (a.noise_max > 0 || a.frame_roll > 0) {
       Rng rng(key.seed, "noise_roll", key.epoch, index);
@@ -255,7 +274,8 @@ Draws Frontend::draw(const DrawKey& key, int64_t batch, int64_t samples) const {
     }
   }
   if (a.spec_mix_alpha > 0) {
-    draws.mix = draw_spec_mix(batch, a.spec_mix_alpha, key.seed, key.epoch, key.position);
+    draws.mix = draw_spec_mix(static_cast<int64_t>(frames.size()), a.spec_mix_alpha, key.seed,
+                              key.epoch, key.position);
   }
   return draws;
 }

@@ -2,14 +2,10 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
-#include <vector>
 
 #include "core/frontend/draws.h"
+#include "core/frontend/spectrograms.h"
 
-namespace at {
-class Tensor;
-}
 namespace xp::schema {
 struct FrontendOptions;
 struct AugmentOptions;
@@ -17,11 +13,8 @@ struct AugmentOptions;
 
 namespace xp::frontend {
 
-/// Valid samples of each clip, [B]; empty: every clip fills its row.
-using Lengths = std::span<const int64_t>;
-
-/// Waveforms to normalised log-mel spectrograms [B, F, T]: F mel bins, T frames, the one layout of
-/// the project.
+/// Waveforms to normalised log-mel spectrograms [B, F, T] with the length of each: F mel bins, T
+/// frames, the one layout of the project.
 ///
 /// kind kaldi (AST src/dataloader.py): mean of the clip removed; Kaldi fbank; zero columns at the
 /// end or a cut at `frames`; SpecAugment writes 0; (x - mean) / (2 std); noise and roll over the
@@ -41,24 +34,20 @@ class Frontend {
   ~Frontend();
   Frontend(Frontend&&) noexcept;
 
-  /// `waves`: [B, N] float32 in [-1, 1] at rate_hz; samples beyond a clip's length are not read.
   /// `draws`: null in evaluation. A clip's values (before mixing) depend on its own samples and
-  /// draws alone.
-  at::Tensor forward(const at::Tensor& waves, Lengths lengths, const Draws* draws = nullptr) const;
+  /// draws alone; a mixed clip is as long as the longer of the two. Throws Error (kData) for a clip
+  /// that is too short for one frame, where nothing pads it.
+  Spectrograms forward(const Waves& waves, const Draws* draws = nullptr) const;
 
   /// `forward` by the operations that it uses on GPUs, on any device: tests compare the two.
-  at::Tensor forward_with_aten(const at::Tensor& waves, Lengths lengths,
-                               const Draws* draws = nullptr) const;
-
-  /// Valid frames of each of B clips in what `forward` returns, [B]: the rest is padding.
-  std::vector<int64_t> frame_lengths(int64_t batch, int64_t samples, Lengths lengths) const;
+  Spectrograms forward_with_aten(const Waves& waves, const Draws* draws = nullptr) const;
 
   int64_t bins() const;
-  /// T of a batch whose rows have `samples` samples.
+  /// Frames of a clip of `samples` samples, with what `frames` and `clip_s` pad or cut.
   int64_t frames(int64_t samples) const;
 
-  /// Draws for a training batch of B rows of `samples` samples.
-  Draws draw(const DrawKey& key, int64_t batch, int64_t samples) const;
+  /// Draws for a training batch: masks and rolls lie within each clip's own frames.
+  Draws draw(const DrawKey& key, const Waves& waves) const;
 
  private:
   struct Impl;

@@ -17,49 +17,60 @@ Block::Block(int64_t dim, int64_t heads, int64_t hidden, double norm_eps, const 
   mlp_.fc2 = Linear(hidden, dim, Part::kMlp, init.child("mlp").child("fc2"));
 }
 
-at::Tensor Block::attend(const at::Tensor& x, const at::Tensor& key_bias, const Drop& drop,
-                         at::Tensor* metric) const {
-  const int64_t batch = x.size(0), tokens = x.size(1), dim = x.size(2);
-  const at::Tensor qkv =
-      attn_.qkv(norm1_(x)).view({batch, tokens, 3, heads_, dim / heads_}).permute({2, 0, 3, 1, 4});
-  const at::Tensor keys = qkv[1];
-  if (metric != nullptr) *metric = keys.detach();
-  const at::Tensor mixed = attention(qkv[0], keys, qkv[2], key_bias);
-  const at::Tensor out = attn_.proj(mixed.transpose(1, 2).reshape({batch, tokens, dim}));
-  return drop.noise->drop_path(drop.noise->dropout(out, drop.dropout, "attention", drop.block),
-                               drop.path, "attention", drop.block);
+at::Tensor Block::attend(const at::Tensor& x, const std::vector<Run>& runs,
+                         const at::Tensor& key_bias, const Drop& drop,
+                         std::vector<at::Tensor>* keys) const {
+  const int64_t dim = x.size(1);
+  const Tokens rows{x, runs};
+  const at::Tensor qkv = attn_.qkv(norm1_(x));
+  std::vector<at::Tensor> mixed;
+  for (size_t run = 0; run < runs.size(); ++run) {
+    const at::Tensor parts = rows.of_run(qkv, run)
+                                 .unflatten(2, {3, heads_, dim / heads_})
+                                 .permute({2, 0, 3, 1, 4});  // [3, clips, heads, N, D / heads]
+    if (keys != nullptr) keys->push_back(parts[1].detach());
+    const at::Tensor bias = key_bias.defined() ? rows.of_run(key_bias, run) : at::Tensor();
+    mixed.push_back(attention(parts[0], parts[1], parts[2], bias).transpose(1, 2).flatten(2));
+  }
+  const at::Tensor out = attn_.proj(as_rows(mixed));
+  return drop.noise->drop_path(
+      drop.noise->dropout(out, runs, drop.dropout, "attention", drop.block), runs, drop.path,
+      "attention", drop.block);
 }
 
-at::Tensor Block::feed_forward(const at::Tensor& x, const Drop& drop) const {
+at::Tensor Block::feed_forward(const at::Tensor& x, const std::vector<Run>& runs,
+                               const Drop& drop) const {
   const Noise& noise = *drop.noise;
   const at::Tensor hidden =
-      noise.dropout(at::gelu(mlp_.fc1(norm2_(x))), drop.dropout, "hidden", drop.block);
-  const at::Tensor out = noise.dropout(mlp_.fc2(hidden), drop.dropout, "mlp", drop.block);
-  return noise.drop_path(out, drop.path, "mlp", drop.block);
+      noise.dropout(at::gelu(mlp_.fc1(norm2_(x))), runs, drop.dropout, "hidden", drop.block);
+  const at::Tensor out = noise.dropout(mlp_.fc2(hidden), runs, drop.dropout, "mlp", drop.block);
+  return noise.drop_path(out, runs, drop.path, "mlp", drop.block);
 }
 
 void Block::run(Tokens& tokens, const at::Tensor& key_bias, const Drop& drop,
                 const Reduction& reduction, bool recompute) const {
-  at::Tensor metric;
+  std::vector<at::Tensor> keys;
   const bool merges = reduction.r > 0;
   if (recompute) {
     // The closures outlive this call: `wanted` is written in the first run alone.
-    tokens.x = tokens.x + recomputed(tokens.x, attn_.qkv.weight,
-                                     [this, key_bias, drop, wanted = merges ? &metric : nullptr](
-                                         const at::Tensor& x, bool again) {
-                                       return attend(x, key_bias, drop, again ? nullptr : wanted);
-                                     });
+    tokens.x =
+        tokens.x + recomputed(tokens.x, attn_.qkv.weight,
+                              [this, runs = tokens.runs, key_bias, drop,
+                               wanted = merges ? &keys : nullptr](const at::Tensor& x, bool again) {
+                                return attend(x, runs, key_bias, drop, again ? nullptr : wanted);
+                              });
   } else {
-    tokens.x = tokens.x + attend(tokens.x, key_bias, drop, merges ? &metric : nullptr);
+    tokens.x = tokens.x + attend(tokens.x, tokens.runs, key_bias, drop, merges ? &keys : nullptr);
   }
-  if (merges) reduce_tokens(tokens, metric, reduction.r, *reduction.settings);
+  if (merges) reduce_tokens(tokens, keys, reduction.r, *reduction.settings);
   if (recompute) {
-    tokens.x = tokens.x + recomputed(tokens.x, mlp_.fc1.weight,
-                                     [this, drop](const at::Tensor& x, bool /*again*/) {
-                                       return feed_forward(x, drop);
-                                     });
+    tokens.x = tokens.x +
+               recomputed(tokens.x, mlp_.fc1.weight,
+                          [this, runs = tokens.runs, drop](const at::Tensor& x, bool /*again*/) {
+                            return feed_forward(x, runs, drop);
+                          });
   } else {
-    tokens.x = tokens.x + feed_forward(tokens.x, drop);
+    tokens.x = tokens.x + feed_forward(tokens.x, tokens.runs, drop);
   }
 }
 

@@ -30,12 +30,14 @@ class Block : public Module {
     int64_t block = 0;
     std::shared_ptr<const Noise> noise;
   };
-  /// x: [B, N, D] -> the attention branch [B, N, D] without the residual; `metric`, if not null,
-  /// gets the keys summed over the heads [B, N, d] (detached), what token merging compares.
-  at::Tensor attend(const at::Tensor& x, const at::Tensor& key_bias, const Drop& drop,
-                    at::Tensor* metric) const;
+  /// Rows x [R, D] of `runs` -> the attention branch [R, D] without the residual. `key_bias` [R] is
+  /// added to the attention logits of each key; undefined = nothing. `keys`, if not null, gets the
+  /// keys of each run, [clips, heads, N, D / heads] (detached): what token merging compares.
+  at::Tensor attend(const at::Tensor& x, const std::vector<Run>& runs, const at::Tensor& key_bias,
+                    const Drop& drop, std::vector<at::Tensor>* keys) const;
   /// The MLP branch without the residual.
-  at::Tensor feed_forward(const at::Tensor& x, const Drop& drop) const;
+  at::Tensor feed_forward(const at::Tensor& x, const std::vector<Run>& runs,
+                          const Drop& drop) const;
 
   /// Runs the block on `tokens` in place. `recompute`: the inside of both branches is computed
   /// again in the backward pass instead of being kept (the block must live until then).

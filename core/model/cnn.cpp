@@ -10,7 +10,6 @@
 #include <ATen/ops/sigmoid.h>
 
 #include "core/base/error.h"
-#include "core/model/clip_positions.h"
 
 namespace xp::model {
 
@@ -41,20 +40,29 @@ CnnClassifier::CnnClassifier(int64_t channels, int64_t hidden, const CnnOptions&
   }
 }
 
-at::Tensor CnnClassifier::operator()(const at::Tensor& map, const at::Tensor& pooled, bool training,
-                                     const Noise& noise) const {
+Output CnnClassifier::operator()(const Maps& maps, const Widths& widths, bool training,
+                                 const Noise& noise) const {
+  const auto means = [&](const Maps& of) {
+    return widths.restore(each(of, [](const at::Tensor& map) { return map.mean({2, 3}); }));
+  };
+  Output out;
+  out.embedding = means(maps);
   switch (options_.head) {
     case CnnHead::kMlp: {
-      const at::Tensor hidden = activate(hidden_(pooled), Activation::kHardswish);
-      return output_(noise.dropout(hidden, options_.dropout, "classifier", 0));
+      const at::Tensor hidden = activate(hidden_(out.embedding), Activation::kHardswish);
+      out.logits =
+          output_(noise.dropout(hidden, {{hidden.size(0), 1}}, options_.dropout, "classifier", 0));
+      break;
     }
     case CnnHead::kConv:
-      return norm_(at::conv2d(map, conv_), training).mean({2, 3});
+      out.logits = means(norm_(
+          each(maps, [&](const at::Tensor& map) { return at::conv2d(map, conv_); }), training));
+      break;
     case CnnHead::kAttention:
-      return attend(map);
+      out.logits = widths.restore(each(maps, [&](const at::Tensor& map) { return attend(map); }));
+      break;
   }
-  XP_CHECK(false, "a head without a forward pass");
-  return {};
+  return out;
 }
 
 at::Tensor CnnClassifier::attend(const at::Tensor& map) const {
@@ -102,10 +110,15 @@ at::Tensor first_map(const at::Tensor& mel) {
   return mel.is_cpu() ? mel.unsqueeze(3).permute({0, 3, 1, 2}) : mel.unsqueeze(1);
 }
 
-Noise cnn_noise(const ForwardContext& context, int64_t batch) {
-  if (!context.training) return {};
-  const std::vector<int64_t> positions = positions_of(context, batch);
-  return Noise(DrawKey{context.seed, context.epoch, context.step, positions});
+Maps mels_of(const Input& input, const Widths& widths) {
+  Maps mels;
+  for (const Widths::Group& group : widths.groups())
+    mels.push_back(widths.mel(input, group, group.width).contiguous());
+  return mels;
+}
+
+Noise cnn_noise(const Input& input, const Pass& pass) {
+  return pass.training ? Noise(input.draws) : Noise();
 }
 
 }  // namespace xp::model

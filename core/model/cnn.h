@@ -6,6 +6,7 @@
 
 #include "core/model/cnn_layers.h"
 #include "core/model/model.h"
+#include "core/model/widths.h"
 #include "core/schema/cnn.h"
 #include "core/schema/model.h"
 
@@ -25,7 +26,7 @@ struct CnnOptions {
   bool dilated = false;
 };
 
-/// What reads the last feature map [B, C, F', T']. `kMlp`: mean, linear, hardswish, dropout, linear
+/// What reads the last feature maps. `kMlp`: mean, linear, hardswish, dropout, linear
 /// ("2", "5"); `kConv`: 1 x 1 convolution, batch norm, mean ("0", "1"); `kAttention`: mean over
 /// frequency, then an attention over time for each class and of several heads, mixed by learnt
 /// weights ("subspace_proj", "head_weight").
@@ -34,9 +35,9 @@ class CnnClassifier : public Module {
   CnnClassifier() = default;
   CnnClassifier(int64_t channels, int64_t hidden, const CnnOptions& options,
                 int64_t attention_heads, const Init& init);
-  /// `pooled`: the mean of `map` over both axes, [B, C]. Returns [B, K].
-  at::Tensor operator()(const at::Tensor& map, const at::Tensor& pooled, bool training,
-                        const Noise& noise) const;
+  /// Embedding [B, C], the mean of each clip's map over both axes, and logits [B, K].
+  Output operator()(const Maps& maps, const Widths& widths, bool training,
+                    const Noise& noise) const;
 
  protected:
   void members(Members& list) override;
@@ -65,7 +66,10 @@ inline Activation activation_of(const schema::CnnStage& stage) {
 /// last, which every convolution after it keeps: a training step of mn04 is 1.6 times as fast.
 at::Tensor first_map(const at::Tensor& mel);
 
+/// The spectrograms [b, F, T] of each width.
+Maps mels_of(const Input& input, const Widths& widths);
+
 /// The noise of a forward pass; off in evaluation.
-Noise cnn_noise(const ForwardContext& context, int64_t batch);
+Noise cnn_noise(const Input& input, const Pass& pass);
 
 }  // namespace xp::model

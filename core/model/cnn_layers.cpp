@@ -6,6 +6,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/batch_norm.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/hardswish.h>
 #include <ATen/ops/relu.h>
@@ -28,6 +29,18 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
   return x;
 }
 
+Maps activate(const Maps& maps, Activation activation) {
+  return each(maps, [&](const at::Tensor& x) { return activate(x, activation); });
+}
+
+Maps add_shortcut(const Maps& branch, const Maps& x) {
+  Maps sums;
+  for (size_t i = 0; i < x.size(); ++i)
+    sums.push_back(at::GradMode::is_enabled() ? branch[i] + x[i]
+                                              : at::Tensor(branch[i]).add_(x[i]));
+  return sums;
+}
+
 BatchNorm::BatchNorm(int64_t channels, double epsilon, double new_batch, const Init& init)
     : weight(init.constant({channels}, 1)),
       bias(init.constant({channels}, 0)),
@@ -45,6 +58,27 @@ at::Tensor BatchNorm::operator()(const at::Tensor& x, bool training) const {
   }
   return at::batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps,
                         /*cudnn_enabled=*/true);
+}
+
+Maps BatchNorm::operator()(const Maps& maps, bool training) const {
+  if (!training || maps.size() == 1)
+    return each(maps, [&](const at::Tensor& x) { return (*this)(x, training); });
+  // Places as rows [N, C]; of maps with channels last that is a view.
+  std::vector<at::Tensor> rows;
+  std::vector<int64_t> counts;
+  for (const at::Tensor& x : maps) {
+    rows.push_back(x.permute({0, 2, 3, 1}).flatten(0, 2));
+    counts.push_back(rows.back().size(0));
+  }
+  const std::vector<at::Tensor> parts =
+      (*this)(at::cat(rows), training).split_with_sizes(counts, 0);
+  Maps results;
+  for (size_t i = 0; i < maps.size(); ++i) {
+    const at::Tensor& x = maps[i];
+    results.push_back(
+        parts[i].unflatten(0, {x.size(0), x.size(2), x.size(3)}).permute({0, 3, 1, 2}));
+  }
+  return results;
 }
 
 at::Tensor BatchNorm::scale() const { return weight * (running_var + eps).rsqrt(); }
@@ -123,10 +157,12 @@ ConvNorm::ConvNorm(const ConvOptions& options, Activation activation, const Init
       weight_(kaiming_conv(init, "0.weight", options)),
       norm_(options.out, 1e-3, 0.01, init.child("1")) {}
 
-at::Tensor ConvNorm::operator()(const at::Tensor& x, bool training) const {
+Maps ConvNorm::operator()(const Maps& maps, bool training) const {
   const auto convolve = [&](const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
-    return at::conv2d(x, weight, bias, options_.stride, options_.padding(), options_.dilation,
-                      options_.groups);
+    return each(maps, [&](const at::Tensor& x) {
+      return at::conv2d(x, weight, bias, options_.stride, options_.padding(), options_.dilation,
+                        options_.groups);
+    });
   };
   if (training || at::GradMode::is_enabled()) {
     folded_.forget();

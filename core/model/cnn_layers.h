@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -11,12 +12,29 @@
 
 namespace xp::model {
 
+/// Feature maps [b, C, F', T'] of the clips of each width, in the order of model::Widths. Each
+/// layer goes over all of them before the next begins, so every convolution has zeros behind a
+/// clip's own end, every mean is over its own places, and batch norm is over all clips.
+using Maps = std::vector<at::Tensor>;
+
+/// work(map) of each.
+template <class Work>
+Maps each(const Maps& maps, const Work& work) {
+  Maps results;
+  for (const at::Tensor& map : maps) results.push_back(work(map));
+  return results;
+}
+
 enum class Activation { kNone, kRelu, kHardswish };
 
 /// Applies it, in place where no gradient is recorded.
 at::Tensor activate(const at::Tensor& x, Activation activation);
+Maps activate(const Maps& maps, Activation activation);
 
-/// Batch normalisation over [B, C, H, W]. `momentum` is the weight of the new batch.
+/// branch + x, in place where no gradient is recorded.
+Maps add_shortcut(const Maps& branch, const Maps& x);
+
+/// Batch normalisation over [B, C, H, W] or [N, C]. `momentum` is the weight of the new batch.
 class BatchNorm : public Module {
  public:
   BatchNorm() = default;
@@ -24,6 +42,8 @@ class BatchNorm : public Module {
 
   /// Training: statistics of the batch, and the running ones are updated. Else the running ones.
   at::Tensor operator()(const at::Tensor& x, bool training) const;
+  /// The batch are the places of all maps.
+  Maps operator()(const Maps& maps, bool training) const;
 
   /// What it does in evaluation, y = x * scale + shift, each [C].
   at::Tensor scale() const;
@@ -85,7 +105,7 @@ class ConvNorm : public Module {
  public:
   ConvNorm() = default;
   ConvNorm(const ConvOptions& options, Activation activation, const Init& init);
-  at::Tensor operator()(const at::Tensor& x, bool training) const;
+  Maps operator()(const Maps& maps, bool training) const;
   const at::Tensor& weight() const { return weight_; }
 
  protected:

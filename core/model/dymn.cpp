@@ -37,13 +37,37 @@ DynamicConv::DynamicConv(const ConvOptions& o, int64_t context, int64_t kernels,
                         {o.out, inner, o.kernel, o.kernel});
 }
 
-at::Tensor DynamicConv::operator()(const at::Tensor& x, const at::Tensor& context,
-                                   const at::Tensor& temperature, const BatchNorm& norm,
-                                   bool training) const {
+at::Tensor DynamicConv::convolve(const at::Tensor& x, const at::Tensor& context,
+                                 const at::Tensor& temperature, const at::Tensor& weights,
+                                 const at::Tensor& bias) const {
   const int64_t batch = x.size(0);
   const int64_t inner = options_.in / options_.groups;
   const at::Tensor mix =
       at::softmax(residual_(context) / temperature.to(x.scalar_type()), -1);  // [B, K]
+  const at::Tensor mixed = at::matmul(mix, weights.flatten(0, 2));  // [B, out * inner * k * k]
+  if (options_.kernel == 1 && options_.groups == 1 && options_.stride == 1) {
+    const at::Tensor kernel = mixed.reshape({batch, options_.out, inner});
+    const at::Tensor flat = x.flatten(2);
+    const at::Tensor y =
+        bias.defined()
+            ? at::baddbmm(bias.reshape({1, -1, 1}).to(kernel.scalar_type()), kernel, flat)
+            : at::bmm(kernel, flat);
+    return y.reshape({batch, options_.out, x.size(2), x.size(3)});
+  }
+  // All clips at once: channels of the batch side by side, in as many groups.
+  const at::Tensor kernel =
+      mixed.reshape({batch * options_.out, inner, options_.kernel, options_.kernel});
+  const at::Tensor side = x.reshape({1, batch * options_.in, x.size(2), x.size(3)});
+  const std::optional<at::Tensor> shift =
+      bias.defined() ? std::optional(bias.repeat({batch})) : std::nullopt;
+  const at::Tensor y = at::conv2d(side, kernel, shift, options_.stride, options_.padding(),
+                                  options_.dilation, batch * options_.groups);
+  return y.reshape({batch, options_.out, y.size(2), y.size(3)});
+}
+
+Maps DynamicConv::operator()(const Maps& maps, const std::vector<DynamicContext>& context,
+                             const at::Tensor& temperature, const BatchNorm& norm,
+                             bool training) const {
   // Without a gradient the norm is multiplied into the K kernels, so that it costs nothing per
   // clip.
   const bool fold = !training && !at::GradMode::is_enabled();
@@ -56,25 +80,9 @@ at::Tensor DynamicConv::operator()(const at::Tensor& x, const at::Tensor& contex
   } else {
     folded_.forget();
   }
-  const at::Tensor mixed = at::matmul(mix, weights.flatten(0, 2));  // [B, out * inner * k * k]
-  at::Tensor y;
-  if (options_.kernel == 1 && options_.groups == 1 && options_.stride == 1) {
-    const at::Tensor kernel = mixed.reshape({batch, options_.out, inner});
-    const at::Tensor flat = x.flatten(2);
-    y = fold ? at::baddbmm(bias.reshape({1, -1, 1}).to(kernel.scalar_type()), kernel, flat)
-             : at::bmm(kernel, flat);
-    y = y.reshape({batch, options_.out, x.size(2), x.size(3)});
-  } else {
-    // All clips at once: channels of the batch side by side, in as many groups.
-    const at::Tensor kernel =
-        mixed.reshape({batch * options_.out, inner, options_.kernel, options_.kernel});
-    const at::Tensor side = x.reshape({1, batch * options_.in, x.size(2), x.size(3)});
-    const std::optional<at::Tensor> shift =
-        fold ? std::optional(bias.repeat({batch})) : std::nullopt;
-    y = at::conv2d(side, kernel, shift, options_.stride, options_.padding(), options_.dilation,
-                   batch * options_.groups);
-    y = y.reshape({batch, options_.out, y.size(2), y.size(3)});
-  }
+  Maps y;
+  for (size_t i = 0; i < maps.size(); ++i)
+    y.push_back(convolve(maps[i], context[i].summary, temperature, weights, bias));
   return fold ? y : norm(y, training);
 }
 
@@ -121,22 +129,30 @@ ContextGenerator::ContextGenerator(int64_t in, int64_t context, int64_t expanded
   columns_.bias = init.constant({expanded}, 0);
 }
 
-DynamicContext ContextGenerator::operator()(const at::Tensor& x, bool training) const {
-  const at::Tensor by_row = x.mean(3, /*keepdim=*/true);                           // [B, C, F', 1]
-  const at::Tensor by_column = x.mean(2, /*keepdim=*/true).permute({0, 1, 3, 2});  // [B, C, T', 1]
-  const at::Tensor joint = activate(
-      norm_(at::conv2d(at::cat({by_row, by_column}, 2), joint_), training), Activation::kHardswish);
-  at::Tensor rows = joint.narrow(2, 0, x.size(2));
-  at::Tensor columns = joint.narrow(2, x.size(2), x.size(3)).permute({0, 1, 3, 2});
-  if (stride_ > 1) {
-    rows = at::avg_pool2d(rows, {3, 1}, {stride_, 1}, {1, 0});
-    columns = at::avg_pool2d(columns, {1, 3}, {1, stride_}, {0, 1});
+std::vector<DynamicContext> ContextGenerator::operator()(const Maps& maps, bool training) const {
+  const auto convolved = [&](const at::Tensor& x) {
+    const at::Tensor by_row = x.mean(3, /*keepdim=*/true);  // [B, C, F', 1]
+    const at::Tensor by_column =
+        x.mean(2, /*keepdim=*/true).permute({0, 1, 3, 2});  // [B, C, T', 1]
+    return at::conv2d(at::cat({by_row, by_column}, 2), joint_);
+  };
+  const Maps all = activate(norm_(each(maps, convolved), training), Activation::kHardswish);
+  std::vector<DynamicContext> contexts;
+  for (size_t i = 0; i < maps.size(); ++i) {
+    const at::Tensor& x = maps[i];
+    const at::Tensor& joint = all[i];
+    at::Tensor rows = joint.narrow(2, 0, x.size(2));
+    at::Tensor columns = joint.narrow(2, x.size(2), x.size(3)).permute({0, 1, 3, 2});
+    if (stride_ > 1) {
+      rows = at::avg_pool2d(rows, {3, 1}, {stride_, 1}, {1, 0});
+      columns = at::avg_pool2d(columns, {1, 3}, {1, stride_}, {0, 1});
+    }
+    DynamicContext& out = contexts.emplace_back();
+    out.summary = joint.mean({2, 3});
+    out.rows = at::conv2d(rows, rows_.weight, rows_.bias).sigmoid();
+    out.columns = at::conv2d(columns, columns_.weight, columns_.bias).sigmoid();
   }
-  DynamicContext out;
-  out.summary = joint.mean({2, 3});
-  out.rows = at::conv2d(rows, rows_.weight, rows_.bias).sigmoid();
-  out.columns = at::conv2d(columns, columns_.weight, columns_.bias).sigmoid();
-  return out;
+  return contexts;
 }
 
 void ContextGenerator::members(Members& list) {
@@ -146,26 +162,25 @@ void ContextGenerator::members(Members& list) {
   list.child("conv_t", columns_);
 }
 
-at::Tensor Dymn::Block::operator()(const at::Tensor& x, const at::Tensor& temperature,
-                                   bool training) const {
-  at::Tensor y = x;
+Maps Dymn::Block::operator()(const Maps& maps, const at::Tensor& temperature, bool training) const {
+  Maps y = maps;
   if (dynamic) {
-    const DynamicContext seen = context(x, training);
+    const std::vector<DynamicContext> seen = context(maps, training);
     const auto convolve = [&](const DynamicConv& conv, const BatchNorm& norm) {
-      y = conv(y, seen.summary, temperature, norm, training);
+      y = conv(y, seen, temperature, norm, training);
     };
     if (expands) {
       convolve(exp_conv, exp_norm);
       y = activate(y, activation);
     }
     convolve(depth_conv, depth_norm);
-    y = relu(y, seen.summary) * seen.rows * seen.columns;
+    for (size_t i = 0; i < y.size(); ++i)
+      y[i] = relu(y[i], seen[i].summary) * seen[i].rows * seen[i].columns;
     convolve(proj_conv, proj_norm);
   } else {
     for (const ConvNorm& conv : convs) y = conv(y, training);
   }
-  if (!shortcut) return y;
-  return at::GradMode::is_enabled() ? y + x : y.add_(x);
+  return shortcut ? add_shortcut(y, maps) : y;
 }
 
 void Dymn::Block::members(Members& list) {
@@ -240,9 +255,10 @@ Dymn::Dymn(const DymnOptions& options, double temperature, const Init& init)
   classifier_ = CnnClassifier(channels_, hidden, options, 0, init.child("classifier"));
 }
 
-at::Tensor Dymn::trunk(const at::Tensor& mel, bool training,
-                       std::vector<at::Tensor>* stages) const {
-  at::Tensor x = first_(mel.unsqueeze(1).to(first_.weight().scalar_type()), training);
+Maps Dymn::trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const {
+  const auto type = first_.weight().scalar_type();
+  Maps x = first_(each(mels, [&](const at::Tensor& mel) { return mel.unsqueeze(1).to(type); }),
+                  training);
   if (stages != nullptr) stages->push_back(x);
   for (const Block& block : blocks_) {
     x = block(x, temperature_, training);
@@ -254,22 +270,22 @@ at::Tensor Dymn::trunk(const at::Tensor& mel, bool training,
 }
 
 std::vector<at::Tensor> Dymn::stages(const at::Tensor& mel) const {
+  std::vector<Maps> all;
+  trunk({mel}, false, &all);
   std::vector<at::Tensor> out;
-  trunk(mel, false, &out);
+  for (const Maps& stage : all) out.push_back(stage[0]);
   return out;
 }
 
-Output Dymn::forward(const at::Tensor& mel, const ForwardContext& context) const {
-  if (context.training) {
+Output Dymn::forward(const Input& input, const Pass& pass) const {
+  if (pass.training) {
     const at::NoGradGuard no_grad;
     at::Tensor temperature = temperature_;
-    temperature.fill_(dymn_temperature(options_, context.epoch));
+    temperature.fill_(dymn_temperature(options_, input.draws.epoch));
   }
-  const at::Tensor map = trunk(mel, context.training, nullptr);
-  Output out;
-  out.embedding = map.mean({2, 3});
-  out.logits = classifier_(map, out.embedding, context.training, cnn_noise(context, mel.size(0)));
-  return out;
+  const Widths widths(input.spectrograms.frames);
+  return classifier_(trunk(mels_of(input, widths), pass.training, nullptr), widths, pass.training,
+                     cnn_noise(input, pass));
 }
 
 void Dymn::members(Members& list) {

@@ -35,14 +35,18 @@ class DynamicConv : public Module {
  public:
   DynamicConv() = default;
   DynamicConv(const ConvOptions& options, int64_t context, int64_t kernels, const Init& init);
-  /// Then batch norm.
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context,
-                        const at::Tensor& temperature, const BatchNorm& norm, bool training) const;
+  /// Then batch norm. `context`: what each clip's kernel is made of.
+  Maps operator()(const Maps& maps, const std::vector<DynamicContext>& context,
+                  const at::Tensor& temperature, const BatchNorm& norm, bool training) const;
 
  protected:
   void members(Members& list) override;
 
  private:
+  /// Of the clips of one map, by kernels [1, 1, K, ..] that `weights` are.
+  at::Tensor convolve(const at::Tensor& x, const at::Tensor& context, const at::Tensor& temperature,
+                      const at::Tensor& weights, const at::Tensor& bias) const;
+
   ConvOptions options_;
   at::Tensor weight_;
   Linear residual_;
@@ -70,7 +74,7 @@ class ContextGenerator : public Module {
  public:
   ContextGenerator() = default;
   ContextGenerator(int64_t in, int64_t context, int64_t expanded, int64_t stride, const Init& init);
-  DynamicContext operator()(const at::Tensor& x, bool training) const;
+  std::vector<DynamicContext> operator()(const Maps& maps, bool training) const;
 
  protected:
   void members(Members& list) override;
@@ -90,7 +94,7 @@ class Dymn : public Model {
  public:
   Dymn(const DymnOptions& options, double temperature, const Init& init);
 
-  Output forward(const at::Tensor& mel, const ForwardContext& context) const override;
+  Output forward(const Input& input, const Pass& pass) const override;
   /// The output of "in_c", each of "layers", "out_c".
   std::vector<at::Tensor> stages(const at::Tensor& mel) const;
 
@@ -118,12 +122,13 @@ class Dymn : public Model {
     DynamicRelu relu;
     std::vector<ConvNorm> convs;  ///< of the static block
     Block() = default;
-    at::Tensor operator()(const at::Tensor& x, const at::Tensor& temperature, bool training) const;
+    Maps operator()(const Maps& maps, const at::Tensor& temperature, bool training) const;
     void members(Members& list) override;
   };
   static Block make_block(const schema::CnnStage& stage, bool dynamic, const DymnOptions& options,
                           const Init& init);
-  at::Tensor trunk(const at::Tensor& mel, bool training, std::vector<at::Tensor>* stages) const;
+  /// The last maps of spectrograms [b, F, T]; `stages` gets those of each stage.
+  Maps trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const;
 
   DymnOptions options_;
   int64_t channels_;

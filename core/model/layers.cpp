@@ -1,6 +1,8 @@
 #include "core/model/layers.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/Generator.h>
@@ -23,6 +25,15 @@ Rng noise_rng(const DrawKey& key, std::string_view purpose, std::string_view sit
   const std::string name =
       std::string(purpose) + '/' + std::string(site) + '/' + std::to_string(block);
   return {key.seed, name, key.epoch, position_of(key, clip)};
+}
+
+/// work(clip, first row, rows) for each clip of `runs`.
+template <class Work>
+void each_clip(const std::vector<Run>& runs, const Work& work) {
+  int64_t clip = 0;
+  int64_t row = 0;
+  for (const Run& run : runs)
+    for (int64_t i = 0; i < run.clips; ++i, ++clip, row += run.tokens) work(clip, row, run.tokens);
 }
 
 }  // namespace
@@ -56,36 +67,33 @@ void Norm::members(Members& list) {
   list.parameter("bias", bias);
 }
 
-Noise::Noise(const DrawKey& key)
-    : key_(key), positions_(key.positions.begin(), key.positions.end()), on_(true) {
-  key_.positions = positions_;
-}
+Noise::Noise(DrawKey key) : key_(std::move(key)), on_(true) {}
 
-at::Tensor Noise::dropout(const at::Tensor& x, double p, std::string_view site,
-                          int64_t block) const {
+at::Tensor Noise::dropout(const at::Tensor& x, const std::vector<Run>& runs, double p,
+                          std::string_view site, int64_t block) const {
   if (!on_ || p <= 0) return x;
   // Drawn on the CPU's generator, clip by clip: the same masks on every device and for every split
   // of a batch.
   at::Tensor mask = at::empty(x.sizes(), at::kFloat);
-  for (int64_t clip = 0; clip < x.size(0); ++clip) {
+  each_clip(runs, [&](int64_t clip, int64_t row, int64_t rows) {
     at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(
         noise_rng(key_, "dropout", site, block, clip).bits64());
-    mask.select(0, clip).bernoulli_(1 - p, generator);
-  }
+    mask.narrow(0, row, rows).bernoulli_(1 - p, generator);
+  });
   return x * mask.div_(1 - p).to(x.options());
 }
 
-at::Tensor Noise::drop_path(const at::Tensor& x, double p, std::string_view site,
-                            int64_t block) const {
+at::Tensor Noise::drop_path(const at::Tensor& x, const std::vector<Run>& runs, double p,
+                            std::string_view site, int64_t block) const {
   if (!on_ || p <= 0) return x;
   std::vector<int64_t> shape(static_cast<size_t>(x.dim()), 1);
   shape[0] = x.size(0);
   at::Tensor scale = at::empty(shape, at::kFloat);
   float* const values = scale.mutable_data_ptr<float>();
-  for (int64_t clip = 0; clip < x.size(0); ++clip) {
+  each_clip(runs, [&](int64_t clip, int64_t row, int64_t rows) {
     const bool dropped = noise_rng(key_, "drop_path", site, block, clip).uniform() < p;
-    values[clip] = dropped ? 0.0F : static_cast<float>(1 / (1 - p));
-  }
+    std::fill_n(values + row, rows, dropped ? 0.0F : static_cast<float>(1 / (1 - p)));
+  });
   return x * scale.to(x.options());
 }
 

@@ -9,6 +9,7 @@
 #include "core/model/init.h"
 #include "core/model/module.h"
 #include "core/model/patchout.h"
+#include "core/model/tokens.h"
 
 namespace xp::model {
 
@@ -51,16 +52,18 @@ class Noise {
   Noise(const Noise&) = delete;
   Noise& operator=(const Noise&) = delete;
   Noise() = default;  ///< off: nothing is dropped
-  explicit Noise(const DrawKey& key);
+  explicit Noise(DrawKey key);
 
-  /// Zeroes elements of x [B, ...] with probability p and scales the others by 1 / (1 - p).
-  at::Tensor dropout(const at::Tensor& x, double p, std::string_view site, int64_t block) const;
-  /// Zeroes whole clips of x [B, ...] with probability p and scales the others by 1 / (1 - p).
-  at::Tensor drop_path(const at::Tensor& x, double p, std::string_view site, int64_t block) const;
+  /// Zeroes elements of x [R, ...], the rows of `runs`, with probability p and scales the others by
+  /// 1 / (1 - p).
+  at::Tensor dropout(const at::Tensor& x, const std::vector<Run>& runs, double p,
+                     std::string_view site, int64_t block) const;
+  /// Zeroes whole clips with probability p and scales the others by 1 / (1 - p).
+  at::Tensor drop_path(const at::Tensor& x, const std::vector<Run>& runs, double p,
+                       std::string_view site, int64_t block) const;
 
  private:
   DrawKey key_;
-  std::vector<int64_t> positions_;  // `key_` refers to them
   bool on_ = false;
 };
 

@@ -6,11 +6,9 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bmm.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/log_softmax.h>
-#include <ATen/ops/mse_loss.h>
 #include <ATen/ops/relu.h>
-#include <ATen/ops/softmax.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -54,17 +52,28 @@ std::vector<int64_t> clusters(Rng& rng, const MaskSettings& settings, Grid grid,
 
 }  // namespace
 
-at::Tensor draw_masks(const MaskSettings& settings, Grid grid, const DrawKey& key, int64_t pass) {
-  const bool clustered = settings.cluster_max > 0 && grid.f > 1;
-  const int64_t masked = std::min(settings.masked, clustered ? grid.count() - 1 : grid.count());
-  const auto batch = static_cast<int64_t>(key.positions.size());
-  at::Tensor masks = at::empty({batch, masked}, at::kLong);
-  for (int64_t clip = 0; clip < batch; ++clip) {
+at::Tensor draw_masks(const MaskSettings& settings, const std::vector<Grid>& grids,
+                      const DrawKey& key, int64_t pass) {
+  XP_CHECK(grids.size() == key.positions.size(), "one position a clip");
+  std::vector<std::vector<int64_t>> lists;
+  size_t most = 0;
+  for (size_t clip = 0; clip < grids.size(); ++clip) {
+    const Grid grid = grids[clip];
+    const bool clustered = settings.cluster_max > 0 && grid.f > 1;
+    // Of clusters patch 0 is never part, but something has to be masked.
+    const int64_t masked =
+        std::min(settings.masked, std::max<int64_t>(1, grid.count() - (clustered ? 1 : 0)));
     Rng rng(key.seed, "mask/" + std::to_string(pass), key.epoch,
-            static_cast<uint64_t>(key.positions[static_cast<size_t>(clip)]));
-    const std::vector<int64_t> list = clustered ? clusters(rng, settings, grid, masked)
-                                                : single_patches(rng, grid.count(), masked);
-    std::copy(list.begin(), list.end(), masks.mutable_data_ptr<int64_t>() + clip * masked);
+            static_cast<uint64_t>(key.positions[clip]));
+    lists.push_back(clustered && grid.count() > 1 ? clusters(rng, settings, grid, masked)
+                                                  : single_patches(rng, grid.count(), masked));
+    most = std::max(most, lists.back().size());
+  }
+  const auto batch = static_cast<int64_t>(lists.size());
+  at::Tensor masks = at::full({batch, static_cast<int64_t>(most)}, -1, at::kLong);
+  for (int64_t clip = 0; clip < batch; ++clip) {
+    const std::vector<int64_t>& list = lists[static_cast<size_t>(clip)];
+    std::copy(list.begin(), list.end(), masks.mutable_data_ptr<int64_t>() + clip * masks.size(1));
   }
   return masks;
 }
@@ -95,31 +104,50 @@ void MaskedTrunk::members(Members& list) {
   list.child("gpredlayer", generative_);
 }
 
-Grid MaskedTrunk::grid_of(const at::Tensor& mel) const {
-  Grid grid;
-  patches(mel, grid);
-  return grid;
+std::vector<Grid> MaskedTrunk::grids_of(const Input& input) const {
+  const int64_t rows =
+      schema::patches_along(input.spectrograms.mel.size(1), options().patch_f, options().stride_f);
+  const Widths by_width = widths(input);
+  std::vector<Grid> grids(static_cast<size_t>(input.clips()));
+  for (const Widths::Group& group : by_width.groups())
+    for (const int64_t clip : group.clips) grids[static_cast<size_t>(clip)] = {rows, group.width};
+  return grids;
 }
 
-MaskedTrunk::Predictions MaskedTrunk::predict(const at::Tensor& mel, const at::Tensor& masks,
-                                              bool discriminative, bool generative,
-                                              const ForwardContext& context) const {
+std::vector<MaskedTrunk::Predictions> MaskedTrunk::predict(const Input& input,
+                                                           const at::Tensor& masks,
+                                                           bool discriminative, bool generative,
+                                                           const Pass& pass) const {
+  const Widths by_width = widths(input);
   Tokens tokens;
-  const at::Tensor raw = patches(mel, tokens.grid);
-  const at::Tensor index = masks.to(mel.device()).unsqueeze(-1);
-  at::Tensor hidden = at::zeros({raw.size(0), raw.size(1), 1}, mel.options().dtype(at::kBool));
-  hidden.scatter_(1, index, true);
-  const at::Tensor embedded = embed_patches(raw);
-  tokens.x = at::where(hidden, mask_embed_.to(embedded.scalar_type()), embedded) +
-             position(tokens.grid).unsqueeze(0);
-  encode(tokens, context);
-
-  const at::Tensor places = (index + tokens.special).expand({-1, -1, tokens.x.size(2)});
-  const at::Tensor x = tokens.x.gather(1, places);
-  Predictions predictions;
-  predictions.truth = raw.gather(1, index.expand({-1, -1, raw.size(2)})).detach();
-  if (discriminative) predictions.contrastive = contrastive_(x);
-  if (generative) predictions.generated = generative_(x);
+  std::vector<at::Tensor> entering, indices;
+  std::vector<Predictions> predictions;
+  for (const Widths::Group& group : by_width.groups()) {
+    Grid grid;
+    const at::Tensor raw = patches(mel_of(input, by_width, group), grid);
+    const at::Tensor own = by_width.take(masks, group);
+    const int64_t masked = (own[0] >= 0).sum().item<int64_t>();
+    const at::Tensor index = own.narrow(1, 0, masked).to(raw.device()).unsqueeze(-1);
+    at::Tensor hidden = at::zeros({raw.size(0), raw.size(1), 1}, raw.options().dtype(at::kBool));
+    hidden.scatter_(1, index, true);
+    const at::Tensor embedded = embed_patches(raw);
+    entering.push_back(at::where(hidden, mask_embed_.to(embedded.scalar_type()), embedded) +
+                       position(grid).unsqueeze(0));
+    tokens.runs.push_back({group.size(), grid.count()});
+    Predictions of_group;
+    of_group.truth = raw.gather(1, index.expand({-1, -1, raw.size(2)})).detach();
+    predictions.push_back(of_group);
+    indices.push_back(index);
+  }
+  tokens.x = as_rows(entering);
+  encode(tokens, by_width.draws(input), pass);
+  for (size_t run = 0; run < predictions.size(); ++run) {
+    const at::Tensor all = tokens.of_run(tokens.x, run);
+    const at::Tensor x =
+        all.gather(1, (indices[run] + tokens.special).expand({-1, -1, all.size(2)}));
+    if (discriminative) predictions[run].contrastive = contrastive_(x);
+    if (generative) predictions[run].generated = generative_(x);
+  }
   return predictions;
 }
 
@@ -133,20 +161,31 @@ MaskedLosses masked_losses(const MaskedTrunk::Predictions& predictions) {
     const at::Tensor scores =
         at::bmm(truth, predictions.contrastive.to(truth.scalar_type()).transpose(1, 2));
     const at::Tensor logs = at::log_softmax(scores, -1);
-    losses.nce = -logs.diagonal(0, 1, 2).mean();
+    losses.nce = -logs.diagonal(0, 1, 2).mean(1);
     const at::Tensor found = logs.detach().argmax(1);
-    losses.accuracy = (found == at::arange(found.size(1), found.options())).to(at::kFloat).mean();
+    losses.accuracy = (found == at::arange(found.size(1), found.options())).to(at::kFloat).mean(1);
   }
   if (predictions.generated.defined()) {
-    losses.mse = at::mse_loss(predictions.generated.to(truth.scalar_type()), truth);
+    losses.mse = (predictions.generated.to(truth.scalar_type()) - truth).square().mean({1, 2});
   }
   return losses;
 }
 
-MaskedLosses MaskedTrunk::losses(const at::Tensor& mel, const at::Tensor& masks,
-                                 bool discriminative, bool generative,
-                                 const ForwardContext& context) const {
-  return masked_losses(predict(mel, masks, discriminative, generative, context));
+MaskedLosses MaskedTrunk::losses(const Input& input, const at::Tensor& masks, bool discriminative,
+                                 bool generative, const Pass& pass) const {
+  std::vector<at::Tensor> nce, accuracy, mse;
+  for (const Predictions& of_group : predict(input, masks, discriminative, generative, pass)) {
+    const MaskedLosses part = masked_losses(of_group);
+    nce.push_back(part.nce);
+    accuracy.push_back(part.accuracy);
+    mse.push_back(part.mse);
+  }
+  const Widths by_width = widths(input);
+  MaskedLosses losses;
+  if (discriminative) losses.nce = by_width.restore(nce);
+  if (discriminative) losses.accuracy = by_width.restore(accuracy);
+  if (generative) losses.mse = by_width.restore(mse);
+  return losses;
 }
 
 }  // namespace xp::model

@@ -16,13 +16,15 @@ struct MaskSettings {
   int64_t cluster_max = 5;  ///< 0: single patches (frame models)
 };
 
-/// [B, masked] int64 patch indices, ascending for clusters, functions of (seed, epoch, position) of
-/// each clip. `pass` tells the draws of several passes over one batch apart. Squares start anywhere
-/// but at patch 0 and may wrap over the last column, as in the original; of more patches than asked
-/// the lowest stay.
-at::Tensor draw_masks(const MaskSettings& settings, Grid grid, const DrawKey& key, int64_t pass);
+/// [B, M] int64 patch indices of B clips, each in its own grid, ascending for clusters, functions
+/// of (seed, epoch, position) of each clip. A clip of fewer patches than M has -1 at the end.
+/// `pass` tells the draws of several passes over one batch apart. Squares start anywhere but at
+/// patch 0 and may wrap over the last column, as in the original; of more patches than asked the
+/// lowest stay.
+at::Tensor draw_masks(const MaskSettings& settings, const std::vector<Grid>& grids,
+                      const DrawKey& key, int64_t pass);
 
-/// What masked pretraining computes; all scalars.
+/// What masked pretraining computes, [B]: means over the masked patches of each clip.
 struct MaskedLosses {
   at::Tensor
       nce;  ///< contrastive: -mean log softmax over the predictions of each true patch's scores
@@ -40,19 +42,22 @@ class MaskedTrunk : public Trunk {
  public:
   MaskedTrunk(const TrunkOptions& options, const Init& init);
 
-  /// mel: [B, F, T]; masks: [B, M] patch indices without duplicates. Fills what is asked, the rest
-  /// is undefined.
-  MaskedLosses losses(const at::Tensor& mel, const at::Tensor& masks, bool discriminative,
-                      bool generative, const ForwardContext& context) const;
+  /// masks: [B, M] patch indices without duplicates, -1 behind a clip's last. Fills what is asked,
+  /// the rest is undefined.
+  MaskedLosses losses(const Input& input, const at::Tensor& masks, bool discriminative,
+                      bool generative, const Pass& pass) const;
 
-  /// The predictions [B, M, patch_f * patch_t] of both heads and the true patches.
+  /// The predictions [b, M, patch_f * patch_t] of both heads and the true patches, of the clips of
+  /// one width.
   struct Predictions {
     at::Tensor contrastive, generated, truth;
   };
-  Predictions predict(const at::Tensor& mel, const at::Tensor& masks, bool discriminative,
-                      bool generative, const ForwardContext& context) const;
+  /// In the order of `widths(input)`.
+  std::vector<Predictions> predict(const Input& input, const at::Tensor& masks, bool discriminative,
+                                   bool generative, const Pass& pass) const;
 
-  Grid grid_of(const at::Tensor& mel) const;
+  /// The patches of each clip.
+  std::vector<Grid> grids_of(const Input& input) const;
 
  protected:
   void members(Members& list) override;
@@ -74,6 +79,7 @@ class MaskedTrunk : public Trunk {
   Predictor contrastive_, generative_;
 };
 
+/// [b] each.
 MaskedLosses masked_losses(const MaskedTrunk::Predictions& predictions);
 
 }  // namespace xp::model

@@ -72,13 +72,12 @@ at::Tensor SqueezeExcite::operator()(const at::Tensor& x) const {
 
 void SqueezeExcite::members(Members& list) { list.children("conc_se_layers", gates_); }
 
-at::Tensor Mn::Residual::operator()(const at::Tensor& x, bool training) const {
-  at::Tensor y = x;
+Maps Mn::Residual::operator()(const Maps& maps, bool training) const {
+  Maps y = maps;
   for (size_t i = 0; i + 1 < convs.size(); ++i) y = convs[i](y, training);
-  if (!gate.empty()) y = gate[0](y);
+  if (!gate.empty()) y = each(y, gate[0]);
   y = convs.back()(y, training);
-  if (!shortcut) return y;
-  return at::GradMode::is_enabled() ? y + x : y.add_(x);
+  return shortcut ? add_shortcut(y, maps) : y;
 }
 
 void Mn::Residual::members(Members& list) {
@@ -137,8 +136,10 @@ Mn::Mn(const MnOptions& options, const Init& init) : options_(options) {
       CnnClassifier(channels_, hidden, options, options.attention_heads, init.child("classifier"));
 }
 
-at::Tensor Mn::trunk(const at::Tensor& mel, bool training, std::vector<at::Tensor>* stages) const {
-  at::Tensor x = first_(first_map(mel.to(first_.weight().scalar_type())), training);
+Maps Mn::trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const {
+  const auto type = first_.weight().scalar_type();
+  Maps x =
+      first_(each(mels, [&](const at::Tensor& mel) { return first_map(mel.to(type)); }), training);
   if (stages != nullptr) stages->push_back(x);
   for (const Residual& block : blocks_) {
     x = block(x, training);
@@ -150,17 +151,17 @@ at::Tensor Mn::trunk(const at::Tensor& mel, bool training, std::vector<at::Tenso
 }
 
 std::vector<at::Tensor> Mn::stages(const at::Tensor& mel) const {
+  std::vector<Maps> all;
+  trunk({mel}, false, &all);
   std::vector<at::Tensor> out;
-  trunk(mel, false, &out);
+  for (const Maps& stage : all) out.push_back(stage[0]);
   return out;
 }
 
-Output Mn::forward(const at::Tensor& mel, const ForwardContext& context) const {
-  const at::Tensor map = trunk(mel, context.training, nullptr);
-  Output out;
-  out.embedding = map.mean({2, 3});
-  out.logits = classifier_(map, out.embedding, context.training, cnn_noise(context, mel.size(0)));
-  return out;
+Output Mn::forward(const Input& input, const Pass& pass) const {
+  const Widths widths(input.spectrograms.frames);
+  return classifier_(trunk(mels_of(input, widths), pass.training, nullptr), widths, pass.training,
+                     cnn_noise(input, pass));
 }
 
 void Mn::members(Members& list) {

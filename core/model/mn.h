@@ -48,8 +48,7 @@ class Mn : public Model {
  public:
   Mn(const MnOptions& options, const Init& init);
 
-  /// `context.lengths` is not used: CNNs see padding as the originals do.
-  Output forward(const at::Tensor& mel, const ForwardContext& context) const override;
+  Output forward(const Input& input, const Pass& pass) const override;
   /// The output of each of "features.0" .. "features.16", [B, C, F', T'].
   std::vector<at::Tensor> stages(const at::Tensor& mel) const;
 
@@ -69,11 +68,12 @@ class Mn : public Model {
     std::vector<ConvNorm> convs;      ///< [expand,] depthwise, project
     std::vector<SqueezeExcite> gate;  ///< none or one, before the projection
     bool shortcut = false;
-    at::Tensor operator()(const at::Tensor& x, bool training) const;
+    Maps operator()(const Maps& maps, bool training) const;
     void members(Members& list) override;
     friend class Mn;
   };
-  at::Tensor trunk(const at::Tensor& mel, bool training, std::vector<at::Tensor>* stages) const;
+  /// The last maps of spectrograms [b, F, T]; `stages` gets those of each stage.
+  Maps trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const;
 
   MnOptions options_;
   int64_t channels_;

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string_view>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
+#include "core/model/input.h"
 #include "core/model/module.h"
 #include "core/model/patchout.h"
 #include "core/model/tome.h"
@@ -16,39 +16,37 @@ namespace xp::model {
 /// What goes in: log-mel spectrograms of F mel bins by T frames.
 using schema::Geometry;
 
-/// What a forward pass sees beside the spectrograms. Values that a family cannot use are ignored
-/// (CNNs have no tokens), so that a caller need not know the family.
-struct ForwardContext {
+/// How a pass is made. Values that a family cannot use are ignored (CNNs have no tokens), so that a
+/// caller need not know the family.
+struct Pass {
   bool training = false;  ///< patchout, dropout, drop path, batch statistics
 
-  /// Randomness: see DrawKey. `positions` empty = 0 .. B-1.
-  uint64_t seed = 0;
-  uint64_t epoch = 0;
-  uint64_t step = 0;
-  std::span<const int64_t> positions;
-
-  /// [B] frames of each clip that are sound and not padding, in [1, T]; empty = all. Transformers
-  /// then ignore what lies behind: in attention, pooling and token merging.
-  std::span<const int64_t> lengths;
-
-  const TomeSettings* tome = nullptr;  ///< replaces the model's own; in evaluation and training
+  const TomeSettings* tome = nullptr;       ///< replaces the model's own
   const PatchoutDraws* patchout = nullptr;  ///< replaces drawing; training only
-  bool want_tokens = false;                 ///< fills Output::tokens
+  bool want_tokens = false;                 ///< fills Output::tokens and Output::size
   bool trace = false;                       ///< fills Output::places and Output::source
-  bool activation_checkpointing = false;  ///< recomputes blocks in the backward pass to save memory
+  bool activation_checkpointing = false;    ///< recomputes blocks in the backward pass: less memory
+  /// Position embeddings are fitted to the widest clip and each takes the first of its own
+  /// (TorchOnlyAST, which is given padded spectrograms with lengths); else fitted to each clip, so
+  /// that no clip depends on another.
+  bool positions_of_widest = false;
 };
 
 /// What comes out. Undefined where the model has no such thing or was not asked for it.
 struct Output {
   at::Tensor logits;     ///< [B, K] before any sigmoid or softmax; undefined with head "none"
   at::Tensor embedding;  ///< [B, D] what the head reads; undefined with aggregator "none"
-  at::Tensor tokens;     ///< [B, N', D] after the last norm, special tokens first
-  at::Tensor size;       ///< [B, N'] float32 patches in each token; undefined = ones
-  at::Tensor
-      places;  ///< with trace: [1 or B, N0 - special] place f * T' + t of each patch that entered
-  at::Tensor
-      source;  ///< with trace: [B, N0] token of `tokens` in which each token that entered ended
-  Grid grid;   ///< of the patches; 0 x 0 for CNNs
+
+  /// [B, N', D] after the last norm, special tokens first; a narrower clip's end with zeros.
+  at::Tensor tokens;
+  /// [B, N'] float32 patches in each token, 0 behind a clip's last; undefined = ones.
+  at::Tensor size;
+  /// [1 or B, N0 - special] place f * T' + t of each patch that entered, in the grid of its own
+  /// clip; -1 behind its last.
+  at::Tensor places;
+  /// [B, N0] token of `tokens` in which each token that entered ended; -1 behind a clip's last.
+  at::Tensor source;
+  Grid grid;  ///< of the widest clip's patches; 0 x 0 for CNNs
 };
 
 /// Where a parameter sits, for learning rates by layer: 0 the embedding, 1 .. depth the blocks,
@@ -61,11 +59,15 @@ struct Placement {
 /// A network from spectrograms to logits.
 class Model : public Module {
  public:
-  /// `mel`: [B, F, T], normalised, of the device and (unless under autocast) any float type;
-  /// computation is in the type of the weights, the residual stream and norms stay in that of
-  /// `mel`. Throws Error when the spectrogram is smaller than one patch. Const: two threads may run
-  /// one model in evaluation.
-  virtual Output forward(const at::Tensor& mel, const ForwardContext& context) const = 0;
+  /// Spectrograms of the device and (unless under autocast) any float type; computation is in the
+  /// type of the weights, the residual stream and norms stay in that of the spectrograms. What a
+  /// clip gives depends on nothing but its own frames and draws; in training on the batch's
+  /// statistics, where there are some. Throws Error when a clip has less than `least_frames`.
+  /// Const: two threads may run one model in evaluation.
+  virtual Output forward(const Input& input, const Pass& pass) const = 0;
+
+  /// Frames of the shortest clip that the model can hear.
+  virtual int64_t least_frames() const { return 1; }
 
   virtual int64_t embedding_size() const = 0;
   virtual int64_t classes() const = 0;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -40,8 +39,8 @@ struct PatchoutDraws {
 struct DrawKey {
   uint64_t seed = 0;
   uint64_t epoch = 0;
-  uint64_t step = 0;                   ///< global optimiser step
-  std::span<const int64_t> positions;  ///< [B] global positions in the epoch's order
+  uint64_t step = 0;               ///< global optimiser step
+  std::vector<int64_t> positions;  ///< [B] global positions in the epoch's order
 };
 
 /// Draws for a grid; `spare_columns` is how many more columns the time embedding has than the

@@ -1,9 +1,9 @@
 #include "core/model/pool.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/stack.h>
 
 #include "core/model/registry.h"
+#include "core/model/widths.h"
 
 namespace xp::model {
 
@@ -16,18 +16,15 @@ void Pool::members(Members& list) { list.child("head", linear_); }
 
 Placement Pool::placement(std::string_view /*parameter*/) const { return {0, true}; }
 
-Output Pool::forward(const at::Tensor& mel, const ForwardContext& context) const {
-  Output output;
-  if (context.lengths.empty()) {
-    output.embedding = at::cat({mel.mean(2), mel.std(2, /*unbiased=*/false)}, 1);
-  } else {
-    std::vector<at::Tensor> clips;
-    for (int64_t i = 0; i < mel.size(0); ++i) {
-      const at::Tensor clip = mel[i].narrow(1, 0, context.lengths[static_cast<size_t>(i)]);
-      clips.push_back(at::cat({clip.mean(1), clip.std(1, /*unbiased=*/false)}));
-    }
-    output.embedding = at::stack(clips);
+Output Pool::forward(const Input& input, const Pass& /*pass*/) const {
+  const Widths widths(input.spectrograms.frames);
+  std::vector<at::Tensor> pooled;
+  for (const Widths::Group& group : widths.groups()) {
+    const at::Tensor mel = widths.mel(input, group, group.width);
+    pooled.push_back(at::cat({mel.mean(2), mel.std(2, /*unbiased=*/false)}, 1));
   }
+  Output output;
+  output.embedding = widths.restore(pooled);
   output.logits = linear_(output.embedding);
   return output;
 }

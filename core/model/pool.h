@@ -11,7 +11,7 @@ class Pool : public Model {
  public:
   Pool(Geometry input, int64_t classes, const Init& init);
 
-  Output forward(const at::Tensor& mel, const ForwardContext& context) const override;
+  Output forward(const Input& input, const Pass& pass) const override;
   int64_t embedding_size() const override { return 2 * bins_; }
   int64_t classes() const override { return classes_; }
   Placement placement(std::string_view parameter) const override;

@@ -12,30 +12,38 @@ namespace xp::model {
 /// Patches of a spectrogram: f rows (frequency) by t columns (time).
 using schema::Grid;
 
-/// What flows through the trunk: B clips of N tokens. The special tokens (cls, then dist) come
-/// first; patches follow, at first in frequency-major order (place f * T' + t).
+/// Clips of equally many tokens that lie one after the other.
+struct Run {
+  int64_t clips = 0;
+  int64_t tokens = 0;  ///< of each
+  int64_t rows() const { return clips * tokens; }
+};
+
+/// What flows through the trunk: the tokens of all clips, one a row, clip after clip. Clips of
+/// unequal length are runs of their own: what concerns one token is computed for all rows at once,
+/// what concerns the tokens of a clip for each run, and there is no padding. In a clip the special
+/// tokens (cls, then dist) come first; patches follow, at first in frequency-major order (place
+/// f * T' + t).
 struct Tokens {
-  at::Tensor x;  ///< [B, N, D]
+  at::Tensor x;           ///< [R, D]
+  std::vector<Run> runs;  ///< R rows together
 
   int64_t special = 0;  ///< tokens at the front that are no patches: 0, 1 (cls) or 2 (cls, dist)
-  Grid grid;            ///< of the patches before any was dropped
 
-  /// [B or 1, N0 - special] int64: place in the grid of each patch that entered the blocks;
-  /// undefined = all patches in order. (N0: tokens that entered the blocks.)
-  at::Tensor places;
-
-  /// [B, N] float32: patches that each token stands for, 0 for padding. Undefined = all ones.
+  /// [R] float32: patches that each token stands for. Undefined = all ones.
   at::Tensor size;
 
-  /// [B] tokens of each clip that are not padding; they come before the padding. Empty = all N.
-  std::vector<int64_t> valid;
+  /// Of each run, if traced, [clips, N0] int64: the token of its clip in which the j-th token that
+  /// entered the blocks now is. Empty unless traced.
+  std::vector<at::Tensor> source;
 
-  /// [B, N0] int64: the token in which the j-th token that entered the blocks now is. Undefined
-  /// unless traced.
-  at::Tensor source;
+  int64_t clips() const;
 
-  int64_t batch() const { return x.size(0); }
-  int64_t count() const { return x.size(1); }
+  /// The part of `rows` [R, ...] that is run `index`, [clips, N, ...].
+  at::Tensor of_run(const at::Tensor& rows, size_t index) const;
 };
+
+/// The parts [clips, N, ...] of all runs as rows [R, ...].
+at::Tensor as_rows(const std::vector<at::Tensor>& parts);
 
 }  // namespace xp::model

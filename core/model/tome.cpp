@@ -1,6 +1,7 @@
 #include "core/model/tome.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
@@ -57,8 +58,7 @@ Split split_keys(const at::Tensor& keys) {
   return split;
 }
 
-Match match_on_cpu(const at::Tensor& keys, int64_t r, Protect protect,
-                   const std::vector<int64_t>& valid) {
+Match match_on_cpu(const at::Tensor& keys, int64_t r, Protect protect) {
   const int64_t batch = keys.size(0), tokens = keys.size(2);
   const Split split = split_keys(keys);
   const at::Tensor scores = at::bmm(split.a, split.b.transpose(1, 2));
@@ -69,25 +69,21 @@ Match match_on_cpu(const at::Tensor& keys, int64_t r, Protect protect,
   match.unmerged = at::empty({batch, (tokens + 1) / 2 - r}, at::kLong);
   match.merged_from = at::empty({batch, r}, at::kLong);
   match.merged_into = at::empty({batch, r}, at::kLong);
-  match.valid = valid;
   const auto row = [](const at::Tensor& tensor, int64_t clip) {
     return tensor.mutable_data_ptr<int64_t>() + clip * tensor.size(1);
   };
   const float* const score = scores.const_data_ptr<float>();
   at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
     for (int64_t clip = begin; clip < end; ++clip) {
-      const int64_t own = valid.empty() ? tokens : valid[static_cast<size_t>(clip)];
       const ops::MergePlan plan{row(match.target, clip), row(match.unmerged, clip),
                                 row(match.merged_from, clip), row(match.merged_into, clip)};
-      const int64_t left = ops::plan_merge(score + clip * scores.stride(0), tokens, own, r,
-                                           protect.cls, protect.dist, plan);
-      if (!valid.empty()) match.valid[static_cast<size_t>(clip)] = left;
+      ops::plan_merge(score + clip * scores.stride(0), tokens, r, protect.cls, protect.dist, plan);
     }
   });
   return match;
 }
 
-Match identity_match(const at::Tensor& keys, const std::vector<int64_t>& valid) {
+Match identity_match(const at::Tensor& keys) {
   const int64_t batch = keys.size(0), tokens = keys.size(2);
   const auto options = keys.options().dtype(at::kLong);
   Match match;
@@ -95,7 +91,6 @@ Match identity_match(const at::Tensor& keys, const std::vector<int64_t>& valid) 
   match.target = at::arange(tokens, options).repeat({batch, 1});
   match.unmerged = at::arange((tokens + 1) / 2, options).repeat({batch, 1});
   match.merged_from = match.merged_into = at::empty({batch, 0}, options);
-  match.valid = valid;
   return match;
 }
 
@@ -177,21 +172,15 @@ bool TomeSettings::active() const {
   return std::any_of(r.begin(), r.end(), [](int64_t count) { return count > 0; });
 }
 
-Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect,
-                   const std::vector<int64_t>& valid) {
+Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect) {
   const at::NoGradGuard no_grad;
   const NoAutocast no_autocast;
   const at::Tensor keys = as_keys(metric);
   const int64_t tokens = keys.size(2);
   XP_CHECK(tokens >= 2 || r == 0, "one token has nothing to merge with");
   r = schema::merge_limit(r, tokens, protect.count());
-  if (r == 0) return identity_match(keys, valid);
-  if (keys.is_cpu()) return match_on_cpu(keys, r, protect, valid);
-  if (valid.empty()) return detail::match_on_device(keys, r, protect);
-  // Padded batches on a device are rare (evaluation at the clips' own lengths): planned on the CPU.
-  Match match = match_on_cpu(keys.cpu(), r, protect, valid);
-  match.target = match.target.to(keys.device());
-  return match;
+  if (r == 0) return identity_match(keys);
+  return keys.is_cpu() ? match_on_cpu(keys, r, protect) : detail::match_on_device(keys, r, protect);
 }
 
 Match match_every_kth(const at::Tensor& metric, int64_t k) {
@@ -231,16 +220,31 @@ at::Tensor trace_source(const at::Tensor& source, const Match& match) {
   return moved.masked_fill(source < 0, -1);
 }
 
-void reduce_tokens(Tokens& tokens, const at::Tensor& metric, int64_t r,
+void reduce_tokens(Tokens& tokens, const std::vector<at::Tensor>& keys, int64_t r,
                    const TomeSettings& settings) {
   const Protect protect{settings.protect_cls && tokens.special > 0,
                         settings.protect_dist && tokens.special > 1};
-  r = schema::merge_limit(r, tokens.count(), protect.count());
-  if (r == 0) return;
-  const Match match = match_tokens(metric, r, protect, tokens.valid);
-  std::tie(tokens.x, tokens.size) = merge_tokens(tokens.x, tokens.size, match);
-  tokens.valid = match.valid;
-  if (tokens.source.defined()) tokens.source = trace_source(tokens.source, match);
+  const auto most = [&](const Run& run) {
+    return schema::merge_limit(r, run.tokens, protect.count());
+  };
+  if (std::none_of(tokens.runs.begin(), tokens.runs.end(),
+                   [&](const Run& run) { return most(run) > 0; }))
+    return;
+  std::vector<at::Tensor> merged, sizes;
+  std::vector<Run> runs;
+  for (size_t i = 0; i < tokens.runs.size(); ++i) {
+    const Run run = tokens.runs[i];
+    const at::Tensor size = tokens.size.defined() ? tokens.of_run(tokens.size, i) : at::Tensor();
+    const Match match = match_tokens(keys[i], most(run), protect);
+    const auto [values, counts] = merge_tokens(tokens.of_run(tokens.x, i), size, match);
+    merged.push_back(values);
+    sizes.push_back(counts);
+    runs.push_back({run.clips, match.after});
+    if (!tokens.source.empty()) tokens.source[i] = trace_source(tokens.source[i], match);
+  }
+  tokens.x = as_rows(merged);
+  tokens.size = as_rows(sizes);
+  tokens.runs = std::move(runs);
 }
 
 }  // namespace xp::model

@@ -43,16 +43,12 @@ struct Match {
                            ///< falling score
   at::Tensor merged_from;  ///< [B, r] int64 into A, by falling score
   at::Tensor merged_into;  ///< [B, r] int64 into B
-  std::vector<int64_t> valid;  ///< as Tokens::valid, after the merge
 };
 
 /// Plans the merge of `r` pairs (clamped by schema::merge_limit). `metric`: [B, N, C], any float
 /// type; no gradient flows. Order after it: unmerged A, then B; with dist protected A0, B0, rest of
-/// A, rest of B, so that cls and dist stay at 0 and 1. `valid` (empty = all) keeps padding out: a
-/// clip merges as it would alone, with r clamped to its own tokens, and its padding stays at the
-/// end. r = 0 moves nothing.
-Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect,
-                   const std::vector<int64_t>& valid = {});
+/// A, rest of B, so that cls and dist stay at 0 and 1. r = 0 moves nothing.
+Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect);
 
 /// Merges every token into the nearest of each k-th: B = tokens k-1, 2k-1, ..., A = the rest, all A
 /// merge. Tokens beyond floor(N / k) * k are dropped (target -1).
@@ -70,8 +66,9 @@ at::Tensor unmerge_tokens(const at::Tensor& merged, const Match& match);
 /// Carries Tokens::source on: source' [b, j] = target [b, source [b, j]].
 at::Tensor trace_source(const at::Tensor& source, const Match& match);
 
-/// match_tokens by `metric` and merge_tokens on all fields of `tokens`.
-void reduce_tokens(Tokens& tokens, const at::Tensor& metric, int64_t r,
+/// match_tokens by the keys of each run, [clips, heads, N, d] or [clips, N, C], and merge_tokens on
+/// all fields of `tokens`; r is clamped to what each run has.
+void reduce_tokens(Tokens& tokens, const std::vector<at::Tensor>& keys, int64_t r,
                    const TomeSettings& settings);
 
 }  // namespace xp::model

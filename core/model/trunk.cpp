@@ -2,21 +2,16 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
-#include <numeric>
+#include <memory>
 #include <string>
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/where.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/ones.h>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
-#include "core/model/clip_positions.h"
 #include "core/model/position.h"
 
 namespace xp::model {
@@ -24,13 +19,23 @@ namespace {
 
 constexpr double kHeadNormEps = 1e-5;
 
-/// What is added to the attention logits of each key, [B, N]; undefined = nothing.
+/// What is added to the attention logits of each key, [R]; undefined = nothing.
 at::Tensor key_bias_of(const Tokens& tokens, bool prop_attn) {
-  if (!tokens.size.defined() || (!prop_attn && tokens.valid.empty())) return {};
-  const at::NoGradGuard no_grad;
-  if (prop_attn) return tokens.size.log();  // padding has size 0: -inf, not seen
-  return at::zeros_like(tokens.size)
-      .masked_fill_(tokens.size <= 0, -std::numeric_limits<double>::infinity());
+  return tokens.size.defined() && prop_attn ? tokens.size.log() : at::Tensor();
+}
+
+/// Parts [b, n, ...] of each group in the order of the batch, filled up to the longest.
+at::Tensor restore_padded(const Widths& widths, const std::vector<at::Tensor>& parts, double fill) {
+  int64_t longest = 0;
+  for (const at::Tensor& part : parts) longest = std::max(longest, part.size(1));
+  std::vector<at::Tensor> padded;
+  for (const at::Tensor& part : parts) {
+    std::vector<int64_t> rest = part.sizes().vec();
+    rest[1] = longest - part.size(1);
+    padded.push_back(rest[1] == 0 ? part
+                                  : at::cat({part, at::full(rest, fill, part.options())}, 1));
+  }
+  return widths.restore(padded);
 }
 
 }  // namespace
@@ -97,15 +102,33 @@ void Trunk::apply_freezing() {
   }
 }
 
+Widths Trunk::widths(const Input& input) const {
+  const TrunkOptions& o = options_;
+  const int64_t bins = input.spectrograms.mel.size(1);
+  std::vector<int64_t> columns;
+  for (const int64_t frames : input.spectrograms.frames) {
+    int64_t own = schema::patches_along(frames, o.patch_t, o.stride_t);
+    if (own == 0 || schema::patches_along(bins, o.patch_f, o.stride_f) == 0) {
+      throw Error(fmt::format("a spectrogram of {} bins x {} frames holds no patch of {} x {}",
+                              bins, frames, o.patch_f, o.patch_t),
+                  Exit::kData);
+    }
+    // Longer than a separate embedding: cut.
+    if (o.position == PositionKind::kSeparate) own = std::min(own, pos_time_.size(0));
+    columns.push_back(own);
+  }
+  return Widths(columns);
+}
+
+at::Tensor Trunk::mel_of(const Input& input, const Widths& widths,
+                         const Widths::Group& group) const {
+  return widths.mel(input, group, (group.width - 1) * options_.stride_t + options_.patch_t);
+}
+
 at::Tensor Trunk::patches(const at::Tensor& mel, Grid& grid) const {
   const TrunkOptions& o = options_;
   grid = {schema::patches_along(mel.size(1), o.patch_f, o.stride_f),
           schema::patches_along(mel.size(2), o.patch_t, o.stride_t)};
-  if (grid.count() == 0) {
-    throw Error(fmt::format("a spectrogram of {} bins x {} frames holds no patch of {} x {}",
-                            mel.size(1), mel.size(2), o.patch_f, o.patch_t),
-                Exit::kData);
-  }
   return mel.unfold(1, o.patch_f, o.stride_f)
       .unfold(2, o.patch_t, o.stride_t)
       .reshape({mel.size(0), grid.count(), o.patch_f * o.patch_t});
@@ -127,94 +150,119 @@ at::Tensor Trunk::position(Grid grid, int64_t offset) const {
   return (pos_freq_.unsqueeze(1) + time.unsqueeze(0)).reshape({grid.count(), options_.dim});
 }
 
+/// What entered the blocks, of each group: its grid and the places of the patches in it, [1 or b,
+/// n].
+struct Trunk::Patches {
+  std::vector<Grid> grids;
+  std::vector<at::Tensor> places;
+};
+
+/// Patches with position. In training without those that are dropped, which are not embedded in the
+/// first place.
+Trunk::Patches Trunk::enter(const Input& input, const Widths& widths, const Pass& pass,
+                            Tokens& tokens) const {
+  XP_CHECK(pass.patchout == nullptr || widths.groups().size() == 1,
+           "given draws are of clips of one width");
+  Patches entered;
+  std::vector<at::Tensor> raw, where;
+  for (const Widths::Group& group : widths.groups()) {
+    Grid grid;
+    const at::Tensor all = patches(mel_of(input, widths, group), grid);
+    PatchoutDraws draws;
+    if (pass.training) {
+      const int64_t spare =
+          options_.position == PositionKind::kSeparate ? pos_time_.size(0) - grid.t : 0;
+      draws = pass.patchout != nullptr
+                  ? *pass.patchout
+                  : draw_patchout(options_.patchout, grid, spare, widths.draws(input, group));
+    }
+    const at::Tensor places = kept_places(draws, grid);
+    at::Tensor positions;
+    if (pass.positions_of_widest) {
+      positions = position({grid.f, widths.widest()}, draws.time_offset)
+                      .unflatten(0, {grid.f, widths.widest()})
+                      .narrow(1, 0, grid.t)
+                      .flatten(0, 1);
+    } else {
+      positions = position(grid, draws.time_offset);
+    }
+    positions = positions.unsqueeze(0);
+    if (places.defined() && places.size(0) > 1)
+      positions = positions.expand({group.size(), -1, -1});
+    raw.push_back(take_places(all, places));
+    where.push_back(take_places(positions, places));
+    tokens.runs.push_back({group.size(), raw.back().size(1)});
+    entered.grids.push_back(grid);
+    entered.places.push_back(places.defined() ? places : at::arange(grid.count()).unsqueeze(0));
+  }
+  const at::Tensor embedded = embed_patches(as_rows(raw));
+  std::vector<at::Tensor> placed;
+  for (size_t run = 0; run < where.size(); ++run)
+    placed.push_back(tokens.of_run(embedded, run) + where[run]);
+  tokens.x = as_rows(placed);
+  return entered;
+}
+
 void Trunk::prepend_special(Tokens& tokens) const {
   at::Tensor special = at::cat({cls_token_, dist_token_}, 1);
   if (pos_special_.defined()) special = special + pos_special_;
-  tokens.special = 2;
-  tokens.x =
-      at::cat({special.to(tokens.x.scalar_type()).expand({tokens.batch(), -1, -1}), tokens.x}, 1);
-}
-
-void Trunk::keep_valid(Tokens& tokens, const ForwardContext& context) const {
-  const int64_t batch = tokens.batch(), count = tokens.count(), special = tokens.special;
-  XP_CHECK(static_cast<int64_t>(context.lengths.size()) == batch, "one length a clip");
-  const at::Tensor places =
-      tokens.places.defined() ? tokens.places : at::arange(tokens.grid.count()).unsqueeze(0);
-  const int64_t patches = places.size(1);
-  at::Tensor order = at::empty({batch, count}, at::kLong);
-  at::Tensor size = at::zeros({batch, count}, at::kFloat);
-  at::Tensor moved = at::empty({batch, patches}, at::kLong);
-  std::vector<int64_t> valid;
-  for (int64_t clip = 0; clip < batch; ++clip) {
-    const int64_t columns =
-        std::max<int64_t>(1, schema::patches_along(context.lengths[static_cast<size_t>(clip)],
-                                                   options_.patch_t, options_.stride_t));
-    const int64_t* const place =
-        places.const_data_ptr<int64_t>() + (places.size(0) == 1 ? 0 : clip * patches);
-    int64_t* const to = order.mutable_data_ptr<int64_t>() + clip * count;
-    std::iota(to, to + count, int64_t{0});
-    const auto sound = [&](int64_t token) {
-      return token < special || place[token - special] % tokens.grid.t < columns;
-    };
-    const int64_t own = std::stable_partition(to, to + count, sound) - to;
-    std::fill_n(size.mutable_data_ptr<float>() + clip * count, own, 1.0F);
-    int64_t* const row = moved.mutable_data_ptr<int64_t>() + clip * patches;
-    for (int64_t i = 0; i < patches; ++i) row[i] = place[to[i + special] - special];
-    valid.push_back(own);
+  special = special.to(tokens.x.scalar_type());
+  std::vector<at::Tensor> longer;
+  for (size_t run = 0; run < tokens.runs.size(); ++run) {
+    longer.push_back(at::cat(
+        {special.expand({tokens.runs[run].clips, -1, -1}), tokens.of_run(tokens.x, run)}, 1));
   }
-  const int64_t longest = *std::max_element(valid.begin(), valid.end());
-  if (*std::min_element(valid.begin(), valid.end()) == count) return;
-  tokens.places = moved.narrow(1, 0, longest - special).contiguous();
-  const at::Tensor index = order.narrow(1, 0, longest).to(tokens.x.device()).unsqueeze(-1);
-  tokens.x = tokens.x.gather(1, index.expand({-1, -1, tokens.x.size(2)}));
-  if (std::all_of(valid.begin(), valid.end(), [&](int64_t own) { return own == longest; })) return;
-  tokens.size = size.narrow(1, 0, longest).contiguous().to(tokens.x.device());
-  tokens.valid = valid;
+  tokens.special = 2;
+  for (Run& run : tokens.runs) run.tokens += tokens.special;
+  tokens.x = as_rows(longer);
 }
 
-void Trunk::run_blocks(Tokens& tokens, const ForwardContext& context, int64_t depth) const {
+void Trunk::run_blocks(Tokens& tokens, const DrawKey& draws, const Pass& pass,
+                       int64_t depth) const {
   const TrunkOptions& o = options_;
   prepend_special(tokens);
-  if (!context.lengths.empty()) keep_valid(tokens, context);
-  if (context.trace) {
-    tokens.source =
-        at::arange(tokens.count(), tokens.x.options().dtype(at::kLong)).repeat({tokens.batch(), 1});
+  if (pass.trace) {
+    for (const Run& run : tokens.runs)
+      tokens.source.push_back(
+          at::arange(run.tokens, tokens.x.options().dtype(at::kLong)).repeat({run.clips, 1}));
   }
-  const std::vector<int64_t> positions = positions_of(context, tokens.batch());
-  const auto noise = context.training && (o.dropout > 0 || o.drop_path > 0)
-                         ? std::make_shared<const Noise>(
-                               DrawKey{context.seed, context.epoch, context.step, positions})
+  const auto noise = pass.training && (o.dropout > 0 || o.drop_path > 0)
+                         ? std::make_shared<const Noise>(draws)
                          : std::make_shared<const Noise>();
-  tokens.x = noise->dropout(tokens.x, o.dropout, "embedding", 0);
-  const TomeSettings& tome = context.tome != nullptr ? *context.tome : o.tome;
+  tokens.x = noise->dropout(tokens.x, tokens.runs, o.dropout, "embedding", 0);
+  const TomeSettings& tome = pass.tome != nullptr ? *pass.tome : o.tome;
   for (int64_t i = 0; i < depth; ++i) {
     const double path =
         o.depth > 1 ? o.drop_path * static_cast<double>(i) / static_cast<double>(o.depth - 1) : 0;
     const auto index = static_cast<size_t>(i);
     const Reduction reduction{index < tome.r.size() ? tome.r[index] : 0, &tome};
     blocks_[index].run(tokens, key_bias_of(tokens, tome.prop_attn), {o.dropout, path, i, noise},
-                       reduction, context.activation_checkpointing);
+                       reduction, pass.activation_checkpointing);
   }
 }
 
-void Trunk::encode(Tokens& tokens, const ForwardContext& context) const {
-  run_blocks(tokens, context, options_.depth);
+void Trunk::encode(Tokens& tokens, const DrawKey& draws, const Pass& pass) const {
+  run_blocks(tokens, draws, pass, options_.depth);
   tokens.x = norm_(tokens.x);
 }
 
-at::Tensor Trunk::aggregate(const Tokens& tokens) const {
+/// What the head reads of the clips of one run, [b, D].
+at::Tensor Trunk::aggregate(const Tokens& tokens, size_t run) const {
+  const at::Tensor x = tokens.of_run(tokens.x, run);
   switch (options_.aggregator) {
     case Aggregator::kCls:
-      return tokens.x.select(1, 0);
+      return x.select(1, 0);
     case Aggregator::kDist:
-      return tokens.x.select(1, 1);
+      return x.select(1, 1);
     case Aggregator::kClsDist:
-      return (tokens.x.select(1, 0) + tokens.x.select(1, 1)) / 2;
+      return (x.select(1, 0) + x.select(1, 1)) / 2;
     case Aggregator::kMean: {
-      const at::Tensor x = tokens.x.narrow(1, tokens.special, tokens.count() - tokens.special);
-      if (!tokens.size.defined()) return x.mean(1);
-      const at::Tensor size = tokens.size.narrow(1, tokens.special, x.size(1)).to(x.scalar_type());
-      return (x * size.unsqueeze(-1)).sum(1) / size.sum(1, true);
+      const int64_t patches = x.size(1) - tokens.special;
+      const at::Tensor heard = x.narrow(1, tokens.special, patches);
+      if (!tokens.size.defined()) return heard.mean(1);
+      const at::Tensor size =
+          tokens.of_run(tokens.size, run).narrow(1, tokens.special, patches).to(x.scalar_type());
+      return (heard * size.unsqueeze(-1)).sum(1) / size.sum(1, true);
     }
     case Aggregator::kNone:
       return {};
@@ -222,50 +270,43 @@ at::Tensor Trunk::aggregate(const Tokens& tokens) const {
   return {};
 }
 
-Output Trunk::forward(const at::Tensor& mel, const ForwardContext& context) const {
+Output Trunk::forward(const Input& input, const Pass& pass) const {
+  const Widths widths = this->widths(input);
   Tokens tokens;
-  at::Tensor raw = patches(mel, tokens.grid);
-  int64_t spare = 0;
-  if (options_.position == PositionKind::kSeparate && tokens.grid.t != pos_time_.size(0)) {
-    spare = pos_time_.size(0) - tokens.grid.t;
-    if (spare < 0) {  // longer than the embedding: cut
-      tokens.grid.t = pos_time_.size(0);
-      raw = raw.view({raw.size(0), tokens.grid.f, -1, raw.size(2)})
-                .narrow(2, 0, tokens.grid.t)
-                .reshape({raw.size(0), tokens.grid.count(), raw.size(2)});
-      spare = 0;
-    }
-  }
-  PatchoutDraws draws;
-  if (context.training) {
-    const std::vector<int64_t> positions = positions_of(context, mel.size(0));
-    draws = context.patchout != nullptr
-                ? *context.patchout
-                : draw_patchout(options_.patchout, tokens.grid, spare,
-                                {context.seed, context.epoch, context.step, positions});
-  }
-  // Patches that are dropped are not embedded in the first place.
-  tokens.places = kept_places(draws, tokens.grid);
-  const at::Tensor where = position(tokens.grid, draws.time_offset).unsqueeze(0);
-  tokens.x = embed_patches(take_places(raw, tokens.places)) +
-             (tokens.places.defined() && tokens.places.size(0) > 1
-                  ? take_places(where.expand({mel.size(0), -1, -1}), tokens.places)
-                  : take_places(where, tokens.places));
-  encode(tokens, context);
+  const Patches entered = enter(input, widths, pass, tokens);
+  encode(tokens, widths.draws(input), pass);
+  const auto of_each = [&](const auto& part) {
+    std::vector<at::Tensor> parts;
+    for (size_t run = 0; run < tokens.runs.size(); ++run) parts.push_back(part(run));
+    return parts;
+  };
 
   Output output;
-  output.grid = tokens.grid;
-  output.embedding = aggregate(tokens);
+  output.grid = entered.grids.back();
+  if (options_.aggregator != Aggregator::kNone)
+    output.embedding = widths.restore(of_each([&](size_t run) { return aggregate(tokens, run); }));
   if (options_.head != Head::kNone) {
     output.logits =
         head_linear_(head_norm_.weight.defined() ? head_norm_(output.embedding) : output.embedding);
   }
-  output.size = tokens.size;
-  if (context.want_tokens || !output.embedding.defined()) output.tokens = tokens.x;
-  if (context.trace) {
+  if (pass.want_tokens || !output.embedding.defined()) {
+    output.tokens = restore_padded(
+        widths, of_each([&](size_t run) { return tokens.of_run(tokens.x, run); }), 0);
+    if (!tokens.size.defined() && tokens.runs.size() > 1)
+      tokens.size = at::ones({tokens.x.size(0)}, tokens.x.options().dtype(at::kFloat));
+    if (tokens.size.defined())
+      output.size = restore_padded(
+          widths, of_each([&](size_t run) { return tokens.of_run(tokens.size, run); }), 0);
+  }
+  if (pass.trace) {
+    output.source = restore_padded(widths, tokens.source, -1);
     output.places =
-        tokens.places.defined() ? tokens.places : at::arange(tokens.grid.count()).unsqueeze(0);
-    output.source = tokens.source;
+        entered.places.size() == 1
+            ? entered.places[0]
+            : restore_padded(widths, of_each([&](size_t run) {
+                               return entered.places[run].expand({tokens.runs[run].clips, -1});
+                             }),
+                             -1);
   }
   return output;
 }

@@ -9,6 +9,8 @@
 #include "core/model/block.h"
 #include "core/model/init.h"
 #include "core/model/model.h"
+#include "core/model/tokens.h"
+#include "core/model/widths.h"
 #include "core/schema/model.h"
 
 namespace xp::model {
@@ -74,7 +76,8 @@ class Trunk : public Model {
  public:
   Trunk(const TrunkOptions& options, const Init& init);
 
-  Output forward(const at::Tensor& mel, const ForwardContext& context) const override;
+  Output forward(const Input& input, const Pass& pass) const override;
+  int64_t least_frames() const override { return options_.patch_t; }
 
   int64_t embedding_size() const override { return options_.dim; }
   int64_t classes() const override { return options_.head == Head::kNone ? 0 : options_.classes; }
@@ -84,27 +87,32 @@ class Trunk : public Model {
 
   const TrunkOptions& options() const { return options_; }
 
+  /// The clips by the columns of their patches. Throws Error for one that holds no patch.
+  Widths widths(const Input& input) const;
+  /// A group's spectrograms, as far as its patches reach: [b, F, T].
+  at::Tensor mel_of(const Input& input, const Widths& widths, const Widths::Group& group) const;
   /// mel [B, F, T] -> raw patches [B, F' T', patch_f * patch_t], frequency-major, rows (frequency)
-  /// first within a patch; `grid` gets F', T'. Throws Error when no patch fits.
+  /// first within a patch; `grid` gets F', T'.
   at::Tensor patches(const at::Tensor& mel, Grid& grid) const;
-  /// Raw patches -> [B, N, D] without position.
+  /// Raw patches [..., patch_f * patch_t] -> [..., D] without position.
   at::Tensor embed_patches(const at::Tensor& patches) const;
   /// Position embedding of the patches of `grid`, [F' T', D], fitted as PositionKind says.
   /// `columns` of a separate embedding start at `offset`.
   at::Tensor position(Grid grid, int64_t offset = 0) const;
   /// Special tokens in front, blocks, norm: what all heads share. `tokens.x` are patches with
-  /// position.
-  void encode(Tokens& tokens, const ForwardContext& context) const;
+  /// position, `draws` those of the clips in their order.
+  void encode(Tokens& tokens, const DrawKey& draws, const Pass& pass) const;
   /// The same without the norm and only the first `depth` blocks.
-  void run_blocks(Tokens& tokens, const ForwardContext& context, int64_t depth) const;
+  void run_blocks(Tokens& tokens, const DrawKey& draws, const Pass& pass, int64_t depth) const;
 
  protected:
   void members(Members& list) override;
 
  private:
+  struct Patches;
+  Patches enter(const Input& input, const Widths& widths, const Pass& pass, Tokens& tokens) const;
   void prepend_special(Tokens& tokens) const;
-  void keep_valid(Tokens& tokens, const ForwardContext& context) const;
-  at::Tensor aggregate(const Tokens& tokens) const;
+  at::Tensor aggregate(const Tokens& tokens, size_t run) const;
 
   TrunkOptions options_;
   at::Tensor cls_token_, dist_token_;

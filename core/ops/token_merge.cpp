@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <vector>
-
-#include "core/schema/geometry.h"
 
 namespace xp::ops {
 namespace {
@@ -49,20 +46,17 @@ Best best_of(const float* row, int64_t begin, int64_t end) {
 
 }  // namespace
 
-int64_t plan_merge(const float* scores, int64_t tokens, int64_t valid, int64_t r, bool cls,
-                   bool dist, const MergePlan& plan) {
-  const int64_t a_count = (valid + 1) / 2;
-  const int64_t b_count = valid / 2;
-  const int64_t columns = tokens / 2;
-  const int64_t protected_tokens = (cls ? 1 : 0) + (dist ? 1 : 0);
-  const int64_t pairs = schema::merge_limit(r, valid, protected_tokens);
+void plan_merge(const float* scores, int64_t tokens, int64_t r, bool cls, bool dist,
+                const MergePlan& plan) {
+  const int64_t a_count = (tokens + 1) / 2;
+  const int64_t b_count = tokens / 2;
 
   std::vector<Best> best(static_cast<size_t>(a_count));
   std::vector<int64_t> order(static_cast<size_t>(a_count));
   for (int64_t a = 0; a < a_count; ++a) {
     order[static_cast<size_t>(a)] = a;
     if (cls && a == 0) continue;
-    best[static_cast<size_t>(a)] = best_of(scores + a * columns, dist ? 1 : 0, b_count);
+    best[static_cast<size_t>(a)] = best_of(scores + a * b_count, dist ? 1 : 0, b_count);
   }
   std::stable_sort(order.begin(), order.end(), [&](int64_t left, int64_t right) {
     return best[static_cast<size_t>(left)].score > best[static_cast<size_t>(right)].score;
@@ -70,34 +64,24 @@ int64_t plan_merge(const float* scores, int64_t tokens, int64_t valid, int64_t r
   // With nothing but -inf, cls can come before a token that may merge: it goes to the end.
   if (cls) std::stable_partition(order.begin(), order.end(), [](int64_t a) { return a != 0; });
 
-  const int64_t kept = a_count - pairs;
-  if (cls) std::sort(order.begin() + pairs, order.end());
+  const int64_t kept = a_count - r;
+  if (cls) std::sort(order.begin() + r, order.end());
   const auto place_of_kept = [&](int64_t k) { return dist && k > 0 ? k + 1 : k; };
   const auto place_of_b = [&](int64_t b) { return dist && b == 0 ? 1 : kept + b; };
 
-  std::fill_n(plan.unmerged, (tokens + 1) / 2 - r, int64_t{-1});
-  std::fill_n(plan.from, r, int64_t{-1});
-  std::fill_n(plan.into, r, int64_t{-1});
   for (int64_t b = 0; b < b_count; ++b) plan.target[2 * b + 1] = place_of_b(b);
   for (int64_t k = 0; k < a_count; ++k) {
     const int64_t a = order[static_cast<size_t>(k)];
-    if (k < pairs) {
+    if (k < r) {
       const int64_t b = best[static_cast<size_t>(a)].index;
       plan.from[k] = a;
       plan.into[k] = b;
       plan.target[2 * a] = place_of_b(b);
     } else {
-      if (k - pairs < (tokens + 1) / 2 - r) plan.unmerged[k - pairs] = a;
-      plan.target[2 * a] = place_of_kept(k - pairs);
+      plan.unmerged[k - r] = a;
+      plan.target[2 * a] = place_of_kept(k - r);
     }
   }
-  if (pairs == 0) std::iota(plan.target, plan.target + valid, int64_t{0});  // nothing moves
-  const int64_t left = valid - pairs;
-  for (int64_t token = valid; token < tokens; ++token) {
-    const int64_t place = left + (token - valid);
-    plan.target[token] = place < tokens - r ? place : -1;
-  }
-  return left;
 }
 
 }  // namespace xp::ops

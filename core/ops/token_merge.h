@@ -16,21 +16,19 @@ template <class T>
 void split_normalised(const T* keys, int64_t heads, int64_t head_stride, int64_t tokens,
                       int64_t token_stride, int64_t channels, float* a, float* b);
 
-/// Where plan_merge writes. Unused rows (a clip that merges fewer pairs than its batch) get -1.
+/// Where plan_merge writes.
 struct MergePlan {
-  int64_t* target;    ///< [N] token after the merge, -1 = dropped (padding beyond what fits)
+  int64_t* target;    ///< [N] token after the merge
   int64_t* unmerged;  ///< [ceil(N/2) - r] into A
   int64_t* from;      ///< [r] into A, by falling score
   int64_t* into;      ///< [r] into B
 };
 
-/// Plans the merge of the r best pairs. `scores` [ceil(N/2), floor(N/2)] row-major; a pair with NaN
-/// counts as worst, equal scores go to the lower index. The first `valid` of N tokens are no
-/// padding: they merge as if alone, with r clamped to (valid - protected) / 2. Returns the valid
-/// tokens after the merge. Order after it: unmerged A, B; with dist A0, B0, rest of A, rest of B;
-/// padding last. Without a pair nothing moves.
-int64_t plan_merge(const float* scores, int64_t tokens, int64_t valid, int64_t r, bool cls,
-                   bool dist, const MergePlan& plan);
+/// Plans the merge of the r best pairs, 0 < r <= (N - protected) / 2. `scores` [ceil(N/2),
+/// floor(N/2)] row-major; a pair with NaN counts as worst, equal scores go to the lower index.
+/// Order after it: unmerged A, B; with dist A0, B0, rest of A, rest of B.
+void plan_merge(const float* scores, int64_t tokens, int64_t r, bool cls, bool dist,
+                const MergePlan& plan);
 
 /// out [after, C] = size-weighted means of x [N, C] by target; out_size [after] = summed sizes.
 /// `size` null = ones. A token made of nothing (padding) is zero. Sums are taken in Sum (float, or

@@ -38,6 +38,13 @@ Geometry input_geometry(const FrontendOptions& frontend) {
   return {frontend.mel_bins, fixed ? frames_of(frontend, 0) : 0};
 }
 
+Geometry usual_geometry(const FrontendOptions& frontend) {
+  constexpr int64_t kUsual_s = 10;
+  Geometry geometry = input_geometry(frontend);
+  if (geometry.T == 0) geometry.T = frames_of(frontend, kUsual_s * frontend.rate_hz);
+  return geometry;
+}
+
 Grid strides(const ModelOptions& model) {
   const Arch arch = model.resolved();
   return {model.fstride > 0 ? model.fstride : arch.patch_f,

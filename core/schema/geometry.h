@@ -36,6 +36,10 @@ int64_t frames_of(const FrontendOptions& frontend, int64_t samples);
 /// = 0 when neither is set: inputs are as long as their clips.
 Geometry input_geometry(const FrontendOptions& frontend);
 
+/// What a model is built for where nobody says: `input_geometry`, or ten seconds. Positions of
+/// other lengths are fitted to each clip.
+Geometry usual_geometry(const FrontendOptions& frontend);
+
 /// Strides with 0 replaced by the patch's own shape.
 Grid strides(const ModelOptions& model);
 

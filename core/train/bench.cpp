@@ -39,30 +39,30 @@ std::map<std::string, double> bench(const model::Model& model, InputSize size, a
                                     const BenchOptions& options) {
   const at::NoGradGuard no_grad;
   const Autocast autocast(device, options.precision);
-  model::ForwardContext context;
-  context.tome = options.tome;
+  model::Pass pass;
+  pass.tome = options.tome;
   const auto input = [&](int64_t clips) {
-    return at::zeros({clips, size.bins, size.frames})
-        .normal_(0, 0.5, at::make_generator<at::CPUGeneratorImpl>(1))
-        .to(device);
+    return model::Input::whole(at::zeros({clips, size.bins, size.frames})
+                                   .normal_(0, 0.5, at::make_generator<at::CPUGeneratorImpl>(1))
+                                   .to(device));
   };
-  const auto timed = [&](const at::Tensor& mel) {
+  const auto timed = [&](const model::Input& clips) {
     options.check();
     const int64_t begin = steady_ns();
-    model.forward(mel, context);
+    model.forward(clips, pass);
     synchronise(device);
     return static_cast<double>(steady_ns() - begin) * 1e-9;
   };
   std::map<std::string, double> values;
   const auto turns = process_cpu_turns();
-  const at::Tensor batch = input(options.batch);
+  const model::Input batch = input(options.batch);
   for (int64_t i = 0; i < options.warm_up; ++i) timed(batch);
   reset_peak(device);
   double seconds = 0;
   for (int64_t i = 0; i < options.reps; ++i) seconds += timed(batch);
   values["clips_per_s"] = static_cast<double>(options.batch * options.reps) / seconds;
   values["peak_mem_mb"] = peak_memory_mb(device);
-  const at::Tensor one = input(1);
+  const model::Input one = input(1);
   for (int64_t i = 0; i < options.warm_up; ++i) timed(one);
   std::vector<double> latency;
   for (int64_t i = 0; i < options.singles(); ++i) latency.push_back(timed(one) * 1e3);

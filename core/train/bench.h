@@ -36,9 +36,9 @@ struct BenchOptions {
 std::map<std::string, double> bench(const model::Model& model, InputSize size, at::Device device,
                                     const BenchOptions& options);
 
-/// Floating-point operations of one forward pass of `mel` [B, F, T]: matrix products, convolutions
-/// and attention as ATen runs them.
-double count_flop(const model::Model& model, const at::Tensor& mel,
+/// Floating-point operations of one forward pass: matrix products, convolutions and attention as
+/// ATen runs them.
+double count_flop(const model::Model& model, const model::Input& input,
                   const model::TomeSettings* tome);
 
 }  // namespace xp::train

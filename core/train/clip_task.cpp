@@ -1,6 +1,5 @@
 #include "core/train/clip_task.h"
 
-#include <span>
 #include <string>
 
 #include <ATen/ATen.h>
@@ -16,26 +15,31 @@ std::optional<frontend::Draws> ClipTask::take(const data::Batch& batch, const Pl
   const frontend::DrawKey key{setup_.seed, static_cast<uint64_t>(batch.epoch),
                               static_cast<uint64_t>(batch.step),
                               static_cast<uint64_t>(batch.position)};
-  frontend::Draws draws = setup_.frontend->draw(key, batch.size, batch.samples);
-  mel_ = setup_.frontend->forward(waves_of(batch, setup_.device), batch.lengths, &draws);
+  const frontend::Waves waves = waves_of(batch, setup_.device);
+  frontend::Draws draws = setup_.frontend->draw(key, waves);
+  spectrograms_ = setup_.frontend->forward(waves, &draws);
   return draws;
 }
 
-model::ForwardContext ClipTask::forward_context(int64_t first, int64_t count) const {
-  model::ForwardContext context;
-  context.training = true;
-  context.seed = setup_.seed;
-  context.epoch = static_cast<uint64_t>(place_.epoch);
-  context.step = static_cast<uint64_t>(place_.step);
-  context.positions = std::span<const int64_t>(positions_)
-                          .subspan(static_cast<size_t>(first), static_cast<size_t>(count));
-  context.activation_checkpointing = setup_.train.activation_checkpointing;
-  return context;
+model::Input ClipTask::input(int64_t first, int64_t count) const {
+  return {spectrograms_.narrow(first, count),
+          {setup_.seed,
+           static_cast<uint64_t>(place_.epoch),
+           static_cast<uint64_t>(place_.step),
+           {positions_.begin() + first, positions_.begin() + first + count}}};
+}
+
+model::Pass ClipTask::training_pass() const {
+  model::Pass pass;
+  pass.training = true;
+  pass.activation_checkpointing = setup_.train.activation_checkpointing;
+  return pass;
 }
 
 State ClipTask::evidence() const {
   State state;
-  state.tensors["mel"] = mel_;
+  state.tensors["mel"] = spectrograms_.mel;
+  state.tensors["frames"] = at::tensor(spectrograms_.frames, at::kLong);
   state.tensors["positions"] = at::tensor(positions_, at::kLong);
   std::string ids;
   for (const int64_t row : rows_) {
@@ -49,9 +53,15 @@ State ClipTask::evidence() const {
 
 void ClipTask::restore(const State& evidence, const Place& place) {
   place_ = place;
-  mel_ = evidence.tensor("mel");
-  const at::Tensor& stored = evidence.tensor("positions");
-  positions_.assign(stored.data_ptr<int64_t>(), stored.data_ptr<int64_t>() + stored.numel());
+  const auto integers = [&evidence](const char* name) {
+    const at::Tensor stored = evidence.tensor(name).contiguous();
+    return std::vector<int64_t>(stored.data_ptr<int64_t>(),
+                                stored.data_ptr<int64_t>() + stored.numel());
+  };
+  spectrograms_ = frontend::Spectrograms::whole(evidence.tensor("mel"));
+  // Steps that were kept before lengths went along were computed without them.
+  if (evidence.tensors.count("frames") > 0) spectrograms_.frames = integers("frames");
+  positions_ = integers("positions");
 }
 
 }  // namespace xp::train

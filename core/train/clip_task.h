@@ -38,10 +38,10 @@ class ClipTask : public Task {
   /// Takes the batch's spectrograms; returns what was drawn for them, nullopt for a batch without
   /// clips.
   std::optional<frontend::Draws> take(const data::Batch& batch, const Place& place);
-  /// The spectrograms [count, F, T] of some clips.
-  at::Tensor mel(int64_t first, int64_t count) const { return mel_.narrow(0, first, count); }
-  /// Of a forward pass over these clips in training.
-  model::ForwardContext forward_context(int64_t first, int64_t count) const;
+  /// What the model gets of some clips.
+  model::Input input(int64_t first, int64_t count) const;
+  /// A forward pass in training.
+  model::Pass training_pass() const;
 
   Setup setup_;
 
@@ -49,7 +49,7 @@ class ClipTask : public Task {
   Place place_;
   std::vector<int64_t> rows_;
   std::vector<int64_t> positions_;
-  at::Tensor mel_;  // [B, F, T]
+  frontend::Spectrograms spectrograms_;
 };
 
 }  // namespace xp::train

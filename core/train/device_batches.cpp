@@ -142,9 +142,9 @@ std::optional<data::Batch> DeviceBatches::next() {
   return batch;
 }
 
-at::Tensor waves_of(const data::Batch& batch, at::Device device) {
+frontend::Waves waves_of(const data::Batch& batch, at::Device device) {
   const DeviceCopy* copy = copy_on(batch, device);
-  return copy != nullptr ? copy->take(copy->waves) : sound_of(batch, device);
+  return {copy != nullptr ? copy->take(copy->waves) : sound_of(batch, device), batch.lengths};
 }
 
 at::Tensor labels_of(const data::Batch& batch, at::Device device) {

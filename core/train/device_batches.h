@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/frontend/spectrograms.h"
 #include "data/loader.h"
 
 namespace c10 {
@@ -41,7 +42,7 @@ class DeviceBatches {
 
 /// A batch's arrays as tensors on `device`, float32: what is there already, or views that keep its
 /// memory alive where they can be. Samples of 16 bits become floats on the device.
-at::Tensor waves_of(const data::Batch& batch, at::Device device);
+frontend::Waves waves_of(const data::Batch& batch, at::Device device);
 at::Tensor labels_of(const data::Batch& batch, at::Device device);
 /// Undefined unless the set is masked.
 at::Tensor mask_of(const data::Batch& batch, at::Device device);

@@ -69,7 +69,8 @@ Embedder::Embedder(const frontend::Frontend& frontend, const model::Model& model
 }
 
 at::Tensor Embedder::forward(const at::Tensor& waves) const {
-  const model::Output out = model_.forward(frontend_.forward(waves.to(device_), {}), {});
+  const frontend::Waves heard = frontend::Waves::whole(waves.to(device_));
+  const model::Output out = model_.forward(frontend_.forward(heard), {});
   switch (settings_.content) {
     case EmbedSettings::Content::kAll:
       return at::cat({out.logits, out.embedding}, 1).to(at::kFloat).cpu();
@@ -122,7 +123,10 @@ TimeEmbeddings Embedder::timestamps(const at::Tensor& waves) const {
   }
   if (settings_.mel_samples > 0) {
     levels.push_back(windowed(waves, settings_.mel_samples, hop, [this](const at::Tensor& w) {
-      return frontend_.forward(w.to(device_), {}).flatten(1).to(at::kFloat).cpu();
+      return frontend_.forward(frontend::Waves::whole(w.to(device_)))
+          .mel.flatten(1)
+          .to(at::kFloat)
+          .cpu();
     }));
   }
   // Windows of odd lengths may leave room for one more.

@@ -56,15 +56,15 @@ std::unique_ptr<at::ObserverContext> observe(const at::RecordFunction& call) {
 
 }  // namespace
 
-double count_flop(const model::Model& model, const at::Tensor& mel,
+double count_flop(const model::Model& model, const model::Input& input,
                   const model::TomeSettings* tome) {
   const at::NoGradGuard no_grad;
   flop = 0;
   const auto handle = at::addThreadLocalCallback(
       at::RecordFunctionCallback(&observe).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
-  model::ForwardContext context;
-  context.tome = tome;
-  model.forward(mel, context);
+  model::Pass pass;
+  pass.tome = tome;
+  model.forward(input, pass);
   at::removeCallback(handle);
   return flop;
 }

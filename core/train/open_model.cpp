@@ -189,13 +189,6 @@ void set_frames(schema::FrontendOptions& frontend, int64_t frames) {
               Exit::kData);
 }
 
-/// Frames of the input, where the checkpoint leaves them to the clip: ten seconds.
-model::Geometry geometry_of(const OpenModel& open) {
-  schema::Geometry geometry = schema::input_geometry(open.frontend);
-  if (geometry.T == 0) geometry.T = schema::frames_of(open.frontend, 10 * open.frontend.rate_hz);
-  return geometry;
-}
-
 }  // namespace
 
 fs::path published_file(const std::string& name) {
@@ -259,7 +252,7 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
     }
   }
   if (options.frames > 0) set_frames(out.frontend, options.frames);
-  if (!carried || options.frames > 0) out.geometry = geometry_of(out);
+  if (!carried || options.frames > 0) out.geometry = schema::usual_geometry(out.frontend);
   if (out.classes.empty() || !options.labels.empty())
     out.classes = read_labels(options.labels, out.classes, classes);
   out.options.strict = options.strict;

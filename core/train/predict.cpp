@@ -14,6 +14,7 @@
 #include "core/metric/metric.h"
 #include "core/train/device.h"
 #include "core/train/loss.h"
+#include "core/train/windows.h"
 
 namespace xp::train {
 namespace {
@@ -34,12 +35,12 @@ class Ensemble {
   const std::vector<const model::Model*>& models;
   const std::vector<Merging> ways;
 
-  /// Mean output of the models on spectrograms [B, F, T], for each way; in halves where memory does
-  /// not reach.
-  std::vector<at::Tensor> run(const at::Tensor& mel, const PredictOptions& how) {
-    const int64_t clips = mel.size(0);
+  /// Mean output of the models on B clips, for each way; in halves where memory does not reach.
+  std::vector<at::Tensor> run(const frontend::Spectrograms& spectrograms,
+                              const PredictOptions& how) {
+    const int64_t clips = spectrograms.clips();
     try {
-      return run_together(mel, how);
+      return run_together(spectrograms, how);
     } catch (const std::exception& error) {
       if (!is_out_of_memory(error)) throw;
       if (clips == 1)
@@ -48,8 +49,9 @@ class Ensemble {
             "a larger tome.r or stride makes fewer tokens",
             Exit::kFailed);
     }
-    const std::vector<at::Tensor> first = run(mel.narrow(0, 0, clips / 2), how);
-    const std::vector<at::Tensor> rest = run(mel.narrow(0, clips / 2, clips - clips / 2), how);
+    const std::vector<at::Tensor> first = run(spectrograms.narrow(0, clips / 2), how);
+    const std::vector<at::Tensor> rest =
+        run(spectrograms.narrow(clips / 2, clips - clips / 2), how);
     std::vector<at::Tensor> outputs;
     for (size_t way = 0; way < first.size(); ++way)
       outputs.push_back(at::cat({first[way], rest[way]}));
@@ -63,7 +65,7 @@ class Ensemble {
   }
 
  private:
-  std::vector<at::Tensor> run_together(const at::Tensor& mel, const PredictOptions& how) {
+  std::vector<at::Tensor> run_together(const model::Input& input, const PredictOptions& how) {
     std::vector<at::Tensor> outputs;
     for (size_t w = 0; w < ways.size(); ++w) {
       const Merging& way = ways[w];
@@ -71,9 +73,9 @@ class Ensemble {
       at::Tensor sum;
       for (size_t i = 0; i < models.size(); ++i) {
         const Autocast autocast(how.device, how.precision);
-        model::ForwardContext context;
-        context.tome = way.empty() ? nullptr : &way[i];
-        const model::Output output = models[i]->forward(mel, context);
+        model::Pass pass;
+        pass.tome = way.empty() ? nullptr : &way[i];
+        const model::Output output = models[i]->forward(input, pass);
         const at::Tensor values =
             (how.embeddings ? output.embedding : output.logits).to(at::kFloat);
         sum = sum.defined() ? sum + values : values;
@@ -95,56 +97,64 @@ void append(PerWay& parts, const std::vector<at::Tensor>& outputs) {
   for (size_t way = 0; way < outputs.size(); ++way) parts[way].push_back(outputs[way]);
 }
 
-/// Mean output over the windows of one clip, wave [N], for each way.
-std::vector<at::Tensor> run_windows(Ensemble& ensemble, const frontend::Frontend& frontend,
-                                    const at::Tensor& wave, int64_t window, int64_t hop,
-                                    const PredictOptions& how) {
-  PerWay outputs;
-  std::vector<at::Tensor> pieces;
-  std::vector<int64_t> lengths;
-  const auto flush = [&] {
-    how.check();
-    append(outputs, ensemble.run(frontend.forward(at::stack(pieces), lengths), how));
-    pieces.clear();
-    lengths.clear();
-  };
-  const int64_t length = wave.size(0);
-  // The last window is the one that reaches the end of the clip.
-  for (int64_t begin = 0;; begin += hop) {
-    const int64_t count = std::min(window, length - begin);
-    const at::Tensor piece = wave.narrow(0, begin, std::max<int64_t>(1, count));
-    pieces.push_back(at::constant_pad_nd(piece, {0, window - piece.size(0)}));
-    lengths.push_back(piece.size(0));
-    const bool end = begin + window >= length;
-    if (end || static_cast<int64_t>(pieces.size()) == how.batch_size) flush();
-    if (end) break;
+/// A stretch of one clip of a batch.
+struct Window {
+  int64_t clip = 0;
+  int64_t begin = 0;
+  int64_t length = 0;
+};
+
+/// Windows [first, end) as clips of their own.
+frontend::Waves cut(const frontend::Waves& waves, const std::vector<Window>& windows, size_t first,
+                    size_t end) {
+  frontend::Waves out;
+  for (size_t i = first; i < end; ++i) out.lengths.push_back(windows[i].length);
+  const int64_t longest = *std::max_element(out.lengths.begin(), out.lengths.end());
+  out.samples = at::zeros({static_cast<int64_t>(end - first), longest}, waves.samples.options());
+  for (size_t i = first; i < end; ++i) {
+    const Window& window = windows[i];
+    out.samples.select(0, static_cast<int64_t>(i - first))
+        .narrow(0, 0, window.length)
+        .copy_(waves.samples.select(0, window.clip).narrow(0, window.begin, window.length));
   }
-  std::vector<at::Tensor> means;
-  for (const auto& parts : outputs) means.push_back(at::cat(parts).mean(0));
-  return means;
+  return out;
 }
 
 /// Outputs of a batch for each way: of the clips as they are, or the mean over windows of each.
 std::vector<at::Tensor> run_batch(Ensemble& ensemble, const frontend::Frontend& frontend,
-                                  int64_t rate_hz, const data::Batch& batch,
+                                  const Windows& windows, const data::Batch& batch,
                                   const PredictOptions& how) {
-  const at::Tensor waves = waves_of(batch, how.device);
-  const auto window = static_cast<int64_t>(how.window_s * static_cast<double>(rate_hz));
-  if (window <= 0 || batch.samples <= window)
-    return ensemble.run(frontend.forward(waves, batch.lengths), how);
-  const double hop_s = how.window_hop_s > 0 ? how.window_hop_s : how.window_s / 2;
-  // A hop beyond the window would leave sound unheard, and end behind the clip.
-  const auto hop =
-      std::clamp<int64_t>(static_cast<int64_t>(hop_s * static_cast<double>(rate_hz)), 1, window);
-  PerWay means;
+  const frontend::Waves waves = waves_of(batch, how.device);
+  if (windows.length == 0) return ensemble.run(frontend.forward(waves), how);
+  std::vector<Window> all;
+  std::vector<int64_t> counts;
   for (int64_t clip = 0; clip < batch.size; ++clip) {
-    const int64_t length = std::max<int64_t>(1, batch.lengths[static_cast<size_t>(clip)]);
-    append(means,
-           run_windows(ensemble, frontend, waves[clip].narrow(0, 0, length), window, hop, how));
+    const int64_t samples = waves.lengths[static_cast<size_t>(clip)];
+    const std::vector<int64_t> starts = windows.starts_in(samples);
+    for (const int64_t begin : starts) all.push_back({clip, begin, windows.length_in(samples)});
+    counts.push_back(static_cast<int64_t>(starts.size()));
+  }
+  PerWay parts;
+  const auto step = static_cast<size_t>(how.batch_size);
+  for (size_t first = 0; first < all.size(); first += step) {
+    how.check();
+    const size_t end = std::min(all.size(), first + step);
+    append(parts, ensemble.run(frontend.forward(cut(waves, all, first, end)), how));
   }
   std::vector<at::Tensor> outputs;
-  for (const auto& parts : means) outputs.push_back(at::stack(parts));
+  for (const auto& part : parts) {
+    std::vector<at::Tensor> means;
+    for (const at::Tensor& of_clip : at::cat(part).split_with_sizes(counts))
+      means.push_back(of_clip.mean(0));
+    outputs.push_back(at::stack(means));
+  }
   return outputs;
+}
+
+/// What comes in the order of `rows` in the order 0 .. N-1 of these.
+at::Tensor in_order(const at::Tensor& sorted, const std::vector<int64_t>& rows) {
+  if (std::is_sorted(rows.begin(), rows.end())) return sorted;
+  return at::empty_like(sorted).index_copy_(0, at::tensor(rows, at::kLong), sorted);
 }
 
 std::vector<Predictions> predict_ways(Ensemble ensemble, const frontend::Frontend& frontend,
@@ -158,23 +168,28 @@ std::vector<Predictions> predict_ways(Ensemble ensemble, const frontend::Fronten
   const int64_t world = how.group == nullptr ? 1 : how.group->size();
   const std::vector<uint32_t> mine(rows.begin() + total * rank / world,
                                    rows.begin() + total * (rank + 1) / world);
-  EvaluationBatches batches(clips, mine, options, how.batch_size, how.workers, how.device);
+  int64_t least = 1;
+  for (const model::Model* model : ensemble.models) least = std::max(least, model->least_frames());
+  check_lengths(clips, rows, options, least);
+  const Windows windows = Windows::of(how.window_s, how.window_hop_s, options.rate_hz);
+  EvaluationBatches batches(clips, mine, options,
+                            {how.batch_size, how.workers, how.device, windows.length > 0});
   PerWay outputs(ensemble.ways.size());
   std::vector<at::Tensor> targets, masks;
-  int64_t done = 0;
+  std::vector<int64_t> order;
   while (const auto batch = batches.next()) {
     how.check();
-    const auto values = run_batch(ensemble, frontend, options.rate_hz, *batch, how);
+    const auto values = run_batch(ensemble, frontend, windows, *batch, how);
     for (size_t way = 0; way < values.size(); ++way) outputs[way].push_back(values[way].cpu());
     // Labels live in the loader's memory, which goes back to its pool.
     targets.push_back(labels_of(*batch, at::kCPU).clone());
     if (batch->mask != nullptr) masks.push_back(mask_of(*batch, at::kCPU).clone());
-    done += batch->size;
-    how.progress(done * world, total);
+    order.insert(order.end(), batch->rows.begin(), batch->rows.end());
+    how.progress(static_cast<int64_t>(order.size()) * world, total);
   }
   const int64_t took = steady_ns() - begin;
   const auto joined = [&](const std::vector<at::Tensor>& parts, int64_t width) {
-    at::Tensor all = parts.empty() ? at::zeros({0, width}) : at::cat(parts);
+    at::Tensor all = parts.empty() ? at::zeros({0, width}) : in_order(at::cat(parts), order);
     if (how.group != nullptr) all = how.group->gather_rows(all);
     return all.contiguous();
   };

@@ -29,14 +29,12 @@ void PretrainTask::begin(const data::Batch& batch, const Place& place) {
   take(batch, place);
 }
 
-model::MaskedLosses PretrainTask::pass(const at::Tensor& mel, const model::ForwardContext& context,
-                                       int64_t number) const {
+model::MaskedLosses PretrainTask::losses(const model::Input& input, const model::Pass& pass,
+                                         int64_t number) const {
   const model::MaskSettings settings{options_.masked, options_.cluster_min, options_.cluster_max};
-  const model::DrawKey key{context.seed, context.epoch, context.step, context.positions};
-  const at::Tensor masks =
-      model::draw_masks(settings, model_.grid_of(mel), key, number).to(mel.device());
+  const at::Tensor masks = model::draw_masks(settings, model_.grids_of(input), input.draws, number);
   const Autocast autocast(setup_.device, setup_.train.precision);
-  return model_.losses(mel, masks, number == 0, number == 1, context);
+  return model_.losses(input, masks, number == 0, number == 1, pass);
 }
 
 std::vector<std::string> PretrainTask::parts() const {
@@ -49,17 +47,16 @@ std::vector<std::string> PretrainTask::parts() const {
 }
 
 Loss PretrainTask::loss(int64_t first, int64_t count) {
-  const at::Tensor clips = mel(first, count);
-  const model::ForwardContext context = forward_context(first, count);
+  const model::Input clips = input(first, count);
   const bool joint = options_.task == schema::PretrainTask::kJoint;
   Loss loss;
   for (const int64_t number : passes(options_.task)) {
-    const model::MaskedLosses losses = pass(clips, context, number);
-    const at::Tensor value = (number == 0 ? losses.nce : losses.mse).to(at::kFloat);
+    const model::MaskedLosses each = losses(clips, training_pass(), number);
+    const at::Tensor value = (number == 0 ? each.nce : each.mse).mean().to(at::kFloat);
     const at::Tensor weighted = number == 1 && joint ? value * options_.generative_factor : value;
     loss.total = loss.total.defined() ? loss.total + weighted : weighted;
     loss.parts.emplace_back(number == 0 ? "loss_nce" : "loss_mse", value.detach());
-    if (number == 0) loss.parts.emplace_back("acc", losses.accuracy.detach());
+    if (number == 0) loss.parts.emplace_back("acc", each.accuracy.mean().detach());
   }
   return loss;
 }
@@ -73,29 +70,29 @@ std::map<std::string, double> PretrainTask::validate(const std::vector<uint32_t>
   const int64_t world = how.group == nullptr ? 1 : how.group->size();
   const int64_t begin = total * rank / world;
   const std::vector<uint32_t> mine(rows.begin() + begin, rows.begin() + total * (rank + 1) / world);
-  EvaluationBatches batches(setup_.clips, mine, frontend, how.batch_size, how.workers,
-                            setup_.device);
+  check_lengths(setup_.clips, rows, frontend, model_.least_frames());
+  EvaluationBatches batches(setup_.clips, mine, frontend,
+                            {how.batch_size, how.workers, setup_.device});
   // Sums over clips of NCE, masked accuracy, MSE, and their number.
   at::Tensor sums = at::zeros({4}, at::kDouble);
   while (const auto batch = batches.next()) {
     how.check();
-    const at::Tensor mel =
-        setup_.frontend->forward(waves_of(*batch, setup_.device), batch->lengths);
-    std::vector<int64_t> positions;
-    for (int64_t i = 0; i < batch->size; ++i) positions.push_back(begin + batch->position + i);
-    model::ForwardContext context;
-    context.positions = positions;
-    const auto clips = static_cast<double>(batch->size);
+    model::DrawKey draws;
+    for (const int64_t row : batch->rows) draws.positions.push_back(begin + row);
+    const model::Input clips(setup_.frontend->forward(waves_of(*batch, setup_.device)), draws);
+    const auto sum = [](const at::Tensor& of_clips) {
+      return of_clips.cpu().to(at::kDouble).sum();
+    };
     for (const int64_t number : passes(options_.task)) {
-      const model::MaskedLosses losses = pass(mel, context, number);
+      const model::MaskedLosses each = losses(clips, {}, number);
       if (number == 0) {
-        sums[0] += losses.nce.cpu() * clips;
-        sums[1] += losses.accuracy.cpu() * clips;
+        sums[0] += sum(each.nce);
+        sums[1] += sum(each.accuracy);
       } else {
-        sums[2] += losses.mse.cpu() * clips;
+        sums[2] += sum(each.mse);
       }
     }
-    sums[3] += clips;
+    sums[3] += batch->size;
   }
   sums = sums.to(setup_.device);
   if (how.group != nullptr) how.group->sum(sums);

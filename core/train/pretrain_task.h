@@ -32,8 +32,9 @@ class PretrainTask final : public ClipTask {
                                          const PredictOptions& how) const;
 
  private:
-  model::MaskedLosses pass(const at::Tensor& mel, const model::ForwardContext& context,
-                           int64_t number) const;
+  /// Losses [B] of pass `number`.
+  model::MaskedLosses losses(const model::Input& input, const model::Pass& pass,
+                             int64_t number) const;
 
   const model::MaskedTrunk& model_;
   schema::PretrainOptions options_;

@@ -89,6 +89,8 @@ void run_baseline(const schema::BaselineStageOptions& options, graph::StageConte
   const std::vector<uint32_t> test = clips.rows(split);
   if (train.empty() || test.empty())
     throw Error(fmt::format("the baseline needs clips in 'train' and in '{}'", split), Exit::kData);
+  check_lengths(clips, train, options.frontend, 1);
+  check_lengths(clips, test, options.frontend, 1);
   const int threads = std::max(1, context.resources.threads);
   const auto bins = 2 * options.frontend.mel_bins;
   const std::vector<float> features = band_levels(clips, train, options.frontend, threads, context);

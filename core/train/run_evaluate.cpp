@@ -155,7 +155,7 @@ void evaluate_pass(const std::vector<Evaluated>& all) {
   const std::vector<uint32_t> rows = scored_rows(clips, scored.split, context, how.batch_size);
   const InputSize size = input_size(frontend_options, clips, rows);
   const auto models =
-      load_models(context, {options.model, frontend_options, nullptr}, clips, size, session.device);
+      load_models(context, {options.model, frontend_options, nullptr}, clips, session.device);
   if (all.size() > 1)
     context.say(fmt::format("{} evaluations of {} in one pass over {} clips", all.size(),
                             names_of(models), rows.size()));
@@ -204,10 +204,9 @@ void run_embed(const schema::EmbedStageOptions& options, graph::StageContext& co
   PredictOptions how = predict_options(options.eval, session, context);
   how.embeddings = true;
   const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
-  const InputSize size = input_size(frontend_options, clips, rows);
   const auto models = load_models(
       context, {options.model, frontend_options, options.tome ? &*options.tome : nullptr}, clips,
-      size, session.device);
+      session.device);
   const Predictions predictions =
       predict(pointers(models), frontend, frontend_options, clips, rows, how);
   ScoreFile file;
@@ -227,10 +226,9 @@ void run_teach(const schema::TeachStageOptions& options, graph::StageContext& co
   const frontend::Frontend frontend(frontend_options, {});
   PredictOptions how = predict_options(options.eval, session, context);
   const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
-  const InputSize size = input_size(frontend_options, clips, rows);
   const auto models = load_models(
       context, {options.model, frontend_options, options.tome ? &*options.tome : nullptr}, clips,
-      size, session.device);
+      session.device);
 
   ScoreFile file;
   file.ids = ids_of(clips, rows);

@@ -15,6 +15,7 @@
 #include "core/model/registry.h"
 #include "core/recipe/options.h"
 #include "core/schema/frontend_difference.h"
+#include "core/schema/geometry.h"
 #include "core/schema/weights.h"
 #include "core/schema/weights_sources.h"
 #include "core/train/open_model.h"
@@ -82,7 +83,7 @@ model::ImportOptions import_options(const schema::ModelOptions& options, int64_t
 }
 
 LoadedModel load_model(const graph::StageInput& input, const LoadOptions& options,
-                       const Clips& clips, InputSize size, at::Device device) {
+                       const Clips& clips, at::Device device) {
   const fs::path file = file_of(input);
   const checkpoint::Archive archive = checkpoint::Archive::open(file);
   LoadedModel loaded;
@@ -92,10 +93,13 @@ LoadedModel load_model(const graph::StageInput& input, const LoadOptions& option
   if (carried) require_same_classes(carried->classes, clips.class_list(), loaded.name);
   schema::ModelOptions described = carried ? carried->model : options.model;
   take_positions(described, archive);
-  loaded.model = model::make_model(described, options.tome, nullptr, {size.bins, size.frames},
-                                   clips.classes(), 0, /*draw=*/false);
+  const bool open = schema::input_geometry(options.frontend).T == 0;
+  const model::Geometry size =
+      open && carried ? carried->geometry : schema::usual_geometry(options.frontend);
+  loaded.model = model::make_model(described, options.tome, nullptr, size, clips.classes(), 0,
+                                   /*draw=*/false);
   const model::ImportReport report = model::load_weights(
-      *loaded.model, archive, file, import_options(options.model, size.bins, input));
+      *loaded.model, archive, file, import_options(options.model, size.F, input));
   if (!model::untrained_head(*loaded.model, report).empty()) {
     throw Error(fmt::format("{} has no classifier for the {} classes of the data set", loaded.name,
                             clips.classes()),
@@ -107,10 +111,10 @@ LoadedModel load_model(const graph::StageInput& input, const LoadOptions& option
 }
 
 std::vector<LoadedModel> load_models(const graph::StageContext& context, const LoadOptions& options,
-                                     const Clips& clips, InputSize size, at::Device device) {
+                                     const Clips& clips, at::Device device) {
   std::vector<LoadedModel> models;
   for (const graph::StageInput* input : context.inputs_of("checkpoint"))
-    models.push_back(load_model(*input, options, clips, size, device));
+    models.push_back(load_model(*input, options, clips, device));
   if (models.empty()) throw Error("the stage has no checkpoint");
   return models;
 }

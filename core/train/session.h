@@ -52,14 +52,16 @@ struct LoadOptions {
   const schema::TomeOptions* tome = nullptr;
 };
 
-/// Builds the model of a checkpoint and loads it onto `device`. Throws Error (kData) when its
+/// Builds the model of a checkpoint for the front end's size, or where that leaves it to the clips
+/// for the size that it was trained with, whatever clips it is to hear; and loads it onto `device`.
+/// Throws Error (kData) when its
 /// classes are not those of `clips`.
 LoadedModel load_model(const graph::StageInput& input, const LoadOptions& options,
-                       const Clips& clips, InputSize size, at::Device device);
+                       const Clips& clips, at::Device device);
 
 /// All checkpoints of role "checkpoint".
 std::vector<LoadedModel> load_models(const graph::StageContext& context, const LoadOptions& options,
-                                     const Clips& clips, InputSize size, at::Device device);
+                                     const Clips& clips, at::Device device);
 std::vector<const model::Model*> pointers(const std::vector<LoadedModel>& models);
 
 /// Start values of a model that is to be trained, from the input of role "weights" or "checkpoint":

@@ -1,6 +1,8 @@
 #include "core/train/source.h"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -101,6 +103,26 @@ InputSize input_size(const schema::FrontendOptions& frontend, const Clips& clips
   return {frontend.mel_bins, schema::frames_of(frontend, longest)};
 }
 
+void check_lengths(const Clips& clips, const std::vector<uint32_t>& rows,
+                   const schema::FrontendOptions& frontend, int64_t least_frames) {
+  const auto frames = [&](uint32_t row) {
+    return schema::frames_of(frontend, clips.shards->samples(row));
+  };
+  const auto short_ones = std::count_if(rows.begin(), rows.end(),
+                                        [&](uint32_t row) { return frames(row) < least_frames; });
+  if (short_ones == 0) return;
+  const uint32_t shortest = *std::min_element(
+      rows.begin(), rows.end(), [&](uint32_t a, uint32_t b) { return frames(a) < frames(b); });
+  throw Error(
+      fmt::format("{} of {} clips are too short: '{}' has {:.3f} s, which are {} frames, and the "
+                  "model needs {}; frontend.clip_s or frontend.frames pads them",
+                  short_ones, rows.size(), clips.shards->id(shortest),
+                  static_cast<double>(clips.shards->samples(shortest)) /
+                      static_cast<double>(frontend.rate_hz),
+                  frames(shortest), least_frames),
+      Exit::kData);
+}
+
 std::unique_ptr<Batches> training_batches(const Clips& clips, std::vector<uint32_t> rows,
                                           const TrainingInput& input) {
   return std::make_unique<LoaderBatches>(clips, std::move(rows), input);
@@ -108,33 +130,39 @@ std::unique_ptr<Batches> training_batches(const Clips& clips, std::vector<uint32
 
 struct EvaluationBatches::Impl {
   Clips clips;
+  std::vector<int64_t> order;  // place in the caller's rows of each of ours
   std::vector<uint32_t> rows;
-  data::Sampler sampler;
+  std::optional<data::Sampler> sampler;
   std::unique_ptr<DeviceBatches> loader;
-
-  Impl(const Clips& the_clips, std::vector<uint32_t> the_rows)
-      : clips(the_clips),
-        rows(std::move(the_rows)),
-        sampler(schema::SamplerOptions::of_kind(schema::SamplerKind::kSequential),
-                clips.shards->labels(), rows, 0) {}
 };
 
-EvaluationBatches::EvaluationBatches(const Clips& clips, std::vector<uint32_t> rows,
-                                     const schema::FrontendOptions& frontend, int64_t batch_size,
-                                     int workers, at::Device device)
-    : impl_(std::make_unique<Impl>(clips, std::move(rows))) {
-  if (impl_->rows.empty()) return;
+EvaluationBatches::EvaluationBatches(const Clips& clips, const std::vector<uint32_t>& rows,
+                                     const schema::FrontendOptions& frontend, const How& how)
+    : impl_(std::make_unique<Impl>()) {
+  if (rows.empty()) return;
   // A random crop is for training; what is scored does not depend on luck.
   const schema::Crop crop =
       clips.dataset.crop == schema::Crop::kRandom ? schema::Crop::kCenter : clips.dataset.crop;
   data::LoaderOptions options;
+  options.samples = how.whole ? 0 : load_samples(frontend, crop);
+  options.crop = options.samples > 0 ? crop : schema::Crop::kFull;
+  impl_->clips = clips;
+  impl_->order.resize(rows.size());
+  std::iota(impl_->order.begin(), impl_->order.end(), int64_t{0});
+  const auto length = [&](int64_t place) {
+    const int64_t samples = clips.shards->samples(rows[static_cast<size_t>(place)]);
+    return how.whole ? samples : schema::frames_of(frontend, samples);
+  };
+  std::stable_sort(impl_->order.begin(), impl_->order.end(),
+                   [&](int64_t a, int64_t b) { return length(a) > length(b); });
+  for (const int64_t place : impl_->order) impl_->rows.push_back(rows[static_cast<size_t>(place)]);
+  impl_->sampler.emplace(schema::SamplerOptions::of_kind(schema::SamplerKind::kSequential),
+                         impl_->clips.shards->labels(), impl_->rows, 0);
   options.shards = clips.shards;
   options.rows = impl_->rows;
-  options.batch_size = batch_size;
-  options.samples = load_samples(frontend, crop);
-  options.crop = options.samples > 0 ? crop : schema::Crop::kFull;
-  options.workers = workers;
-  impl_->loader = std::make_unique<DeviceBatches>(std::move(options), impl_->sampler, device);
+  options.batch_size = how.batch_size;
+  options.workers = how.workers;
+  impl_->loader = std::make_unique<DeviceBatches>(std::move(options), *impl_->sampler, how.device);
   impl_->loader->start(0, 0);
 }
 
@@ -142,7 +170,10 @@ EvaluationBatches::~EvaluationBatches() = default;
 
 std::optional<data::Batch> EvaluationBatches::next() {
   if (!impl_->loader) return std::nullopt;
-  return impl_->loader->next();
+  std::optional<data::Batch> batch = impl_->loader->next();
+  if (batch)
+    for (int64_t& row : batch->rows) row = impl_->order[static_cast<size_t>(row)];
+  return batch;
 }
 
 }  // namespace xp::train

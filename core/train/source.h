@@ -48,14 +48,19 @@ schema::FrontendOptions with_stats(const schema::FrontendOptions& frontend,
 /// clip and cuts frames, so its clips are cut here only where `dataset.crop` says where.
 int64_t load_samples(const schema::FrontendOptions& frontend, schema::Crop crop);
 
-/// Spectrogram size that the model is built for: fixed by the front end, or by the longest of
-/// `rows`.
+/// Spectrogram size that a model to be trained is built for: fixed by the front end, or by the
+/// longest of `rows`.
 struct InputSize {
   int64_t bins = 0;
   int64_t frames = 0;
 };
 InputSize input_size(const schema::FrontendOptions& frontend, const Clips& clips,
                      const std::vector<uint32_t>& rows);
+
+/// Throws Error (kData) where some of `rows` have less than `least_frames` frames: how many, and
+/// the shortest by name. A clip that no model can hear is so in any batch.
+void check_lengths(const Clips& clips, const std::vector<uint32_t>& rows,
+                   const schema::FrontendOptions& frontend, int64_t least_frames);
 
 /// Batches of training clips: sampler and loader of one rank.
 struct TrainingInput {
@@ -72,12 +77,19 @@ struct TrainingInput {
 std::unique_ptr<Batches> training_batches(const Clips& clips, std::vector<uint32_t> rows,
                                           const TrainingInput& input);
 
-/// Clips in order, no augmentation: `rows` (a contiguous share of them, with several ranks).
+/// Every clip of `rows` once, no augmentation: the longest first where their lengths differ, so
+/// that those of a batch are about as long, else in order. Batch::rows says which they are, 0 ..
+/// N-1.
 class EvaluationBatches {
  public:
-  EvaluationBatches(const Clips& clips, std::vector<uint32_t> rows,
-                    const schema::FrontendOptions& frontend, int64_t batch_size, int workers,
-                    at::Device device);
+  struct How {
+    int64_t batch_size = 1;
+    int workers = 1;
+    at::Device device = at::kCPU;
+    bool whole = false;  ///< what is behind the front end's length too, for windows
+  };
+  EvaluationBatches(const Clips& clips, const std::vector<uint32_t>& rows,
+                    const schema::FrontendOptions& frontend, const How& how);
   ~EvaluationBatches();
   std::optional<data::Batch> next();
 

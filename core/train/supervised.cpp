@@ -28,7 +28,7 @@ void SupervisedTask::begin(const data::Batch& batch, const Place& place) {
 
 at::Tensor SupervisedTask::logits(int64_t first, int64_t count) const {
   const Autocast autocast(setup_.device, setup_.train.precision);
-  return model_.forward(mel(first, count), forward_context(first, count)).logits.to(at::kFloat);
+  return model_.forward(input(first, count), training_pass()).logits.to(at::kFloat);
 }
 
 std::vector<std::string> SupervisedTask::parts() const {

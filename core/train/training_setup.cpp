@@ -60,6 +60,8 @@ TrainingSetup::TrainingSetup(FitOptions options, graph::StageContext& context,
 }
 
 void TrainingSetup::start(model::Model& model) const {
+  check_lengths(clips_, rows_.train, frontend_options_, model.least_frames());
+  check_lengths(clips_, rows_.val, frontend_options_, model.least_frames());
   for (const char* role : {"weights", "checkpoint"})
     if (const graph::StageInput* input = context_.find_input(role))
       initialise(model, options_.model, frontend_options_, clips_.class_list(), *input, context_);

@@ -66,7 +66,8 @@ class TrainingSetup {
   const schema::ModelOptions& model() const { return options_.model; }
   model::Geometry geometry() const { return {size_.bins, size_.frames}; }
 
-  /// Takes the weights that the stage starts from, and goes to the session's device.
+  /// Takes the weights that the stage starts from, and goes to the session's device. Throws Error
+  /// (kData) for clips that are too short for the model.
   void start(model::Model& model) const;
   ClipTask::Setup task() const;
   /// How the rows of `val` are scored.

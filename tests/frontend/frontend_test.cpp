@@ -44,6 +44,15 @@ FrontendOptions options_of(FrontendKind kind, int64_t frames, double clip_s = 0)
   return options;
 }
 
+at::Tensor mel_of(const Frontend& frontend, const at::Tensor& waves, const Draws* draws = nullptr) {
+  return frontend.forward(Waves::whole(waves), draws).mel;
+}
+
+/// Clips of which nothing but the lengths counts.
+Waves blank(int64_t clips, int64_t samples) {
+  return Waves::whole(at::empty({1, samples}).expand({clips, samples}));
+}
+
 double worst(const at::Tensor& a, const at::Tensor& b) {
   return (a - b).abs().max().item<double>();
 }
@@ -58,17 +67,15 @@ TEST(Frontend, AClipDoesNotSeeItsBatch) {
       SCOPED_TRACE(std::string(schema::FrontendKind::kKaldi == kind ? "kaldi " : "augment_mel ") +
                    std::to_string(frames));
       const Frontend frontend(options_of(kind, frames), {});
-      const at::Tensor batch = frontend.forward(waves, lengths);
-      const auto valid = frontend.frame_lengths(4, 32000, lengths);
-      ASSERT_EQ(batch.sizes(), (at::IntArrayRef{4, 128, frontend.frames(32000)}));
+      const Spectrograms batch = frontend.forward({waves, lengths});
+      ASSERT_EQ(batch.mel.sizes(), (at::IntArrayRef{4, 128, frontend.frames(32000)}));
       for (int64_t b = 0; b < 4; ++b) {
-        const int64_t n = lengths[static_cast<size_t>(b)], t = valid[static_cast<size_t>(b)];
-        const at::Tensor alone = frontend.forward(waves[b].narrow(0, 0, n).unsqueeze(0), {});
-        EXPECT_TRUE(at::equal(batch[b].narrow(1, 0, t), alone[0].narrow(1, 0, t)));
-        const auto options = options_of(kind, frames);
-        const ops::Affine affine = ops::normalisation(options);
-        const float pad = (ops::padding_value(options) - affine.mean) * affine.scale;
-        EXPECT_TRUE((batch[b].narrow(1, t, batch.size(2) - t) == pad).all().item<bool>());
+        const int64_t n = lengths[static_cast<size_t>(b)], t = batch.frames[static_cast<size_t>(b)];
+        const Spectrograms alone =
+            frontend.forward(Waves::whole(waves[b].narrow(0, 0, n).unsqueeze(0)));
+        ASSERT_EQ(alone.frames, std::vector<int64_t>{t});
+        EXPECT_EQ(t, frames > 0 ? frames : frontend.frames(n));
+        EXPECT_TRUE(at::equal(batch.mel[b].narrow(1, 0, t), alone.mel[0]));
       }
     }
   }
@@ -84,11 +91,11 @@ TEST(Frontend, DeviceVersionAgrees) {
       const LogMelDevice device(ops::log_mel_options(options));
       const at::Tensor got = device.run(waves, lengths, frames, ops::normalisation(options),
                                         ops::padding_value(options));
-      EXPECT_LT(worst(got, frontend.forward(waves, lengths)), 5e-4);
+      EXPECT_LT(worst(got, frontend.forward({waves, lengths}).mel), 5e-4);
       const std::vector<int64_t> even(5, 32000);
       const at::Tensor full =
           device.run(waves, even, frames, ops::normalisation(options), ops::padding_value(options));
-      EXPECT_LT(worst(full.narrow(0, 0, 1), frontend.forward(waves, {}).narrow(0, 0, 1)), 5e-4);
+      EXPECT_LT(worst(full.narrow(0, 0, 1), mel_of(frontend, waves).narrow(0, 0, 1)), 5e-4);
     }
   }
 }
@@ -122,23 +129,26 @@ TEST(Frontend, WaveformIsPaddedOrCutToClip) {
   const Frontend frontend(options, {});
   const std::vector<int64_t> lengths = {40000, 9000};
   const at::Tensor waves = sounds(lengths, 40000);
-  const at::Tensor mel = frontend.forward(waves, lengths);
+  const Spectrograms both = frontend.forward({waves, lengths});
+  const at::Tensor& mel = both.mel;
   EXPECT_EQ(mel.size(2), 100);  // 1 + 31999 / 320
-  EXPECT_EQ(frontend.frame_lengths(2, 40000, lengths), (std::vector<int64_t>{100, 100}));
+  EXPECT_EQ(both.frames, (std::vector<int64_t>{100, 100})) << "what clip_s pads is the clip's own";
   const at::Tensor cut = waves.narrow(1, 0, 32000);
-  EXPECT_TRUE(at::equal(mel, frontend.forward(cut, {})));
+  EXPECT_TRUE(at::equal(mel, mel_of(frontend, cut)));
   const at::Tensor brief = waves.narrow(0, 1, 1).narrow(1, 0, 9000);
-  EXPECT_TRUE(at::equal(mel.narrow(0, 1, 1), frontend.forward(brief, {})));
+  EXPECT_TRUE(at::equal(mel.narrow(0, 1, 1), mel_of(frontend, brief)));
 }
 
 TEST(Frontend, SaysThatClipsAreTooShort) {
   const Frontend frontend(options_of(FrontendKind::kKaldi, 0), {});
-  try {
-    frontend.forward(at::zeros({2, 399}), {});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.message(), "clips of 399 samples are too short for one frame of 400 samples");
-    EXPECT_EQ(error.code(), Exit::kData);
+  for (const int64_t longest : {399, 4000}) {  // alone, and beside one that is long enough
+    try {
+      frontend.forward({at::zeros({2, longest}), {longest, 399}});
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.message(), "a clip of 399 samples is too short for one frame of 400 samples");
+      EXPECT_EQ(error.code(), Exit::kData);
+    }
   }
 }
 
@@ -149,8 +159,7 @@ TEST(Frontend, MasksHoldTheOriginalsValues) {
     Draws draws;
     draws.masks = {{{5, 3}, {50, 7}}};
     const at::Tensor waves = sounds({64000, 64000}, 64000);
-    const at::Tensor masked = frontend.forward(waves, {}, &draws),
-                     plain = frontend.forward(waves, {});
+    const at::Tensor masked = mel_of(frontend, waves, &draws), plain = mel_of(frontend, waves);
     const double value = masked[1][6][0].item<double>();
     EXPECT_NEAR(value, kind == FrontendKind::kKaldi ? 0.467 : 0.9, 5e-4);
     at::Tensor want = plain.clone();
@@ -176,7 +185,7 @@ TEST(Frontend, NoiseThenRoll) {
   const at::Tensor waves = sounds({16000, 16000, 16000}, 16000);
   Draws draws;
   draws.noise_roll = {{0.05F, 77, 3}, {0, 0, -10}, {0.1F, 78, 0}};
-  const at::Tensor got = frontend.forward(waves, {}, &draws), plain = frontend.forward(waves, {});
+  const at::Tensor got = mel_of(frontend, waves, &draws), plain = mel_of(frontend, waves);
   for (int64_t b = 0; b < 3; ++b) {
     const NoiseRoll& draw = draws.noise_roll[static_cast<size_t>(b)];
     at::Tensor noise = at::empty({128, 128});
@@ -197,10 +206,11 @@ AugmentOptions everything() {
 
 TEST(FrontendDraws, AreAFunctionOfTheirKey) {
   const Frontend frontend(options_of(FrontendKind::kAugmentMel, 0), everything());
-  const Draws eight = frontend.draw({9, 2, 5, 40}, 8, 64000),
-              again = frontend.draw({9, 2, 5, 40}, 8, 64000);
+  const Waves clips = blank(8, 64000);
+  const Draws eight = frontend.draw({9, 2, 5, 40}, clips),
+              again = frontend.draw({9, 2, 5, 40}, clips);
   // The second half of the batch as another rank would draw it.
-  const Draws half = frontend.draw({9, 2, 5, 44}, 4, 64000);
+  const Draws half = frontend.draw({9, 2, 5, 44}, blank(4, 64000));
   ASSERT_EQ(eight.masks.size(), 8u);
   for (size_t i = 0; i < 8; ++i) {
     EXPECT_EQ(eight.masks[i].bins.start, again.masks[i].bins.start);
@@ -213,9 +223,45 @@ TEST(FrontendDraws, AreAFunctionOfTheirKey) {
   }
   EXPECT_EQ(eight.band->high_hz, half.band->high_hz);
   EXPECT_EQ(eight.band->low_hz, half.band->low_hz);
-  EXPECT_NE(frontend.draw({9, 2, 6, 40}, 8, 64000).band->high_hz, eight.band->high_hz);
-  EXPECT_NE(frontend.draw({9, 3, 5, 40}, 8, 64000).noise_roll[0].noise_key,
+  EXPECT_NE(frontend.draw({9, 2, 6, 40}, clips).band->high_hz, eight.band->high_hz);
+  EXPECT_NE(frontend.draw({9, 3, 5, 40}, clips).noise_roll[0].noise_key,
             eight.noise_roll[0].noise_key);
+}
+
+/// A clip in training gets what it gets alone, masks, noise and roll: all lie in its own frames.
+TEST(FrontendDraws, AClipDoesNotSeeItsBatch) {
+  const std::vector<int64_t> lengths = {64000, 30000, 9000};
+  const at::Tensor waves = sounds(lengths, 64000);
+  for (const auto kind : kKinds) {
+    for (const auto mask_per : {schema::MaskPer::kClip, schema::MaskPer::kBatch}) {
+      AugmentOptions augment = everything();
+      augment.spec_mix_alpha = 0;
+      augment.mask_per = mask_per;
+      const Frontend frontend(options_of(kind, 0), augment);
+      const Waves all{waves, lengths};
+      const Draws draws = frontend.draw({3, 1, 2, 12}, all);
+      const Spectrograms batch = frontend.forward(all, &draws);
+      for (int64_t b = 0; b < 3; ++b) {
+        const auto at = static_cast<size_t>(b);
+        const Waves one = Waves::whole(waves[b].narrow(0, 0, lengths[at]).unsqueeze(0));
+        const Draws own = frontend.draw({3, 1, 2, 12 + static_cast<uint64_t>(b)}, one);
+        EXPECT_TRUE(at::equal(batch.mel[b].narrow(1, 0, batch.frames[at]),
+                              mel_of(frontend, one.samples, &own)[0]));
+      }
+    }
+  }
+}
+
+TEST(FrontendDraws, AMixedClipIsAsLongAsTheLonger) {
+  AugmentOptions augment;
+  augment.spec_mix_alpha = 0.3;
+  const Frontend frontend(options_of(FrontendKind::kKaldi, 0), augment);
+  const Waves clips{sounds({32000, 20000, 9000}, 32000), {32000, 20000, 9000}};
+  const Draws draws = frontend.draw({3, 1, 2, 12}, clips);
+  const std::vector<int64_t> own = frontend.forward(clips).frames;
+  const std::vector<int64_t> mixed = frontend.forward(clips, &draws).frames;
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(mixed[i], std::max(own[i], own[static_cast<size_t>(draws.mix->partner[i])]));
 }
 
 TEST(FrontendDraws, AreAppliedAlikeByBothVersions) {
@@ -224,18 +270,20 @@ TEST(FrontendDraws, AreAppliedAlikeByBothVersions) {
   for (const auto kind : kKinds) {
     for (const double clip_s : {0.0, 3.0}) {
       const Frontend frontend(options_of(kind, 0, clip_s), everything());
-      const Draws draws = frontend.draw({3, 1, 2, 12}, 3, 64000);
-      const at::Tensor a = frontend.forward(waves, lengths, &draws),
-                       b = frontend.forward_with_aten(waves, lengths, &draws);
-      ASSERT_EQ(a.sizes(), b.sizes());
-      EXPECT_LT(worst(a, b), 5e-4);
+      const Waves clips{waves, lengths};
+      const Draws draws = frontend.draw({3, 1, 2, 12}, clips);
+      const Spectrograms a = frontend.forward(clips, &draws),
+                         b = frontend.forward_with_aten(clips, &draws);
+      ASSERT_EQ(a.mel.sizes(), b.mel.sizes());
+      EXPECT_EQ(a.frames, b.frames);
+      EXPECT_LT(worst(a.mel, b.mel), 5e-4);
     }
   }
 }
 
 TEST(FrontendDraws, NothingIsDrawnUnlessAsked) {
   const Draws draws =
-      Frontend(options_of(FrontendKind::kKaldi, 128), {}).draw({1, 0, 0, 0}, 4, 16000);
+      Frontend(options_of(FrontendKind::kKaldi, 128), {}).draw({1, 0, 0, 0}, blank(4, 16000));
   EXPECT_TRUE(draws.masks.empty());
   EXPECT_TRUE(draws.noise_roll.empty());
   EXPECT_FALSE(draws.band || draws.mix);
@@ -245,7 +293,8 @@ TEST(FrontendDraws, OneMaskForTheBatch) {
   AugmentOptions augment = everything();
   augment.mask_per = schema::MaskPer::kBatch;
   const Frontend frontend(options_of(FrontendKind::kAugmentMel, 0), augment);
-  const Draws a = frontend.draw({1, 0, 3, 0}, 4, 64000), b = frontend.draw({1, 0, 3, 64}, 4, 64000);
+  const Draws a = frontend.draw({1, 0, 3, 0}, blank(4, 64000)),
+              b = frontend.draw({1, 0, 3, 64}, blank(4, 64000));
   ASSERT_EQ(a.masks.size(), 1u);
   EXPECT_EQ(a.masks[0].bins.start, b.masks[0].bins.start);  // whatever the rank
   EXPECT_EQ(a.masks[0].bins.width, b.masks[0].bins.width);
@@ -258,7 +307,7 @@ TEST(FrontendDraws, BandIsThatOfTheOriginal) {
   double smallest = 1e9, largest = 0, sum = 0;
   constexpr int kSteps = 20000;
   for (uint64_t step = 0; step < kSteps; ++step) {
-    const Band band = *frontend.draw({1, 0, step, 0}, 1, 32000).band;
+    const Band band = *frontend.draw({1, 0, step, 0}, blank(1, 32000)).band;
     lows.insert(band.low_hz);
     smallest = std::min(smallest, band.high_hz);
     largest = std::max(largest, band.high_hz);
@@ -274,7 +323,7 @@ TEST(FrontendDraws, BandIsThatOfTheOriginal) {
 
 TEST(FrontendDraws, RollAndNoiseAreThoseOfTheOriginal) {
   const Frontend frontend(options_of(FrontendKind::kKaldi, 128), everything());
-  const Draws draws = frontend.draw({1, 0, 0, 0}, 20000, 16000);
+  const Draws draws = frontend.draw({1, 0, 0, 0}, blank(20000, 16000));
   std::vector<double> shifts(20, 0);
   double amplitude = 0;
   for (const NoiseRoll& draw : draws.noise_roll) {

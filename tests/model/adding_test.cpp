@@ -20,7 +20,7 @@ schema::ModelOptions pool_options() {
 TEST(AddingAModel, TheExampleTrains) {
   const auto model = make_model(pool_options(), nullptr, nullptr, {16, 20}, 3, 1);
   const at::Tensor mel = at::randn({4, 16, 20});
-  const Output out = model->forward(mel, {});
+  const Output out = model->forward(Input::whole(mel), {});
   EXPECT_EQ(out.logits.sizes(), (std::vector<int64_t>{4, 3}));
   out.logits.square().sum().backward();
   ASSERT_EQ(model->parameters().size(), 2U);
@@ -28,17 +28,16 @@ TEST(AddingAModel, TheExampleTrains) {
   EXPECT_TRUE(model->parameters()[0].tensor.grad().defined());
   EXPECT_EQ(model->parameter_count(), schema::pool_cost(pool_options(), {16, 20}, 3).parameters);
   model->to(at::kDouble);
-  EXPECT_EQ(model->forward(mel.to(at::kDouble), {}).logits.scalar_type(), at::kDouble);
+  EXPECT_EQ(model->forward(Input::whole(mel.to(at::kDouble)), {}).logits.scalar_type(),
+            at::kDouble);
 }
 
 TEST(AddingAModel, PaddingChangesNothingInTheExample) {
   const auto model = make_model(pool_options(), nullptr, nullptr, {16, 20}, 3, 1);
   const at::Tensor mel = at::randn({2, 16, 20});
-  const std::vector<int64_t> lengths = {20, 9};
-  ForwardContext context;
-  context.lengths = lengths;
-  const at::Tensor together = model->forward(mel, context).logits;
-  const at::Tensor alone = model->forward(mel.narrow(0, 1, 1).narrow(2, 0, 9), {}).logits;
+  const at::Tensor together = model->forward({{mel, {20, 9}}}, {}).logits;
+  const at::Tensor alone =
+      model->forward(Input::whole(mel.narrow(0, 1, 1).narrow(2, 0, 9)), {}).logits;
   EXPECT_TRUE(at::allclose(together.narrow(0, 1, 1), alone, 1e-5, 1e-6));
 }
 

@@ -54,7 +54,7 @@ void compare(const Case& c, Report& report, Net& net) {
     if (name.compare(0, prefix.size(), prefix) != 0) continue;
     const std::string frames = name.substr(prefix.size());
     const at::Tensor mel = tensor_of(array).squeeze(1);
-    const Output out = net.forward(mel, {});
+    const Output out = net.forward(Input::whole(mel), {});
     report.compare("output/logits_" + frames, floats_of(out.logits));
     report.compare("output/features_" + frames, floats_of(out.embedding));
     const auto stages = net.stages(mel.narrow(0, 0, 1));
@@ -71,7 +71,7 @@ void compare(const Case& c, Report& report, Net& net) {
   const at::AutoGradMode grad(true);
   for (const auto& [name, array] : c.arrays) {
     if (name.compare(0, 10, "input/mel_") != 0) continue;
-    const Output out = net.forward(tensor_of(array).squeeze(1), {});
+    const Output out = net.forward(Input::whole(tensor_of(array).squeeze(1)), {});
     report.compare("output/logits_" + name.substr(10), floats_of(out.logits.detach()));
   }
 }

@@ -1,7 +1,6 @@
 // What holds for the CNNs beyond their originals' outputs.
 #include "core/schema/cnn.h"
 
-#include <array>
 #include <functional>
 #include <string>
 #include <utility>
@@ -22,16 +21,13 @@ namespace {
 TEST(Cnn, WithoutPositionsClipsCountFromZero) {
   const Mn model(MnOptions{}, Init(1));
   const at::Tensor mel = Init(2).normal("mel", {2, 128, 64}, 1).detach();
-  const auto logits = [&](std::span<const int64_t> positions) {
-    ForwardContext context;
-    context.training = true;
-    context.positions = positions;
-    return model.forward(mel, context).logits;
+  const auto logits = [&](const std::vector<int64_t>& positions) {
+    Pass pass;
+    pass.training = true;
+    return model.forward(Input::whole(mel, {0, 0, 0, positions}), pass).logits;
   };
-  constexpr std::array<int64_t, 2> kFirst{0, 1};
-  constexpr std::array<int64_t, 2> kOthers{7, 8};
-  EXPECT_TRUE(at::equal(logits({}), logits(kFirst)));
-  EXPECT_FALSE(at::equal(logits({}), logits(kOthers))) << "dropout belongs to the clip";
+  EXPECT_TRUE(at::equal(logits({}), logits({0, 1})));
+  EXPECT_FALSE(at::equal(logits({}), logits({7, 8}))) << "dropout belongs to the clip";
 }
 
 // Convolutions between layouts cost a third of a training step.
@@ -45,14 +41,14 @@ TEST(Cnn, MapsOnTheCpuKeepChannelsLast) {
 template <class Cnn>
 void expect_training_is_seen(const std::function<Cnn()>& make, const at::Tensor& mel) {
   const Cnn model = make();
-  ForwardContext training;
+  Pass training;
   training.training = true;
   const auto predicted = [&](const Cnn& from) {
     const at::NoGradGuard no_grad;
-    return from.forward(mel, ForwardContext{}).logits;
+    return from.forward(Input::whole(mel), {}).logits;
   };
   const at::Tensor before = predicted(model);
-  model.forward(mel, training).logits.square().mean().backward();
+  model.forward(Input::whole(mel), training).logits.square().mean().backward();
   {
     const at::NoGradGuard no_grad;
     std::vector<at::Tensor> weights, gradients, first, second, steps;
@@ -98,14 +94,14 @@ TEST(Cnn, SqueezeAndExcitationHasTheGatesOfItsDims) {
     const auto model = make_model(options, nullptr, nullptr, kInput, 5);
     EXPECT_EQ(model->parameter_count(), schema::cnn_cost(options, kInput, 5).parameters);
     const at::Tensor mel = Init(2).normal("mel", {2, 64, 96}, 1).detach();
-    EXPECT_TRUE(model->forward(mel, {}).logits.isfinite().all().item<bool>());
+    EXPECT_TRUE(model->forward(Input::whole(mel), {}).logits.isfinite().all().item<bool>());
   }
 }
 
 TEST(Cnn, ALengthThatTheGatesDoNotFitIsSaid) {
   const auto model = make_model(tiny_mn("ct"), nullptr, nullptr, {64, 96}, 5);
   try {
-    model->forward(at::zeros({1, 64, 160}), {});
+    model->forward(Input::whole(at::zeros({1, 64, 160})), {});
     ADD_FAILURE() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.message(),

@@ -32,10 +32,10 @@ TEST(Gradients, MergingPatchoutAndDistillationAgreeWithFiniteDifferences) {
   const at::Tensor mel = at::randn({2, 12, 24}, at::kDouble);
   const at::Tensor labels = at::randint(2, {2, 3}, at::kDouble);
   const at::Tensor teacher = at::randn({2, 3}, at::kDouble).sigmoid();
-  ForwardContext context;
-  context.training = true;
+  Pass pass;
+  pass.training = true;
   const auto loss = [&] {
-    const at::Tensor z = model.forward(mel, context).logits;
+    const at::Tensor z = model.forward(Input::whole(mel), pass).logits;
     return 0.3 * at::binary_cross_entropy_with_logits(z, labels) +
            0.7 * at::binary_cross_entropy_with_logits(z, teacher);
   };

@@ -35,7 +35,7 @@ using testing::tensor_of;
 
 at::Tensor logits_of(const Trunk& model, const at::Tensor& mel) {
   const at::NoGradGuard no_grad;
-  return model.forward(mel, {}).logits;
+  return model.forward(Input::whole(mel), {}).logits;
 }
 
 /// The first of `keys` that the case has.

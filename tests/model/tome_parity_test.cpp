@@ -133,7 +133,7 @@ void whole_model(const Case& c, Report& report) {
   const at::Tensor mel = tensor_of(c.at("input/spectrogram")).transpose(1, 2);
   const at::NoGradGuard no_grad;
   if (c.has("output/logits_plain")) {
-    report.compare("output/logits_plain", floats_of(model.forward(mel, {}).logits));
+    report.compare("output/logits_plain", floats_of(model.forward(Input::whole(mel), {}).logits));
   }
   // Faster_Audio_Transformers has neither the bias nor the protected distillation token.
   const bool fat = c.json.contains("quirks");
@@ -146,11 +146,11 @@ void whole_model(const Case& c, Report& report) {
                          fat ? std::string("int") : variant.at("kind").get<std::string>(), o.depth);
     report.compare_text(key + " schedule", nlohmann::json(tome.r).dump(),
                         variant.at("schedule").dump());
-    ForwardContext context;
-    context.tome = &tome;
-    context.trace = true;
-    context.want_tokens = true;
-    const Output out = model.forward(mel, context);
+    Pass pass;
+    pass.tome = &tome;
+    pass.trace = true;
+    pass.want_tokens = true;
+    const Output out = model.forward(Input::whole(mel), pass);
     report.compare("output/logits_" + key, floats_of(out.logits));
     report.compare_value(key + " tokens", static_cast<double>(out.tokens.size(1)),
                          variant.at("tokens_after_block").back());

@@ -28,10 +28,13 @@ TrunkOptions options_of(const Case& c) {
 }
 
 /// Logits and embedding without gradients; mel [B, F, T].
-Output evaluate(const Trunk& model, const at::Tensor& mel, ForwardContext context = {}) {
+Output evaluate(const Trunk& model, const Input& input, Pass pass = {}) {
   const at::NoGradGuard no_grad;
-  context.want_tokens = true;
-  return model.forward(mel, context);
+  pass.want_tokens = true;
+  return model.forward(input, pass);
+}
+Output evaluate(const Trunk& model, const at::Tensor& mel, const Pass& pass = {}) {
+  return evaluate(model, Input::whole(mel), pass);
 }
 
 std::string weights_file(const Case& c, size_t index = 0) {
@@ -102,9 +105,11 @@ void ast(const Case& c, Report& report) {
     for (int64_t depth = 0; depth <= o.depth; ++depth) {
       Tokens tokens;
       const at::NoGradGuard no_grad;
-      const at::Tensor raw = model.patches(mel.narrow(0, 0, 1), tokens.grid);
-      tokens.x = model.embed_patches(raw) + model.position(tokens.grid).unsqueeze(0);
-      model.run_blocks(tokens, {}, depth);
+      Grid grid;
+      const at::Tensor raw = model.patches(mel.narrow(0, 0, 1), grid);
+      tokens.x = model.embed_patches(raw)[0] + model.position(grid);
+      tokens.runs = {{1, grid.count()}};
+      model.run_blocks(tokens, {}, {}, depth);
       const std::string name =
           depth == 0 ? "tokens_embedded" : "tokens_block" + std::to_string(depth - 1);
       report.compare("output/" + name, floats_of(tokens.x));
@@ -171,10 +176,10 @@ void passt_train(const Case& c, Report& report, const Trunk& model) {
     check("kept_time", draws.kept_columns);
     check("kept_freq", draws.kept_rows);
     check("kept_tokens", draws.kept_tokens);
-    ForwardContext context;
-    context.training = true;
-    context.patchout = &draws;
-    const Output out = evaluate(model, mel, context);
+    Pass pass;
+    pass.training = true;
+    pass.patchout = &draws;
+    const Output out = evaluate(model, mel, pass);
     report.compare(base + "logits", floats_of(out.logits));
     report.compare(base + "features", floats_of(out.embedding));
   }
@@ -266,11 +271,11 @@ void ssast_pretrain(const Case& c, Report& report) {
   report.compare("output/patch_embedding", floats_of(model.embed_patches(raw)[0]));
 
   const MaskedLosses losses =
-      model.losses(mel, tensor_of(c.at("input/mask_index")), true, true, {});
-  const at::Tensor joint = losses.nce + 10 * losses.mse;
-  report.compare("output/nce", floats_of(losses.nce));
-  report.compare("output/accuracy", floats_of(losses.accuracy));
-  report.compare("output/mse", floats_of(losses.mse));
+      model.losses(Input::whole(mel), tensor_of(c.at("input/mask_index")), true, true, {});
+  const at::Tensor joint = (losses.nce + 10 * losses.mse).mean();
+  report.compare("output/nce", floats_of(losses.nce.mean()));
+  report.compare("output/accuracy", floats_of(losses.accuracy.mean()));
+  report.compare("output/mse", floats_of(losses.mse.mean()));
   report.compare("output/joint", floats_of(joint));
   joint.backward();
   const std::map<std::string, std::string> gradients = {
@@ -318,15 +323,16 @@ void torchonly_masked(const Case& c, Report& report) {
   load(model, weights);
   const at::Tensor mask = tensor_of(c.at("input/mask")).flatten(1);
   const at::Tensor index = mask.nonzero().select(1, 1).view({mask.size(0), -1});
-  const auto predicted = model.predict(tensor_of(c.at("input/spec")), index, true, true, {});
+  const auto predicted =
+      model.predict(Input::whole(tensor_of(c.at("input/spec"))), index, true, true, {}).at(0);
   report.compare("output/rec_out", floats_of(predicted.generated));
   report.compare("output/rec_target", floats_of(predicted.truth));
   report.compare("output/cls_out", floats_of(predicted.contrastive));
   report.compare("output/cls_target", floats_of(predicted.truth));
   report.compare("output/length", integers_of(mask.sum(1)));
   const MaskedLosses losses = masked_losses(predicted);
-  report.compare("output/mse", floats_of(losses.mse));
-  report.compare("output/nce", floats_of(losses.nce));
+  report.compare("output/mse", floats_of(losses.mse.mean()));
+  report.compare("output/nce", floats_of(losses.nce.mean()));
 }
 
 /// TorchOnlyAST's structured patchout lists what is dropped.
@@ -350,9 +356,11 @@ void torchonly(const Case& c, Report& report) {
     const at::Tensor mel = tensor_of(c.at("input/spec" + tail));
     report.compare("output/logits" + tail, floats_of(evaluate(model, mel).logits));
     if (!c.has("input/length" + tail)) continue;
-    ForwardContext context;
-    context.lengths = c.at("input/length" + tail).i64;
-    report.compare("output/logits_length" + tail, floats_of(evaluate(model, mel, context).logits));
+    Pass pass;
+    pass.positions_of_widest = true;
+    report.compare(
+        "output/logits_length" + tail,
+        floats_of(evaluate(model, Input({mel, c.at("input/length" + tail).i64}), pass).logits));
   }
   if (!c.json.contains("train_input")) return;
   const at::Tensor mel = tensor_of(c.at("input/" + c.json.at("train_input").get<std::string>()));
@@ -366,10 +374,10 @@ void torchonly(const Case& c, Report& report) {
   report.compare("output/train_dropped_time", columns);
   draws.kept_rows = {kept_of(rows, grid.f)};
   draws.kept_columns = {kept_of(columns, grid.t)};
-  ForwardContext context;
-  context.training = true;
-  context.patchout = &draws;
-  report.compare("output/train_logits", floats_of(evaluate(model, mel, context).logits));
+  Pass pass;
+  pass.training = true;
+  pass.patchout = &draws;
+  report.compare("output/train_logits", floats_of(evaluate(model, mel, pass).logits));
 }
 
 const testing::Drivers kDrivers = {{"model/ast", ast},

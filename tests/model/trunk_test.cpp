@@ -37,9 +37,12 @@ Trunk make(const TrunkOptions& o) {
   return model;
 }
 
-at::Tensor logits(const Trunk& model, const at::Tensor& mel, const ForwardContext& context = {}) {
+at::Tensor logits(const Trunk& model, const Input& input, const Pass& pass = {}) {
   const at::NoGradGuard no_grad;
-  return model.forward(mel, context).logits;
+  return model.forward(input, pass).logits;
+}
+at::Tensor logits(const Trunk& model, const at::Tensor& mel, const Pass& pass = {}) {
+  return logits(model, Input::whole(mel), pass);
 }
 
 void expect_close(const at::Tensor& a, const at::Tensor& b, double tolerance = 1e-5) {
@@ -85,7 +88,7 @@ TEST(Trunk, MergingNothingChangesNothing) {
 TEST(Trunk, PatchoutOfNothingChangesNothing) {
   const TrunkOptions o = tiny_trunk();
   const at::Tensor mel = noise_mel(2);
-  ForwardContext training;
+  Pass training;
   training.training = true;
   EXPECT_TRUE(at::equal(logits(make(o), mel), logits(make(o), mel, training)));
 }
@@ -94,10 +97,10 @@ TEST(Trunk, PatchoutOfAllCountsLeavesOnePatch) {
   TrunkOptions o = tiny_trunk();
   o.patchout.columns = 99;
   o.patchout.rows = 99;
-  ForwardContext context;
-  context.training = true;
-  context.want_tokens = true;
-  EXPECT_EQ(make(o).forward(noise_mel(1), context).tokens.size(1), 3);
+  Pass pass;
+  pass.training = true;
+  pass.want_tokens = true;
+  EXPECT_EQ(make(o).forward(Input::whole(noise_mel(1)), pass).tokens.size(1), 3);
 }
 
 TEST(Trunk, PermutingTheBatchPermutesTheLogits) {
@@ -120,18 +123,16 @@ TEST(Trunk, DrawsBelongToTheClipAndNotToItsBatch) {
   o.tome.r = {2, 2, 2};
   const Trunk model = make(o);
   const at::Tensor mel = noise_mel(4);
-  const std::vector<int64_t> positions = {40, 41, 42, 43};
-  ForwardContext context;
-  context.training = true;
-  context.epoch = 3;
-  context.positions = positions;
-  const at::Tensor whole = logits(model, mel, context);
-  for (const int64_t begin : {0, 2}) {  // as two ranks, or two micro-batches
-    context.positions = std::span(positions).subspan(static_cast<size_t>(begin), 2);
-    expect_close(whole.narrow(0, begin, 2), logits(model, mel.narrow(0, begin, 2), context));
-  }
-  context.epoch = 4;
-  EXPECT_FALSE(at::allclose(whole.narrow(0, 2, 2), logits(model, mel.narrow(0, 2, 2), context)));
+  Pass pass;
+  pass.training = true;
+  const at::Tensor whole = logits(model, Input::whole(mel, {0, 3, 0, {40, 41, 42, 43}}), pass);
+  const auto part = [&](int64_t begin, uint64_t epoch) {  // as another rank, or a micro-batch
+    return logits(model,
+                  Input::whole(mel.narrow(0, begin, 2), {0, epoch, 0, {40 + begin, 41 + begin}}),
+                  pass);
+  };
+  for (const int64_t begin : {0, 2}) expect_close(whole.narrow(0, begin, 2), part(begin, 3));
+  EXPECT_FALSE(at::allclose(whole.narrow(0, 2, 2), part(2, 4)));
 }
 
 TEST(Trunk, BatchWidePatchoutBelongsToTheStep) {
@@ -140,41 +141,61 @@ TEST(Trunk, BatchWidePatchoutBelongsToTheStep) {
   o.patchout.rows = 1;
   const Trunk model = make(o);
   const at::Tensor mel = noise_mel(4);
-  ForwardContext context;
-  context.training = true;
-  context.step = 9;
-  const at::Tensor whole = logits(model, mel, context);
-  expect_close(whole.narrow(0, 2, 2), logits(model, mel.narrow(0, 2, 2), context));
-  context.step = 10;
-  EXPECT_FALSE(at::allclose(whole, logits(model, mel, context)));
+  Pass pass;
+  pass.training = true;
+  const auto at_step = [&](const at::Tensor& clips, uint64_t step) {
+    return logits(model, Input::whole(clips, {0, 0, step, {}}), pass);
+  };
+  const at::Tensor whole = at_step(mel, 9);
+  expect_close(whole.narrow(0, 2, 2), at_step(mel.narrow(0, 2, 2), 9));
+  EXPECT_FALSE(at::allclose(whole, at_step(mel, 10)));
 }
 
 /// What lies behind a clip's length cannot be seen, and a shorter clip alone gives what it gives in
-/// a batch.
+/// a batch: tokens, sizes, where each patch went, in training too.
 TEST(Trunk, PaddingChangesNothing) {
-  for (const Aggregator aggregator : {Aggregator::kClsDist, Aggregator::kMean}) {
-    for (const bool prop_attn : {true, false}) {
-      for (const int64_t r : {0, 2, 5, 30}) {
-        SCOPED_TRACE(::testing::Message() << "r " << r << " prop_attn " << prop_attn);
-        TrunkOptions o = tiny_trunk();
-        o.aggregator = aggregator;
-        o.position =
-            PositionKind::kSeparate;  // the embedding of a frame does not depend on the length
-        o.tome.r = {r, r, r};
-        o.tome.prop_attn = prop_attn;
-        const Trunk model = make(o);
-        at::Tensor mel = noise_mel(3);
-        const std::vector<int64_t> lengths = {64, 41, 24};
-        ForwardContext context;
-        context.lengths = lengths;
-        const at::Tensor together = logits(model, mel, context);
-        for (int64_t clip = 0; clip < 3; ++clip) {
-          const at::Tensor alone =
-              mel.narrow(0, clip, 1).narrow(2, 0, lengths[static_cast<size_t>(clip)]);
-          expect_close(logits(model, alone), together.narrow(0, clip, 1));
+  const std::vector<int64_t> lengths = {24, 64, 41, 24, 43};
+  for (const PositionKind position : {PositionKind::kJoint, PositionKind::kSeparate}) {
+    for (const Aggregator aggregator : {Aggregator::kClsDist, Aggregator::kMean}) {
+      for (const bool prop_attn : {true, false}) {
+        for (const int64_t r : {0, 2, 5, 30}) {
+          for (const bool training : {false, true}) {
+            SCOPED_TRACE(::testing::Message() << "r " << r << " prop_attn " << prop_attn);
+            TrunkOptions o = tiny_trunk();
+            o.position = position;
+            o.aggregator = aggregator;
+            o.tome.r = {r, r, r};
+            o.tome.prop_attn = prop_attn;
+            o.dropout = 0.1;
+            o.drop_path = 0.2;
+            o.patchout.columns_p = 0.4;
+            o.patchout.tokens = 1;
+            const Trunk model = make(o);
+            at::Tensor mel = noise_mel(5);
+            Pass pass;
+            pass.training = training;
+            pass.trace = pass.want_tokens = true;
+            const DrawKey draws{3, 2, 1, {10, 11, 12, 13, 14}};
+            const at::NoGradGuard no_grad;
+            const Output together = model.forward({{mel, lengths}, draws}, pass);
+            for (int64_t clip = 0; clip < 5; ++clip) {
+              const int64_t own = lengths[static_cast<size_t>(clip)];
+              const Output alone = model.forward(
+                  Input::whole(mel.narrow(0, clip, 1).narrow(2, 0, own), {3, 2, 1, {10 + clip}}),
+                  pass);
+              expect_close(alone.logits, together.logits.narrow(0, clip, 1));
+              const int64_t tokens = alone.tokens.size(1);
+              expect_close(alone.tokens, together.tokens.narrow(0, clip, 1).narrow(1, 0, tokens));
+              const at::Tensor source = together.source[clip];
+              EXPECT_TRUE(at::equal(source.masked_select(source >= 0), alone.source[0]));
+              const at::Tensor places = together.places[clip];
+              EXPECT_TRUE(at::equal(places.masked_select(places >= 0), alone.places[0]));
+            }
+            mel.select(0, 0).narrow(1, 24, 40).fill_(100);
+            EXPECT_TRUE(
+                at::equal(together.logits, model.forward({{mel, lengths}, draws}, pass).logits));
+          }
         }
-        mel.select(0, 2).narrow(1, 24, 40).fill_(100);
-        expect_close(together, logits(model, mel, context));
       }
     }
   }
@@ -188,10 +209,10 @@ TEST(Trunk, RecomputingGivesTheSameGradients) {
   std::vector<at::Tensor> gradients[2];
   for (const bool recompute : {false, true}) {
     Trunk model = make(o);
-    ForwardContext context;
-    context.training = true;
-    context.activation_checkpointing = recompute;
-    model.forward(noise_mel(2), context).logits.square().sum().backward();
+    Pass pass;
+    pass.training = true;
+    pass.activation_checkpointing = recompute;
+    model.forward({{noise_mel(2), {64, 41}}}, pass).logits.square().sum().backward();
     for (const NamedTensor& entry : model.parameters()) {
       ASSERT_TRUE(entry.tensor.grad().defined()) << entry.name;
       gradients[recompute ? 1 : 0].push_back(entry.tensor.grad());
@@ -207,10 +228,10 @@ TEST(Trunk, FrozenBlocksGetNoGradient) {
   for (const bool recompute : {false, true}) {
     Trunk model = make(o);
     model.apply_freezing();
-    ForwardContext context;
-    context.training = true;
-    context.activation_checkpointing = recompute;
-    model.forward(noise_mel(2), context).logits.sum().backward();
+    Pass pass;
+    pass.training = true;
+    pass.activation_checkpointing = recompute;
+    model.forward(Input::whole(noise_mel(2)), pass).logits.sum().backward();
     for (const NamedTensor& entry : model.parameters()) {
       EXPECT_EQ(entry.tensor.grad().defined(), model.placement(entry.name).layer > 2) << entry.name;
     }
@@ -224,10 +245,10 @@ TEST(Trunk, WeightsInBf16KeepTheResidualStreamInFloat) {
   const at::Tensor mel = noise_mel(2);
   const at::Tensor exact = logits(model, mel);
   model.to(at::kBFloat16);
-  ForwardContext context;
-  context.want_tokens = true;
+  Pass pass;
+  pass.want_tokens = true;
   const at::NoGradGuard no_grad;
-  const Output out = model.forward(mel, context);
+  const Output out = model.forward(Input::whole(mel), pass);
   EXPECT_EQ(out.tokens.scalar_type(), at::kFloat);
   expect_close(exact, out.logits.to(at::kFloat), 0.05);
 }
@@ -235,7 +256,7 @@ TEST(Trunk, WeightsInBf16KeepTheResidualStreamInFloat) {
 TEST(Trunk, TooSmallASpectrogramIsAnError) {
   const Trunk model(tiny_trunk(), Init(0));
   try {
-    model.forward(at::zeros({1, 32, 7}), {});
+    model.forward(Input::whole(at::zeros({1, 32, 7})), {});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.message(), "a spectrogram of 32 bins x 7 frames holds no patch of 8 x 8");
@@ -262,10 +283,10 @@ TEST_P(EveryArch, TrainsWithMergingAndPatchout) {
   schema::PatchoutOptions patchout;
   patchout.t = 4;
   const auto model = make_model(options, &tome, &patchout, GetParam().input, 10);
-  ForwardContext context;
-  context.training = true;
+  Pass pass;
+  pass.training = true;
   const Output out =
-      model->forward(at::randn({2, GetParam().input.F, GetParam().input.T}), context);
+      model->forward(Input::whole(at::randn({2, GetParam().input.F, GetParam().input.T})), pass);
   EXPECT_EQ(out.logits.sizes(), (std::vector<int64_t>{2, 10}));
   EXPECT_EQ(out.embedding.size(1), model->embedding_size());
   out.logits.square().mean().backward();

@@ -13,9 +13,7 @@ using namespace fixture;
 /// Two layers' statistics and nothing else.
 class Statistics final : public model::Model {
  public:
-  model::Output forward(const at::Tensor&, const model::ForwardContext&) const override {
-    return {};
-  }
+  model::Output forward(const model::Input&, const model::Pass&) const override { return {}; }
   int64_t embedding_size() const override { return 1; }
   int64_t classes() const override { return 1; }
   model::Placement placement(std::string_view) const override { return {}; }

@@ -36,7 +36,8 @@ class DeviceBatchesTest : public Stages {
     std::vector<at::Tensor> all;
     batches.start(2, first);
     while (const auto batch = batches.next())
-      all.push_back(at::cat({waves_of(*batch, device), labels_of(*batch, device)}, 1).cpu());
+      all.push_back(
+          at::cat({waves_of(*batch, device).samples, labels_of(*batch, device)}, 1).cpu());
     return all;
   }
   static void expect_equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
@@ -61,7 +62,7 @@ TEST_F(DeviceBatchesTest, SamplesOfSixteenBitsAreTheFloats) {
   while (const auto batch = ours.next()) {
     ASSERT_NE(batch->pcm, nullptr);
     const auto want = floats.next();
-    EXPECT_TRUE(at::equal(waves_of(*batch, at::kCPU),
+    EXPECT_TRUE(at::equal(waves_of(*batch, at::kCPU).samples,
                           at::from_blob(want->waves, {want->size, want->samples})));
   }
   EXPECT_FALSE(floats.next());

@@ -221,7 +221,8 @@ TEST(OutOfMemory, SmallerPiecesOrWhatToLower) {
 class GreedyModel final : public model::Model {
  public:
   explicit GreedyModel(int64_t most) : most_(most) {}
-  model::Output forward(const at::Tensor& mel, const model::ForwardContext&) const override {
+  model::Output forward(const model::Input& input, const model::Pass&) const override {
+    const at::Tensor& mel = input.spectrograms.mel;
     if (mel.size(0) > most_) throw std::bad_alloc();
     model::Output output;
     output.logits = mel.mean({1, 2}).unsqueeze(1) * at::arange(3);

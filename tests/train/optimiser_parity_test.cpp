@@ -144,17 +144,17 @@ void optimiser_step(const Case& c, Report& report) {
   }
   std::vector<double> losses;
   for (int64_t step = 0; step < c.json.at("steps").get<int64_t>(); ++step) {
-    model::ForwardContext context;
-    context.training = true;
+    model::Pass pass;
+    pass.training = true;
     model::PatchoutDraws draws;
     if (p.passt) {
       const auto along = [&](int64_t length, int64_t stride) { return 1 + (length - 16) / stride; };
       draws = passt_draws(c.json.at("step_seeds").at(static_cast<size_t>(step)), c,
                           along(p.geometry.F, p.model.fstride),
                           along(p.geometry.T, p.model.tstride), p.geometry.T / p.model.tstride);
-      context.patchout = &draws;
+      pass.patchout = &draws;
     }
-    const at::Tensor logits = model->forward(mel, context).logits;
+    const at::Tensor logits = model->forward(model::Input::whole(mel), pass).logits;
     if (step == 0 && c.has("output/logits_step1")) {
       const at::Tensor flat = logits.detach().contiguous().flatten();
       report.compare(

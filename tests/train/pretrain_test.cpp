@@ -104,10 +104,10 @@ TEST_F(MaskedIntegration, LossesOfABatch) {
   task.begin(*batch, {14, 1});
   const Loss loss = task.loss(1, 2);  // the second and the third clip
 
-  const at::Tensor mel = frontend_.forward(waves_of(*batch, at::kCPU), batch->lengths);
+  const at::Tensor mel = frontend_.forward(waves_of(*batch, at::kCPU)).mel;
   const std::vector<int64_t> positions{batch->position + 1, batch->position + 2};
   const model::DrawKey key{5, 1, 14, positions};
-  const at::Tensor masks = model::draw_masks(settings_, {8, 4}, key, 1);
+  const at::Tensor masks = model::draw_masks(settings_, {{8, 4}, {8, 4}}, key, 1);
   ASSERT_EQ(masks.sizes(), (std::vector<int64_t>{2, kMasked}));
   const double mse = mse_by_hand(mel.narrow(0, 1, 2), masks);
   const double nce = std::log(static_cast<double>(kMasked));  // every answer fits every patch alike
@@ -130,12 +130,12 @@ TEST_F(MaskedIntegration, ValidationIsTheMeanOverClips) {
   how.batch_size = 5;  // 12 clips: the last batch has two
   const auto metrics = task().validate(rows, frontend_options_, how);
   double sum = 0;
-  EvaluationBatches each(clips_, rows, frontend_options_, 1, 1, at::kCPU);
+  EvaluationBatches each(clips_, rows, frontend_options_, {});
   std::vector<int64_t> position{0};
   for (auto batch = each.next(); batch; batch = each.next(), ++position[0]) {
-    const at::Tensor mel = frontend_.forward(waves_of(*batch, at::kCPU), batch->lengths);
+    const at::Tensor mel = frontend_.forward(waves_of(*batch, at::kCPU)).mel;
     const model::DrawKey key{0, 0, 0, position};
-    sum += mse_by_hand(mel, model::draw_masks(settings_, {8, 4}, key, 1));
+    sum += mse_by_hand(mel, model::draw_masks(settings_, {{8, 4}}, key, 1));
   }
   ASSERT_EQ(position[0], 12);
   const double mse = sum / 12;

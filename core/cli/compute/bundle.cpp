@@ -91,7 +91,7 @@ void write_bundle(const fs::path& folder, const train::OpenModel& open) {
   // Values like those of normalised spectrograms: mean 0, deviation 1/2.
   const at::Tensor mel =
       model::Init(1).normal("golden", {1, open.geometry.F, open.geometry.T}, 0.5).detach();
-  const at::Tensor logits = open.model->forward(mel, {}).logits;
+  const at::Tensor logits = open.model->forward(model::Input::whole(mel), {}).logits;
   checkpoint::Archive golden;
   golden.add(model::to_entry("mel", mel));
   golden.add(model::to_entry("logits", logits));

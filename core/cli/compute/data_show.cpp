@@ -96,9 +96,10 @@ int show_batch(const DataArguments& arguments, const ChosenData& chosen, const f
   const frontend::Frontend frontend(chosen.frontend, chosen.augment);
   const frontend::DrawKey key{chosen.seed, 0, static_cast<uint64_t>(batch.step),
                               static_cast<uint64_t>(batch.position)};
-  const frontend::Draws draws = frontend.draw(key, batch.size, batch.samples);
-  const at::Tensor waves = at::from_blob(batch.waves, {batch.size, batch.samples});
-  const at::Tensor mel = frontend.forward(waves, batch.lengths, &draws).contiguous();
+  const frontend::Waves waves{at::from_blob(batch.waves, {batch.size, batch.samples}),
+                              batch.lengths};
+  const frontend::Draws draws = frontend.draw(key, waves);
+  const at::Tensor mel = frontend.forward(waves, &draws).mel.contiguous();
   fmt::print("batch {} of epoch 0: waves [{}, {}], spectrograms [{}, {}, {}]\n", batch.step,
              batch.size, batch.samples, mel.size(0), mel.size(1), mel.size(2));
   for (int64_t i = 0; i < batch.size; ++i) {

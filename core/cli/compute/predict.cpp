@@ -24,6 +24,7 @@
 #include "core/ops/spectrogram_image.h"
 #include "core/schema/augment.h"
 #include "core/train/device.h"
+#include "core/train/windows.h"
 #include "data/export.h"
 
 namespace xp::cli {
@@ -37,14 +38,6 @@ struct Heard {
   double length_s = 0;
   std::vector<std::pair<int64_t, double>> classes;  ///< index, probability, the likeliest first
 };
-
-/// Where windows begin: one every hop, and the last where it ends with the clip.
-std::vector<int64_t> window_starts(int64_t samples, int64_t window, int64_t hop) {
-  std::vector<int64_t> starts = {0};
-  while (starts.back() + window < samples)
-    starts.push_back(std::min(starts.back() + hop, samples - window));
-  return starts;
-}
 
 class Listener {
  public:
@@ -65,10 +58,10 @@ class Listener {
     const at::Tensor wave = read_wave(file, open_.frontend.rate_hz);
     const int64_t samples = wave.size(1);
     if (command_.window_s <= 0) say_what_is_unheard(file, samples);
-    const int64_t window =
-        command_.window_s > 0 ? std::min(samples_of(command_.window_s), samples) : samples;
-    const int64_t hop = command_.hop_s > 0 ? samples_of(command_.hop_s) : window / 2;
-    const std::vector<int64_t> starts = window_starts(samples, window, std::max<int64_t>(hop, 1));
+    const auto windows =
+        train::Windows::of(command_.window_s, command_.hop_s, open_.frontend.rate_hz);
+    const int64_t window = windows.length_in(samples);
+    const std::vector<int64_t> starts = windows.starts_in(samples);
     std::vector<Heard> heard;
     for (size_t at = 0; at < starts.size(); at += static_cast<size_t>(command_.listen.batch)) {
       throw_if_stopped();
@@ -88,15 +81,15 @@ class Listener {
     const at::NoGradGuard no_grad;
     const auto* const trunk = dynamic_cast<const model::Trunk*>(open_.model.get());
     if (trunk == nullptr) throw Error("--trace-merges is for transformers; this is a CNN");
-    const at::Tensor mel =
-        frontend_.forward(read_wave(file, open_.frontend.rate_hz).to(device_), {});
-    model::ForwardContext context;
-    context.trace = true;
-    context.want_tokens = true;
-    const model::Output output = trunk->forward(mel, context);
+    const frontend::Spectrograms clip = frontend_.forward(
+        frontend::Waves::whole(read_wave(file, open_.frontend.rate_hz).to(device_)));
+    model::Pass pass;
+    pass.trace = true;
+    pass.want_tokens = true;
+    const model::Output output = trunk->forward(clip, pass);
     const model::TrunkOptions& o = trunk->options();
     const model::PatchLayout layout{o.patch_f, o.patch_t, o.stride_f, o.stride_t};
-    model::Picture picture = model::merge_picture(mel[0].cpu(), output, 0, layout);
+    model::Picture picture = model::merge_picture(clip.mel[0].cpu(), output, 0, layout);
     data::write_png(command_.trace_merges,
                     ops::Image{picture.width, picture.height, std::move(picture.rgb)});
   }
@@ -127,7 +120,8 @@ class Listener {
   /// Waves [B, N] to probabilities [B, K].
   at::Tensor score(const at::Tensor& waves) const {
     const at::Tensor logits =
-        open_.model->forward(frontend_.forward(waves.to(device_), {}), {}).logits;
+        open_.model->forward(frontend_.forward(frontend::Waves::whole(waves.to(device_))), {})
+            .logits;
     check_finite(logits, open_);
     return (softmax_ ? at::softmax(logits, 1) : logits.sigmoid()).to(at::kDouble).cpu();
   }

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include "core/base/rng.h"
+#include "core/model/masked.h"
+#include "core/model/registry.h"
+#include "core/train/predict.h"
+#include "core/train/source.h"
+#include "data/export.h"
+#include "tests/train/stages_fixture.h"
+
+namespace xp::train::fixture {
+
+/// Seconds of the clips that are scored: two of them are as long.
+inline constexpr double kLengths_s[] = {0.31, 1.2, 0.55, 0.31, 0.74, 0.9, 0.33, 1.07};
+
+/// A model of each family, small.
+struct Family {
+  const char* name;
+  const char* arch;
+  int64_t r = 0;    ///< tokens merged in each block
+  double bf16 = 0;  ///< how far scores in bf16 may differ, of the largest
+};
+
+inline constexpr Family kFamilies[] = {
+    {"ast", "ast-nano", 0, 0.05},
+    {"ast_merging", "ast-nano", 6, 0.2},
+    {"passt", "passt-s", 0, 0.05},
+    {"passt_merging", "passt-s", 6, 0.2},
+    {"ssast_patch", "ssast-tiny-patch", 0, 0.05},
+    {"ssast_frame", "ssast-tiny-frame", 0, 0.05},
+    {"pool", "pool", 0, 0.02},
+    {"mn", "mn01", 0, 0.1},
+    {"dymn", "dymn01", 0, 0.1},
+};
+
+inline schema::ModelOptions options_of(const Family& family) {
+  auto options = schema::ModelOptions::of_kind(*schema::ModelOptions::parse_kind(family.arch));
+  options.arch = family.arch;
+  if (schema::is_transformer(options.resolved().family)) {
+    options.depth = 3;
+    options.dim = 48;
+    options.heads = 3;
+  }
+  return options;
+}
+
+/// Clips as long as they are.
+inline schema::FrontendOptions open_frontend(schema::FrontendKind kind) {
+  auto options = schema::FrontendOptions::of_kind(kind);
+  options.rate_hz = 16000;
+  options.window_samples = 400;
+  options.hop_samples = 160;
+  options.fft_size = 512;
+  options.frames = 0;
+  options.clip_s = 0;
+  return options;
+}
+
+/// Prepared clips of unequal length: train and test of two classes, and in "val" one that is too
+/// short for a patch beside one that is not.
+class UnequalClips : public Stages {
+ protected:
+  static void SetUpTestSuite() {
+    at::set_num_threads(1);
+    folder_ = std::make_unique<xp::testing::TempDir>();
+    size_t number = 0;
+    for (const char* split : {"train", "test"})
+      for (const double seconds : kLengths_s) write_clip(split, seconds, number++);
+    write_clip("val", 0.5, number++);
+    write_clip("val", 0.05, number++);
+    tracker::NullSink null;
+    graph::StageContext context = stage("prepare", null);
+    schema::PrepareOptions options;
+    options.dataset = set();
+    data::run_prepare(options, context);
+  }
+
+  static schema::DatasetOptions set() {
+    auto dataset = schema::DatasetOptions::of_kind(schema::DatasetName::kFolder);
+    dataset.root = (*folder_ / "sounds").string();
+    return dataset;
+  }
+  static Clips clips() {
+    tracker::NullSink null;
+    return open_clips(stage("clips", null), set());
+  }
+
+  static std::unique_ptr<model::Model> model_of(const Family& family,
+                                                schema::FrontendKind frontend) {
+    schema::TomeOptions tome;
+    tome.r.value = family.r;
+    auto model = model::make_model(options_of(family), family.r > 0 ? &tome : nullptr, nullptr,
+                                   {open_frontend(frontend).mel_bins, 80}, 2, 3);
+    model->require_grad(false);
+    return model;
+  }
+
+ private:
+  static void write_clip(const char* split, double seconds, size_t number) {
+    const auto samples = static_cast<int64_t>(seconds * 16000);
+    std::vector<float> wave(static_cast<size_t>(samples));
+    Rng rng(8, "clip", 0, number);
+    const double hz = rng.uniform(200, 4000);
+    for (int64_t i = 0; i < samples; ++i)
+      wave[static_cast<size_t>(i)] = static_cast<float>(
+          0.3 * std::sin(2 * M_PI * hz * static_cast<double>(i) / 16000) + 0.1 * rng.normal());
+    const fs::path file = *folder_ / "sounds" / split / (number % 2 == 0 ? "even" : "odd") /
+                          fmt::format("{:02}.wav", number);
+    fs::create_directories(file.parent_path());
+    data::write_wav(file, wave, 16000);
+  }
+};
+
+}  // namespace xp::train::fixture
