@@ -43,7 +43,7 @@ CnnClassifier::CnnClassifier(int64_t channels, int64_t hidden, const CnnOptions&
 Output CnnClassifier::operator()(const Maps& maps, const Widths& widths, bool training,
                                  const Noise& noise) const {
   const auto means = [&](const Maps& of) {
-    return widths.restore(each(of, [](const at::Tensor& map) { return map.mean({2, 3}); }));
+    return widths.restore(on_each(of, [](const at::Tensor& map) { return map.mean({2, 3}); }));
   };
   Output out;
   out.embedding = means(maps);
@@ -56,10 +56,11 @@ Output CnnClassifier::operator()(const Maps& maps, const Widths& widths, bool tr
     }
     case CnnHead::kConv:
       out.logits = means(norm_(
-          each(maps, [&](const at::Tensor& map) { return at::conv2d(map, conv_); }), training));
+          on_each(maps, [&](const at::Tensor& map) { return at::conv2d(map, conv_); }), training));
       break;
     case CnnHead::kAttention:
-      out.logits = widths.restore(each(maps, [&](const at::Tensor& map) { return attend(map); }));
+      out.logits =
+          widths.restore(on_each(maps, [&](const at::Tensor& map) { return attend(map); }));
       break;
   }
   return out;

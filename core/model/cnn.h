@@ -66,7 +66,7 @@ inline Activation activation_of(const schema::CnnStage& stage) {
 /// last, which every convolution after it keeps: a training step of mn04 is 1.6 times as fast.
 at::Tensor first_map(const at::Tensor& mel);
 
-/// The spectrograms [b, F, T] of each width.
+/// The spectrograms of each width, [b, F, T].
 Maps mels_of(const Input& input, const Widths& widths);
 
 /// The noise of a forward pass; off in evaluation.

@@ -30,7 +30,7 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
 }
 
 Maps activate(const Maps& maps, Activation activation) {
-  return each(maps, [&](const at::Tensor& x) { return activate(x, activation); });
+  return on_each(maps, [&](const at::Tensor& x) { return activate(x, activation); });
 }
 
 Maps add_shortcut(const Maps& branch, const Maps& x) {
@@ -62,7 +62,7 @@ at::Tensor BatchNorm::operator()(const at::Tensor& x, bool training) const {
 
 Maps BatchNorm::operator()(const Maps& maps, bool training) const {
   if (!training || maps.size() == 1)
-    return each(maps, [&](const at::Tensor& x) { return (*this)(x, training); });
+    return on_each(maps, [&](const at::Tensor& x) { return (*this)(x, training); });
   // Places as rows [N, C]; of maps with channels last that is a view.
   std::vector<at::Tensor> rows;
   std::vector<int64_t> counts;
@@ -159,7 +159,7 @@ ConvNorm::ConvNorm(const ConvOptions& options, Activation activation, const Init
 
 Maps ConvNorm::operator()(const Maps& maps, bool training) const {
   const auto convolve = [&](const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
-    return each(maps, [&](const at::Tensor& x) {
+    return on_each(maps, [&](const at::Tensor& x) {
       return at::conv2d(x, weight, bias, options_.stride, options_.padding(), options_.dilation,
                         options_.groups);
     });

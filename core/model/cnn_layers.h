@@ -19,7 +19,7 @@ using Maps = std::vector<at::Tensor>;
 
 /// work(map) of each.
 template <class Work>
-Maps each(const Maps& maps, const Work& work) {
+Maps on_each(const Maps& maps, const Work& work) {
   Maps results;
   for (const at::Tensor& map : maps) results.push_back(work(map));
   return results;

@@ -136,7 +136,7 @@ std::vector<DynamicContext> ContextGenerator::operator()(const Maps& maps, bool 
         x.mean(2, /*keepdim=*/true).permute({0, 1, 3, 2});  // [B, C, T', 1]
     return at::conv2d(at::cat({by_row, by_column}, 2), joint_);
   };
-  const Maps all = activate(norm_(each(maps, convolved), training), Activation::kHardswish);
+  const Maps all = activate(norm_(on_each(maps, convolved), training), Activation::kHardswish);
   std::vector<DynamicContext> contexts;
   for (size_t i = 0; i < maps.size(); ++i) {
     const at::Tensor& x = maps[i];
@@ -257,7 +257,7 @@ Dymn::Dymn(const DymnOptions& options, double temperature, const Init& init)
 
 Maps Dymn::trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const {
   const auto type = first_.weight().scalar_type();
-  Maps x = first_(each(mels, [&](const at::Tensor& mel) { return mel.unsqueeze(1).to(type); }),
+  Maps x = first_(on_each(mels, [&](const at::Tensor& mel) { return mel.unsqueeze(1).to(type); }),
                   training);
   if (stages != nullptr) stages->push_back(x);
   for (const Block& block : blocks_) {

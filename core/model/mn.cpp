@@ -75,7 +75,7 @@ void SqueezeExcite::members(Members& list) { list.children("conc_se_layers", gat
 Maps Mn::Residual::operator()(const Maps& maps, bool training) const {
   Maps y = maps;
   for (size_t i = 0; i + 1 < convs.size(); ++i) y = convs[i](y, training);
-  if (!gate.empty()) y = each(y, gate[0]);
+  if (!gate.empty()) y = on_each(y, gate[0]);
   y = convs.back()(y, training);
   return shortcut ? add_shortcut(y, maps) : y;
 }
@@ -138,8 +138,8 @@ Mn::Mn(const MnOptions& options, const Init& init) : options_(options) {
 
 Maps Mn::trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const {
   const auto type = first_.weight().scalar_type();
-  Maps x =
-      first_(each(mels, [&](const at::Tensor& mel) { return first_map(mel.to(type)); }), training);
+  Maps x = first_(on_each(mels, [&](const at::Tensor& mel) { return first_map(mel.to(type)); }),
+                  training);
   if (stages != nullptr) stages->push_back(x);
   for (const Residual& block : blocks_) {
     x = block(x, training);

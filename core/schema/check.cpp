@@ -1,6 +1,7 @@
 #include "core/schema/check.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -276,6 +277,28 @@ void check_pretrain(const Rules& rules) {
   }
 }
 
+/// What the front end keeps of a window: all of it, or its end would not be scored.
+void check_window(const Rules& rules, const EvalOptions& eval, const FrontendOptions& frontend) {
+  if (eval.window_s <= 0) return;
+  if (frontend.clip_s > 0) {
+    if (eval.window_s <= frontend.clip_s) return;
+    rules.fault(
+        {"eval.window_s", "frontend.clip_s"},
+        fmt::format("eval.window_s is {:g}, and frontend.clip_s keeps {:g} s of each window",
+                    eval.window_s, frontend.clip_s));
+    return;
+  }
+  FrontendOptions whole = frontend;
+  whole.frames = 0;
+  const int64_t frames =
+      frames_of(whole, std::llround(eval.window_s * static_cast<double>(frontend.rate_hz)));
+  if (frontend.frames == 0 || frames <= frontend.frames) return;
+  rules.fault(
+      {"eval.window_s", "frontend.frames"},
+      fmt::format("eval.window_s is {:g}, which are {} frames, and frontend.frames keeps {}",
+                  eval.window_s, frames, frontend.frames));
+}
+
 /// teach, evaluate, embed.
 template <class T>
 void check_scoring(const Rules& rules, bool needs_classes) {
@@ -287,6 +310,7 @@ void check_scoring(const Rules& rules, bool needs_classes) {
     check_geometry(rules, o.model, o.frontend);
     if (o.tome) check_tome(rules, *o.tome, o.model);
   }
+  check_window(rules, o.eval, o.frontend);
   if (o.eval.window_hop_s > 0 && o.eval.window_s == 0) {
     rules.fault({"eval.window_hop_s"}, "eval.window_hop_s needs eval.window_s");
   } else if (o.eval.window_hop_s > o.eval.window_s) {

@@ -1,12 +1,11 @@
 #include "core/train/embed.h"
 
 #include <algorithm>
-#include <array>
+#include <limits>
 #include <utility>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/reflection_pad1d.h>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
@@ -83,63 +82,116 @@ at::Tensor Embedder::forward(const at::Tensor& waves) const {
   return {};
 }
 
-at::Tensor Embedder::windowed(const at::Tensor& waves, int64_t window, int64_t hop,
-                              const Rows& rows) const {
-  const int64_t half = window / 2;
-  if (waves.size(1) <= half) {
-    throw Error(fmt::format("a clip of {} samples is shorter than half a window of {}",
-                            waves.size(1), window),
-                Exit::kData);
-  }
-  const at::Tensor padded = at::reflection_pad1d(waves.cpu(), {half, half});
-  const at::Tensor windows =
-      padded.unfold(1, window, hop).flatten(0, 1);  // [B * S, window], a view
-  std::vector<at::Tensor> parts;
-  for (int64_t at = 0; at < windows.size(0); at += settings_.batch) {
-    throw_if_stopped();
-    parts.push_back(
-        rows(windows.narrow(0, at, std::min(settings_.batch, windows.size(0) - at)).contiguous()));
-  }
-  const at::Tensor all = at::cat(parts);
-  return all.reshape({waves.size(0), -1, all.size(1)});
+Sound Sound::of(const at::Tensor& waves) {
+  return {waves.size(0), waves.size(1),
+          [waves](int64_t begin, int64_t count) { return waves.narrow(1, begin, count).cpu(); }};
 }
 
-at::Tensor Embedder::scene(const at::Tensor& waves) const {
+namespace {
+
+/// Samples [low, high) of a clip of n samples, reflected beyond its ends; `stretch` [B, ..] holds
+/// those from `begin` on.
+at::Tensor reflected(const at::Tensor& stretch, int64_t begin, int64_t low, int64_t high,
+                     int64_t n) {
+  std::vector<at::Tensor> parts;
+  if (low < 0) parts.push_back(stretch.narrow(1, 1 - begin, -low).flip(1));
+  const int64_t first = std::max<int64_t>(low, 0);
+  parts.push_back(stretch.narrow(1, first - begin, std::min(high, n) - first));
+  if (high > n) parts.push_back(stretch.narrow(1, n - 1 - (high - n) - begin, high - n).flip(1));
+  return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
+}
+
+}  // namespace
+
+void Embedder::each_batch(const Sound& sound, const std::vector<int64_t>& lengths, int64_t hop,
+                          const Work& work) const {
+  const int64_t n = sound.samples;
+  const int64_t half = *std::max_element(lengths.begin(), lengths.end()) / 2;
+  int64_t count = std::numeric_limits<int64_t>::max();
+  for (const int64_t length : lengths) {
+    if (n <= length / 2) {
+      throw Error(
+          fmt::format("a clip of {} samples is shorter than half a window of {}", n, length),
+          Exit::kData);
+    }
+    // Windows of odd lengths may leave room for one more.
+    count = std::min(count, 1 + (n + length / 2 * 2 - length) / hop);
+  }
+  for (int64_t first = 0; first < count; first += settings_.batch) {
+    throw_if_stopped();
+    const int64_t windows = std::min(settings_.batch, count - first);
+    const int64_t last = (first + windows - 1) * hop;  // middle of the last window
+    // What the largest windows reach over, and what is reflected at an end.
+    const int64_t begin =
+        std::clamp<int64_t>(first * hop - half, 0, std::max<int64_t>(0, n - 1 - half));
+    const int64_t end = std::min(n, std::max(last + half + 1, half + 1));
+    const at::Tensor stretch = sound.read(begin, end - begin);
+    std::vector<at::Tensor> of_each;
+    for (const int64_t length : lengths) {
+      const int64_t low = first * hop - length / 2;
+      const int64_t high = last - length / 2 + length;
+      of_each.push_back(reflected(stretch, begin, low, high, n)
+                            .unfold(1, length, hop)
+                            .flatten(0, 1)
+                            .contiguous());
+    }
+    work(first, of_each);
+  }
+}
+
+at::Tensor Embedder::scene(const Sound& sound) const {
   const at::NoGradGuard no_grad;
   const int64_t longest = samples_of(settings_.longest_ms, settings_.rate_hz);
-  if (waves.size(1) <= longest) return forward(waves);
+  if (sound.samples <= longest) return forward(sound.read(0, sound.samples));
   const int64_t hop = samples_of(settings_.scene_hop_ms, settings_.rate_hz);
-  return windowed(waves, longest, hop, [this](const at::Tensor& w) { return forward(w); }).mean(1);
+  at::Tensor sum;
+  int64_t count = 0;
+  each_batch(sound, {longest}, hop, [&](int64_t, const std::vector<at::Tensor>& windows) {
+    const at::Tensor values = forward(windows[0]).unflatten(0, {sound.clips, -1}).to(at::kDouble);
+    count += values.size(1);
+    sum = sum.defined() ? sum + values.sum(1) : values.sum(1);
+  });
+  return (sum / static_cast<double>(count)).to(at::kFloat);
 }
 
-TimeEmbeddings Embedder::timestamps(const at::Tensor& waves) const {
+void Embedder::timestamps(const Sound& sound,
+                          const std::function<void(TimeEmbeddings)>& take) const {
   const at::NoGradGuard no_grad;
   const int64_t window = samples_of(settings_.window_ms, settings_.rate_hz);
   const int64_t hop = samples_of(settings_.hop_ms, settings_.rate_hz);
-  std::vector<at::Tensor> levels;
-  for (const int64_t level : settings_.levels) {
-    levels.push_back(
-        windowed(waves, window * level, hop, [this](const at::Tensor& w) { return forward(w); }));
-  }
-  if (settings_.mel_samples > 0) {
-    levels.push_back(windowed(waves, settings_.mel_samples, hop, [this](const at::Tensor& w) {
-      return frontend_.forward(frontend::Waves::whole(w.to(device_)))
-          .mel.flatten(1)
-          .to(at::kFloat)
-          .cpu();
-    }));
-  }
-  // Windows of odd lengths may leave room for one more.
-  int64_t count = levels[0].size(1);
-  for (const at::Tensor& level : levels) count = std::min(count, level.size(1));
-  for (at::Tensor& level : levels) level = level.narrow(1, 0, count);
-  TimeEmbeddings out;
-  out.values = levels.size() == 1 ? levels[0] : at::cat(levels, 2);
-  for (int64_t i = 0; i < count; ++i) {
-    out.times_ms.push_back(static_cast<double>(i * hop) * 1000.0 /
-                           static_cast<double>(settings_.rate_hz));
-  }
-  return out;
+  std::vector<int64_t> lengths;
+  for (const int64_t level : settings_.levels) lengths.push_back(window * level);
+  if (settings_.mel_samples > 0) lengths.push_back(settings_.mel_samples);
+  each_batch(sound, lengths, hop, [&](int64_t first, const std::vector<at::Tensor>& windows) {
+    std::vector<at::Tensor> side;
+    for (size_t i = 0; i < windows.size(); ++i) {
+      const at::Tensor values =
+          i < settings_.levels.size()
+              ? forward(windows[i])
+              : frontend_.forward(frontend::Waves::whole(windows[i].to(device_)))
+                    .mel.flatten(1)
+                    .to(at::kFloat)
+                    .cpu();
+      side.push_back(values.unflatten(0, {sound.clips, -1}));
+    }
+    TimeEmbeddings out;
+    out.values = side.size() == 1 ? side[0] : at::cat(side, 2);
+    for (int64_t i = first; i < first + out.values.size(1); ++i)
+      out.times_ms.push_back(static_cast<double>(i * hop) * 1000.0 /
+                             static_cast<double>(settings_.rate_hz));
+    take(std::move(out));
+  });
+}
+
+TimeEmbeddings Embedder::timestamps(const Sound& sound) const {
+  TimeEmbeddings all;
+  std::vector<at::Tensor> parts;
+  timestamps(sound, [&](const TimeEmbeddings& some) {
+    parts.push_back(some.values);
+    all.times_ms.insert(all.times_ms.end(), some.times_ms.begin(), some.times_ms.end());
+  });
+  all.values = at::cat(parts, 1);
+  return all;
 }
 
 }  // namespace xp::train

@@ -42,6 +42,17 @@ const EmbedModule* find_embed_module(std::string_view name);
 /// Samples of `ms` milliseconds, rounded down.
 int64_t samples_of(double ms, int64_t rate_hz);
 
+/// The samples of B clips of one length, in memory or read from a file as they are needed.
+struct Sound {
+  int64_t clips = 1;    ///< B
+  int64_t samples = 0;  ///< N
+  /// [B, count] float32 in [-1, 1] from `begin` on; no call begins before the last one did.
+  std::function<at::Tensor(int64_t begin, int64_t count)> read;
+
+  /// waves: [B, N].
+  static Sound of(const at::Tensor& waves);
+};
+
 /// Time embeddings of a batch of clips.
 struct TimeEmbeddings {
   at::Tensor values;             ///< [B, S, D] on the CPU
@@ -49,28 +60,32 @@ struct TimeEmbeddings {
 };
 
 /// Embeds with one front end and one model, both in evaluation. Holds references: both must outlive
-/// it. Throws Stopped between batches when the process was asked to stop.
+/// it. No more of a clip is in memory than `batch` windows reach over. Throws Stopped between
+/// batches when the process was asked to stop.
 class Embedder {
  public:
   Embedder(const frontend::Frontend& frontend, const model::Model& model, EmbedSettings settings,
            at::Device device);
 
-  /// waves: [B, N] float32 in [-1, 1]. Returns [B, D] on the CPU: one forward pass of the whole
-  /// clip, or the mean over windows of `longest_ms` where it is longer. Throws Error for a clip
-  /// that is too short for one window.
-  at::Tensor scene(const at::Tensor& waves) const;
+  /// Returns [B, D] on the CPU: one forward pass of the whole clip, or the mean over windows of
+  /// `longest_ms` where it is longer. Throws Error for a clip that is too short for one window.
+  at::Tensor scene(const Sound& sound) const;
 
   /// Windows every hop, clips reflected by half a window at both ends, so that there are
-  /// 1 + (N + 2 (window / 2) - window) / hop. Throws Error for a clip shorter than half the largest
-  /// window.
-  TimeEmbeddings timestamps(const at::Tensor& waves) const;
+  /// 1 + (N + 2 (window / 2) - window) / hop; `batch` of them at a time are handed to `take`.
+  /// Throws Error for a clip shorter than half the largest window.
+  void timestamps(const Sound& sound, const std::function<void(TimeEmbeddings)>& take) const;
+  /// All of them.
+  TimeEmbeddings timestamps(const Sound& sound) const;
 
   const EmbedSettings& settings() const { return settings_; }
 
  private:
-  /// Rows of windows [R, W] to [R, D].
-  using Rows = std::function<at::Tensor(const at::Tensor& windows)>;
-  at::Tensor windowed(const at::Tensor& waves, int64_t window, int64_t hop, const Rows& rows) const;
+  /// work(first window, windows [B * n, length] of each of `lengths`) for `batch` windows at a
+  /// time.
+  using Work = std::function<void(int64_t first, const std::vector<at::Tensor>& windows)>;
+  void each_batch(const Sound& sound, const std::vector<int64_t>& lengths, int64_t hop,
+                  const Work& work) const;
   at::Tensor forward(const at::Tensor& waves) const;
 
   const frontend::Frontend& frontend_;

@@ -79,6 +79,70 @@ TEST(Cnn, PredictsWithTheWeightsThatTrainingLeft) {
   expect_training_is_seen<Dymn>([] { return Dymn(DymnOptions{}, 30, Init(1)); }, mel);
 }
 
+// The clips of a batch are maps of several widths; their places are one batch.
+TEST(Cnn, BatchNormOfMapsIsThatOfAllTheirPlaces) {
+  const at::Tensor x = Init(5).normal("x", {4, 6, 5, 7}, 1).detach();
+  const at::Tensor weights = Init(6).normal("weights", {4, 6, 5, 7}, 1).detach();
+  struct Result {
+    at::Tensor y, gradient, mean, var;
+  };
+  const auto trained = [&](bool channels_last, const std::vector<int64_t>& sizes) {
+    const BatchNorm norm(6, 1e-3, 0.01, Init(1));
+    const at::Tensor in = (channels_last ? x.contiguous(at::MemoryFormat::ChannelsLast) : x)
+                              .detach()
+                              .clone()
+                              .requires_grad_(true);
+    const at::Tensor y = at::cat(norm(in.split_with_sizes(sizes), true));
+    (y * weights).sum().backward();
+    return Result{y, in.grad(), norm.running_mean, norm.running_var};
+  };
+  const Result want = trained(false, {4});
+  for (const bool channels_last : {false, true}) {
+    const Result got = trained(channels_last, {1, 2, 1});
+    EXPECT_TRUE(at::allclose(got.y, want.y, 1e-5, 1e-6));
+    EXPECT_TRUE(at::allclose(got.gradient, want.gradient, 1e-4, 1e-5));
+    EXPECT_TRUE(at::allclose(got.mean, want.mean, 1e-5, 1e-7));
+    EXPECT_TRUE(at::allclose(got.var, want.var, 1e-5, 1e-7));
+  }
+}
+
+/// A training step of clips of unequal length: what lies behind their ends is not heard.
+template <class Cnn>
+void expect_ends_are_not_heard(const std::function<Cnn()>& make) {
+  at::Tensor mel = Init(2).normal("mel", {3, 64, 96}, 1).detach();
+  Pass pass;
+  pass.training = true;
+  const auto step = [&] {
+    const Cnn model = make();
+    const at::Tensor logits = model.forward({{mel, {96, 40, 71}}}, pass).logits;
+    logits.square().mean().backward();
+    std::vector<at::Tensor> all = {logits.detach()};
+    for (const NamedTensor& p : model.parameters())
+      if (p.tensor.grad().defined()) all.push_back(p.tensor.grad());
+    for (const NamedTensor& b : model.buffers()) all.push_back(b.tensor);
+    return all;
+  };
+  const std::vector<at::Tensor> want = step();
+  mel.select(0, 1).narrow(1, 40, 56).fill_(9);
+  mel.select(0, 2).narrow(1, 71, 25).fill_(9);
+  const std::vector<at::Tensor> got = step();
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::equal(got[i], want[i])) << i;
+}
+
+TEST(Cnn, TrainingDoesNotHearBehindAClipsEnd) {
+  expect_ends_are_not_heard<Mn>([] {
+    MnOptions options;
+    options.width = 0.1;
+    return Mn(options, Init(1));
+  });
+  expect_ends_are_not_heard<Dymn>([] {
+    DymnOptions options;
+    options.width = 0.1;
+    return Dymn(options, 30, Init(1));
+  });
+}
+
 schema::ModelOptions tiny_mn(const std::string& se_dims) {
   schema::ModelOptions options = schema::ModelOptions::of_kind(schema::Family::k_mn);
   options.arch = "mn01";

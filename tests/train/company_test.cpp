@@ -29,8 +29,7 @@ struct Company {
   int threads;
   bool backwards;
 };
-constexpr Company kCompanies[] = {
-    {2, 1, 1, false}, {3, 3, 2, true}, {16, 2, 1, true}, {16, 1, 2, false}};
+constexpr Company kCompanies[] = {{3, 3, 2, true}, {16, 1, 1, false}};
 
 double largest(const at::Tensor& x) { return std::max(1.0, x.abs().max().item<double>()); }
 double apart(const at::Tensor& a, const at::Tensor& b) {
@@ -55,10 +54,9 @@ class CompanyIntegration : public UnequalClips, public ::testing::WithParamInter
     const Predictions predictions = predict({model_.get()}, frontend_, options_, clips_, rows, how);
     return how.embeddings ? predictions.embeddings : predictions.logits;
   }
-  at::Tensor alone(const PredictOptions& how) const {
-    std::vector<at::Tensor> each;
-    for (const uint32_t row : rows_) each.push_back(outputs({row}, how));
-    return at::cat(each);
+  at::Tensor alone(PredictOptions how) const {
+    how.batch_size = 1;
+    return outputs(rows_, how);
   }
   at::Tensor in(const Company& company, PredictOptions how) const {
     at::set_num_threads(company.threads);
@@ -67,14 +65,19 @@ class CompanyIntegration : public UnequalClips, public ::testing::WithParamInter
     if (!company.backwards) return outputs(rows_, how);
     return outputs({rows_.rbegin(), rows_.rend()}, how).flip(0);
   }
-  void expect_alike(const PredictOptions& how, double bound) const {
+  /// Returns how far scores are apart at most, of the largest.
+  double expect_alike(const PredictOptions& how, double bound) const {
     const at::Tensor want = alone(how);
+    double worst = 0;
     for (const Company& company : kCompanies) {
       SCOPED_TRACE(::testing::Message()
                    << "batches of " << company.batch_size << ", " << company.threads << " threads, "
                    << (company.backwards ? "backwards" : "in order"));
-      EXPECT_LE(apart(in(company, how), want), bound * largest(want));
+      const double share = apart(in(company, how), want) / largest(want);
+      EXPECT_LE(share, bound);
+      worst = std::max(worst, share);
     }
+    return worst;
   }
 
   Family family_;
@@ -125,7 +128,8 @@ TEST_P(CompanyIntegration, ScoresOfWindows) {
 TEST_P(CompanyIntegration, ScoresInBf16) {
   PredictOptions how;
   how.precision = schema::Precision::kBf16;
-  expect_alike(how, family_.bf16);
+  const double worst = expect_alike(how, family_.bf16);
+  fmt::print("bf16: at most {:.2g} of the largest score apart\n", worst);
 }
 
 TEST_P(CompanyIntegration, AClipThatIsTooShortIsNamed) {

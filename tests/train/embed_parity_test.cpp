@@ -71,8 +71,8 @@ void hear(const Case& c, Report& report) {
   const frontend::Frontend mel(front_end(c), schema::AugmentOptions{});
   const EmbedSettings settings = settings_of(c);
   const Embedder embedder(mel, net, settings, at::kCPU);
-  report.compare("output/scene_embedding", floats_of(embedder.scene(waves)));
-  const TimeEmbeddings times = embedder.timestamps(waves);
+  report.compare("output/scene_embedding", floats_of(embedder.scene(Sound::of(waves))));
+  const TimeEmbeddings times = embedder.timestamps(Sound::of(waves));
   report.compare("output/timestamp_embeddings", floats_of(times.values));
   std::vector<double> stamps;
   for (int64_t clip = 0; clip < waves.size(0); ++clip)
@@ -84,7 +84,7 @@ void hear(const Case& c, Report& report) {
   both.mel_samples = 1920;
   both.batch = 17;  // another cut of the windows into batches changes nothing
   const int64_t size = times.values.size(2);
-  const at::Tensor values = Embedder(mel, net, both, at::kCPU).timestamps(waves).values;
+  const at::Tensor values = Embedder(mel, net, both, at::kCPU).timestamps(Sound::of(waves)).values;
   report.compare("output/timestamp_embeddings", floats_of(values.narrow(2, 0, size)));
   report.compare("output/timestamp_embeddings_5x", floats_of(values.narrow(2, size, size)));
   // The case holds every fifth of them.

@@ -85,10 +85,10 @@ void append(train::ScoreFile& file, const at::Tensor& rows, const std::string& i
 
 void embed(const std::string& file, bool timestamps, const train::Embedder& embedder,
            const train::OpenModel& open, train::ScoreFile& out) {
-  const at::Tensor wave = read_wave(file, open.frontend.rate_hz);
+  const train::Sound sound = train::Sound::of(read_wave(file, open.frontend.rate_hz));
   train::TimeEmbeddings times;
-  if (timestamps) times = embedder.timestamps(wave);
-  const at::Tensor rows = timestamps ? times.values[0] : embedder.scene(wave);
+  if (timestamps) times = embedder.timestamps(sound);
+  const at::Tensor rows = timestamps ? times.values[0] : embedder.scene(sound);
   check_finite(rows, open);
   append(out, rows, file);
   out.times_ms.insert(out.times_ms.end(), times.times_ms.begin(), times.times_ms.end());

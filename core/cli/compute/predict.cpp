@@ -58,10 +58,9 @@ class Listener {
     const at::Tensor wave = read_wave(file, open_.frontend.rate_hz);
     const int64_t samples = wave.size(1);
     if (command_.window_s <= 0) say_what_is_unheard(file, samples);
-    const auto windows =
-        train::Windows::of(command_.window_s, command_.hop_s, open_.frontend.rate_hz);
-    const int64_t window = windows.length_in(samples);
-    const std::vector<int64_t> starts = windows.starts_in(samples);
+    const auto plan = train::Windows::of(command_.window_s, command_.hop_s, open_.frontend.rate_hz);
+    const int64_t window = plan.length_in(samples);
+    const std::vector<int64_t> starts = plan.starts_in(samples);
     std::vector<Heard> heard;
     for (size_t at = 0; at < starts.size(); at += static_cast<size_t>(command_.listen.batch)) {
       throw_if_stopped();
