@@ -57,7 +57,7 @@ void ast_grid(const Case& c, Report& report) {
     const at::NoGradGuard no_grad;
     const at::Tensor mel =
         testing::tensor_of(c.at("input/spectrogram_" + std::to_string(frames))).transpose(1, 2);
-    report.compare(dataset, floats_of(model.forward(mel, {}).logits));
+    report.compare(dataset, floats_of(model.forward(Input::whole(mel), {}).logits));
   }
 }
 

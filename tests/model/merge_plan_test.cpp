@@ -27,8 +27,8 @@ class Dice {
 
 schema::ModelOptions random_model(Dice& dice) {
   const bool passt = dice.heads();
-  auto options = schema::ModelOptions::of_kind(passt ? schema::Family::k_passt
-                                                     : schema::Family::k_ast);
+  auto options =
+      schema::ModelOptions::of_kind(passt ? schema::Family::k_passt : schema::Family::k_ast);
   options.arch = passt ? "passt-s" : "ast-tiny224";
   options.dim = 8;
   options.heads = 2;
@@ -52,10 +52,10 @@ schema::TomeOptions random_tome(Dice& dice, int64_t depth) {
 }
 
 int64_t tokens_after(const Model& model, const at::Tensor& mel, const TomeSettings& tome) {
-  ForwardContext context;
-  context.tome = &tome;
-  context.want_tokens = true;
-  return model.forward(mel, context).tokens.size(1);
+  Pass pass;
+  pass.tome = &tome;
+  pass.want_tokens = true;
+  return model.forward(Input::whole(mel), pass).tokens.size(1);
 }
 
 TEST(MergePlan, IsWhatTheModelDoes) {
@@ -80,9 +80,9 @@ TEST(MergePlan, IsWhatTheModelDoes) {
           << "round " << round << ", block " << block;
       clamped += plan[block].merged < plan[block].asked ? 1 : 0;
     }
-    ForwardContext own;
+    Pass own;
     own.want_tokens = true;
-    EXPECT_EQ(model->forward(mel, own).tokens.size(1), plan.back().tokens);
+    EXPECT_EQ(model->forward(Input::whole(mel), own).tokens.size(1), plan.back().tokens);
     EXPECT_EQ(schema::transformer_cost(options, &tome, size, 3).tokens_out, plan.back().tokens);
   }
   EXPECT_GT(clamped, 10) << "the rounds ask for more than there is";

@@ -62,9 +62,9 @@ TEST(ClassOrder, LogitsFollowTheirClassesInEveryHead) {
     SCOPED_TRACE(options.arch);
     const auto model = model::make_model(options, nullptr, nullptr, {64, 64}, 5, 7);
     const at::Tensor mel = at::randn({2, 64, 64});
-    const at::Tensor before = model->forward(mel, {}).logits;
+    const at::Tensor before = model->forward(model::Input::whole(mel), {}).logits;
     model::reorder_classes(*model, from);
-    const at::Tensor after = model->forward(mel, {}).logits;
+    const at::Tensor after = model->forward(model::Input::whole(mel), {}).logits;
     EXPECT_TRUE(at::allclose(after, before.index_select(1, at::tensor(from)), 1e-5, 1e-6));
     EXPECT_FALSE(at::equal(after, before));
   }
