@@ -198,5 +198,20 @@ TEST_F(ReportCommandIntegration, ErrorsSayWhatAndWhere) {
   }
 }
 
+// Outputs replace regular files alone.
+TEST_F(ReportCommandIntegration, OutputsFollowLinksAndFillPipes) {
+  const std::string want = exp("report --format csv").text;
+  fs::create_symlink("target.csv", folder() / "link.csv");
+  EXPECT_EQ(exp("report -o link.csv").code, 0);
+  EXPECT_TRUE(fs::is_symlink(folder() / "link.csv"));
+  EXPECT_EQ(stable(read_file(folder() / "target.csv")), stable(want));
+  const Shell piped = exp("--version >/dev/null; mkfifo pipe.csv; cat pipe.csv > got.csv & " +
+                          fmt::format("{}/exp --quiet report -o pipe.csv; wait", XP_BIN_DIR));
+  EXPECT_EQ(piped.code, 0) << piped.text;
+  EXPECT_TRUE(fs::is_fifo(folder() / "pipe.csv"));
+  EXPECT_EQ(stable(read_file(folder() / "got.csv")), stable(want));
+  EXPECT_THAT(exp("report --format csv -o /dev/stdout").text, HasSubstr(want));
+}
+
 }  // namespace
 }  // namespace xp::cli
