@@ -18,6 +18,7 @@ struct CheckpointArguments {
   int64_t frames = 0;
   int64_t fstride = 0;
   int64_t tstride = 0;
+  std::vector<std::string> set;
   bool loose = false;
 
   void declare(Arguments& declared, bool required = true);

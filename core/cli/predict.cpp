@@ -24,6 +24,10 @@ void CheckpointArguments::declare(Arguments& declared, bool required) {
       .range(16, 100000);
   declared.option("--fstride", fstride, "with --arch: mel bins between patches").range(1, 128);
   declared.option("--tstride", tstride, "with --arch: frames between patches").range(1, 16);
+  declared
+      .option("--set", set,
+              "model.KEY=VALUE or frontend.KEY=VALUE that a file of the originals does not show")
+      .take_all();
   declared.flag("--loose", loose,
                 "take what fits of a checkpoint that lacks tensors or has others");
 }

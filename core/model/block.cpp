@@ -1,16 +1,18 @@
 #include "core/model/block.h"
 
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/relu.h>
 
 #include "core/model/attention.h"
 #include "core/model/recompute.h"
 
 namespace xp::model {
 
-Block::Block(int64_t dim, int64_t heads, int64_t hidden, double norm_eps, const Init& init)
-    : heads_(heads),
-      norm1_(dim, norm_eps, init.child("norm1")),
-      norm2_(dim, norm_eps, init.child("norm2")) {
+Block::Block(const BlockOptions& options, const Init& init)
+    : options_(options),
+      norm1_(options.dim, options.norm_eps, init.child("norm1")),
+      norm2_(options.dim, options.norm_eps, init.child("norm2")) {
+  const int64_t dim = options.dim, hidden = options.hidden;
   attn_.qkv = Linear(dim, 3 * dim, Part::kQkv, init.child("attn").child("qkv"));
   attn_.proj = Linear(dim, dim, Part::kAttention, init.child("attn").child("proj"));
   mlp_.fc1 = Linear(dim, hidden, Part::kMlp, init.child("mlp").child("fc1"));
@@ -22,11 +24,11 @@ at::Tensor Block::attend(const at::Tensor& x, const std::vector<Run>& runs,
                          std::vector<at::Tensor>* keys) const {
   const int64_t dim = x.size(1);
   const Tokens rows{x, runs};
-  const at::Tensor qkv = attn_.qkv(norm1_(x));
+  const at::Tensor qkv = attn_.qkv(options_.norm_first ? norm1_(x) : x);
   std::vector<at::Tensor> mixed;
   for (size_t run = 0; run < runs.size(); ++run) {
     const at::Tensor parts = rows.of_run(qkv, run)
-                                 .unflatten(2, {3, heads_, dim / heads_})
+                                 .unflatten(2, {3, options_.heads, dim / options_.heads})
                                  .permute({2, 0, 3, 1, 4});  // [3, clips, heads, N, D / heads]
     if (keys != nullptr) keys->push_back(parts[1].detach());
     const at::Tensor bias = key_bias.defined() ? rows.of_run(key_bias, run) : at::Tensor();
@@ -41,8 +43,10 @@ at::Tensor Block::attend(const at::Tensor& x, const std::vector<Run>& runs,
 at::Tensor Block::feed_forward(const at::Tensor& x, const std::vector<Run>& runs,
                                const Drop& drop) const {
   const Noise& noise = *drop.noise;
-  const at::Tensor hidden =
-      noise.dropout(at::gelu(mlp_.fc1(norm2_(x))), runs, drop.dropout, "hidden", drop.block);
+  const at::Tensor inner = mlp_.fc1(options_.norm_first ? norm2_(x) : x);
+  const at::Tensor hidden = noise.dropout(
+      options_.activation == schema::MlpActivation::kRelu ? at::relu(inner) : at::gelu(inner), runs,
+      drop.dropout, "hidden", drop.block);
   const at::Tensor out = noise.dropout(mlp_.fc2(hidden), runs, drop.dropout, "mlp", drop.block);
   return noise.drop_path(out, runs, drop.path, "mlp", drop.block);
 }
@@ -62,6 +66,7 @@ void Block::run(Tokens& tokens, const at::Tensor& key_bias, const Drop& drop,
   } else {
     tokens.x = tokens.x + attend(tokens.x, tokens.runs, key_bias, drop, merges ? &keys : nullptr);
   }
+  if (!options_.norm_first) tokens.x = norm1_(tokens.x);
   if (merges) reduce_tokens(tokens, keys, reduction.r, *reduction.settings);
   if (recompute) {
     tokens.x = tokens.x +
@@ -72,6 +77,7 @@ void Block::run(Tokens& tokens, const at::Tensor& key_bias, const Drop& drop,
   } else {
     tokens.x = tokens.x + feed_forward(tokens.x, tokens.runs, drop);
   }
+  if (!options_.norm_first) tokens.x = norm2_(tokens.x);
 }
 
 void Block::Attention::members(Members& list) {

@@ -8,6 +8,7 @@
 #include "core/model/layers.h"
 #include "core/model/tokens.h"
 #include "core/model/tome.h"
+#include "core/schema/model.h"
 
 namespace xp::model {
 
@@ -17,11 +18,20 @@ struct Reduction {
   const TomeSettings* settings = nullptr;
 };
 
-/// Pre-norm transformer block: x += attention(norm1(x)); reducer; x += mlp(norm2(x)), with exact
-/// GELU.
+struct BlockOptions {
+  int64_t dim = 768;
+  int64_t heads = 12;
+  int64_t hidden = 3072;  ///< width of the MLP
+  double norm_eps = 1e-6;
+  bool norm_first = true;
+  schema::MlpActivation activation = schema::MlpActivation::kGelu;
+};
+
+/// Transformer block: x += attention(norm1(x)); reducer; x += mlp(norm2(x)). Without norm_first
+/// x = norm1(x + attention(x)); reducer; x = norm2(x + mlp(x)).
 class Block : public Module {
  public:
-  Block(int64_t dim, int64_t heads, int64_t hidden, double norm_eps, const Init& init);
+  Block(const BlockOptions& options, const Init& init);
 
   /// Probabilities and the place of this block in the drawing order.
   struct Drop {
@@ -65,7 +75,7 @@ class Block : public Module {
     void members(Members& list) override;
   };
 
-  int64_t heads_;
+  BlockOptions options_;
   Norm norm1_, norm2_;
   Attention attn_;
   Mlp mlp_;

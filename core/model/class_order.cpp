@@ -24,10 +24,12 @@ std::vector<NamedTensor> class_tensors(const Model& model) {
   std::vector<NamedTensor> found;
   for (NamedTensor& named : model.state()) {
     const std::string_view name = named.name;
-    const bool last = std::any_of(kLayers.begin(), kLayers.end(),
-                                  [name](std::string_view layer) { return name.starts_with(layer); });
+    const bool last = std::any_of(kLayers.begin(), kLayers.end(), [name](std::string_view layer) {
+      return name.starts_with(layer);
+    });
     if (!last || named.tensor.dim() == 0) continue;  // a norm's count of batches has no classes
-    XP_CHECK(named.tensor.size(0) % model.classes() == 0, "entries for each class in " + named.name);
+    XP_CHECK(named.tensor.size(0) % model.classes() == 0,
+             "entries for each class in " + named.name);
     found.push_back(std::move(named));
   }
   return found;

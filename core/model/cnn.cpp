@@ -15,6 +15,18 @@ namespace xp::model {
 
 using schema::CnnHead;
 
+CnnOptions cnn_options(const ModelSpec& spec) {
+  CnnOptions o;
+  o.width = spec.arch.width;
+  o.strides = spec.arch.strides;
+  o.classes = spec.classes;
+  o.head = spec.options.cnn_head;
+  o.dropout = spec.options.dropout;
+  o.reduced_tail = spec.options.reduced_tail;
+  o.dilated = spec.options.dilated;
+  return o;
+}
+
 CnnClassifier::CnnClassifier(int64_t channels, int64_t hidden, const CnnOptions& options,
                              int64_t attention_heads, const Init& init)
     : options_(options) {

@@ -6,6 +6,7 @@
 
 #include "core/model/cnn_layers.h"
 #include "core/model/model.h"
+#include "core/model/registry.h"
 #include "core/model/widths.h"
 #include "core/schema/cnn.h"
 #include "core/schema/model.h"
@@ -25,6 +26,9 @@ struct CnnOptions {
   bool reduced_tail = false;
   bool dilated = false;
 };
+
+/// What both families take from a recipe's [model].
+CnnOptions cnn_options(const ModelSpec& spec);
 
 /// What reads the last feature maps. `kMlp`: mean, linear, hardswish, dropout, linear
 /// ("2", "5"); `kConv`: 1 x 1 convolution, batch norm, mean ("0", "1"); `kAttention`: mean over

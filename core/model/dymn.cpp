@@ -14,9 +14,10 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/maximum.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
-#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include "core/base/error.h"
 
@@ -29,8 +30,12 @@ double dymn_temperature(const DymnOptions& o, uint64_t epoch) {
 }
 
 DynamicConv::DynamicConv(const ConvOptions& o, int64_t context, int64_t kernels, const Init& init)
-    : options_(o),
-      residual_(classifier_linear(context, kernels, init.child("residuals").child("0"))) {
+    : options_(o) {
+  if (kernels == 0) {
+    weight_ = kaiming_conv(init, "module.weight", o);
+    return;
+  }
+  residual_ = classifier_linear(context, kernels, init.child("residuals").child("0"));
   const int64_t inner = o.in / o.groups;
   weight_ = init.weight(Part::kConvolution, "weight",
                         {1, 1, kernels, o.out * inner * o.kernel * o.kernel},
@@ -42,6 +47,10 @@ at::Tensor DynamicConv::convolve(const at::Tensor& x, const at::Tensor& context,
                                  const at::Tensor& bias) const {
   const int64_t batch = x.size(0);
   const int64_t inner = options_.in / options_.groups;
+  if (!mixes()) {
+    return at::conv2d(x, weights, bias.defined() ? std::optional(bias) : std::nullopt,
+                      options_.stride, options_.padding(), options_.dilation, options_.groups);
+  }
   const at::Tensor mix =
       at::softmax(residual_(context) / temperature.to(x.scalar_type()), -1);  // [B, K]
   const at::Tensor mixed = at::matmul(mix, weights.flatten(0, 2));  // [B, out * inner * k * k]
@@ -74,7 +83,7 @@ Maps DynamicConv::operator()(const Maps& maps, const std::vector<DynamicContext>
   at::Tensor weights = weight_;
   at::Tensor bias;
   if (fold) {
-    FoldedWeights::Pair folded = folded_.get(weight_, 3, norm);
+    FoldedWeights::Pair folded = folded_.get(weight_, mixes() ? 3 : 0, norm);
     weights = folded.weight;
     bias = folded.bias;
   } else {
@@ -87,24 +96,30 @@ Maps DynamicConv::operator()(const Maps& maps, const std::vector<DynamicContext>
 }
 
 void DynamicConv::members(Members& list) {
-  list.parameter("weight", weight_);
-  list.child("residuals.0", residual_);
+  list.parameter(mixes() ? "weight" : "module.weight", weight_);
+  if (mixes()) list.child("residuals.0", residual_);
 }
 
-DynamicRelu::DynamicRelu(int64_t channels, int64_t context, const Init& init)
-    : coefficients_(classifier_linear(context, 4 * channels, init.child("coef_net").child("0"))),
-      lambdas_(at::tensor({1.0F, 1.0F, 0.5F, 0.5F})),
-      start_(at::tensor({1.0F, 0.0F, 0.0F, 0.0F})) {}
+DynamicRelu::DynamicRelu(int64_t channels, int64_t context, int64_t lines, const Init& init)
+    : coefficients_(
+          classifier_linear(context, 2 * lines * channels, init.child("coef_net").child("0"))),
+      lambdas_(at::cat({at::ones({lines}), at::ones({lines}) / 2})),
+      start_(at::zeros({2 * lines})) {
+  start_.narrow(0, 0, 1).fill_(1);
+}
 
 at::Tensor DynamicRelu::operator()(const at::Tensor& x, const at::Tensor& context) const {
   const at::Tensor theta = coefficients_(context).sigmoid() * 2 - 1;
+  const int64_t lines = lambdas_.size(0) / 2;
   const at::Tensor c =
-      (theta.reshape({x.size(0), x.size(1), 4}) * lambdas_ + start_).to(x.scalar_type());
-  const auto line = [&](int64_t slope, int64_t offset) {
-    return at::addcmul(c.select(2, offset).unsqueeze(-1).unsqueeze(-1), x,
-                       c.select(2, slope).unsqueeze(-1).unsqueeze(-1));
+      (theta.reshape({x.size(0), x.size(1), 2 * lines}) * lambdas_ + start_).to(x.scalar_type());
+  const auto line = [&](int64_t i) {
+    return at::addcmul(c.select(2, lines + i).unsqueeze(-1).unsqueeze(-1), x,
+                       c.select(2, i).unsqueeze(-1).unsqueeze(-1));
   };
-  return at::maximum(line(0, 2), line(1, 3));
+  at::Tensor y = line(0);
+  for (int64_t i = 1; i < lines; ++i) y = at::maximum(y, line(i));
+  return y;
 }
 
 void DynamicRelu::members(Members& list) {
@@ -114,8 +129,8 @@ void DynamicRelu::members(Members& list) {
 }
 
 ContextGenerator::ContextGenerator(int64_t in, int64_t context, int64_t expanded, int64_t stride,
-                                   const Init& init)
-    : stride_(stride), norm_(context, 1e-3, 0.01, init.child("joint_norm")) {
+                                   bool gates, const Init& init)
+    : stride_(stride), gates_(gates), norm_(context, 1e-3, 0.01, init.child("joint_norm")) {
   ConvOptions joint;
   joint.in = in;
   joint.out = context;
@@ -141,14 +156,15 @@ std::vector<DynamicContext> ContextGenerator::operator()(const Maps& maps, bool 
   for (size_t i = 0; i < maps.size(); ++i) {
     const at::Tensor& x = maps[i];
     const at::Tensor& joint = all[i];
+    DynamicContext& out = contexts.emplace_back();
+    out.summary = joint.mean({2, 3});
+    if (!gates_) continue;
     at::Tensor rows = joint.narrow(2, 0, x.size(2));
     at::Tensor columns = joint.narrow(2, x.size(2), x.size(3)).permute({0, 1, 3, 2});
     if (stride_ > 1) {
       rows = at::avg_pool2d(rows, {3, 1}, {stride_, 1}, {1, 0});
       columns = at::avg_pool2d(columns, {1, 3}, {1, stride_}, {0, 1});
     }
-    DynamicContext& out = contexts.emplace_back();
-    out.summary = joint.mean({2, 3});
     out.rows = at::conv2d(rows, rows_.weight, rows_.bias).sigmoid();
     out.columns = at::conv2d(columns, columns_.weight, columns_.bias).sigmoid();
   }
@@ -174,8 +190,10 @@ Maps Dymn::Block::operator()(const Maps& maps, const at::Tensor& temperature, bo
       y = activate(y, activation);
     }
     convolve(depth_conv, depth_norm);
-    for (size_t i = 0; i < y.size(); ++i)
-      y[i] = relu(y[i], seen[i].summary) * seen[i].rows * seen[i].columns;
+    for (size_t i = 0; i < y.size(); ++i) {
+      y[i] = dynamic_relu ? relu(y[i], seen[i].summary) : activate(y[i], activation);
+      if (seen[i].rows.defined()) y[i] = y[i] * seen[i].rows * seen[i].columns;
+    }
     convolve(proj_conv, proj_norm);
   } else {
     for (const ConvNorm& conv : convs) y = conv(y, training);
@@ -194,7 +212,7 @@ void Dymn::Block::members(Members& list) {
   }
   list.child("depth_conv", depth_conv);
   list.child("depth_norm", depth_norm);
-  list.child("depth_act", relu);
+  if (dynamic_relu) list.child("depth_act", relu);
   list.child("proj_conv", proj_conv);
   list.child("proj_norm", proj_norm);
   list.child("context_gen", context);
@@ -218,7 +236,7 @@ Dymn::Block Dymn::make_block(const schema::CnnStage& s, bool dynamic, const Dymn
     block.convs.emplace_back(project, Activation::kNone, next());
     return block;
   }
-  const int64_t context = schema::dynamic_context(s.expanded, options.width);
+  const int64_t context = schema::dynamic_context(s.expanded, options.width, options.context);
   const auto norm = [&](const char* name, int64_t channels) {
     return BatchNorm(channels, 1e-3, 0.01, init.child(name));
   };
@@ -228,10 +246,14 @@ Dymn::Block Dymn::make_block(const schema::CnnStage& s, bool dynamic, const Dymn
   }
   block.depth_conv = DynamicConv(depthwise, context, options.kernels, init.child("depth_conv"));
   block.depth_norm = norm("depth_norm", s.expanded);
-  block.relu = DynamicRelu(s.expanded, context, init.child("depth_act"));
+  block.dynamic_relu = options.relu_lines > 0;
+  if (block.dynamic_relu) {
+    block.relu = DynamicRelu(s.expanded, context, options.relu_lines, init.child("depth_act"));
+  }
   block.proj_conv = DynamicConv(project, context, options.kernels, init.child("proj_conv"));
   block.proj_norm = norm("proj_norm", s.out);
-  block.context = ContextGenerator(s.in, context, s.expanded, stride, init.child("context_gen"));
+  block.context = ContextGenerator(s.in, context, s.expanded, stride, options.coordinate_attention,
+                                   init.child("context_gen"));
   return block;
 }
 
@@ -298,12 +320,16 @@ void Dymn::members(Members& list) {
 
 DymnOptions dymn_options(const ModelSpec& spec) {
   DymnOptions o;
-  o.width = spec.arch.width;
-  o.classes = spec.classes;
-  o.head = spec.options.cnn_head;
-  o.dropout = spec.options.dropout;
+  static_cast<CnnOptions&>(o) = cnn_options(spec);
+  o.kernels = spec.options.no_dyconv ? 0 : spec.options.dyconv_k;
+  o.relu_lines = spec.options.no_dyrelu ? 0 : spec.options.dyrelu_k;
+  o.coordinate_attention = !spec.options.no_ca;
+  o.context = schema::context_sizes(spec.options);
   o.replace_se = spec.arch.replace_se;
   o.start_temperature = spec.options.dy_temperature;
+  o.slope = spec.options.dy_temperature_slope;
+  o.tail = spec.options.dy_temperature_tail;
+  o.least_temperature = spec.options.dy_temperature_least;
   return o;
 }
 

@@ -11,7 +11,10 @@ namespace xp::model {
 
 struct DymnOptions : CnnOptions {
   bool replace_se = false;  ///< dynamic blocks only where MobileNet has squeeze-and-excitation
-  int64_t kernels = 4;      ///< K kernels mixed by each dynamic convolution
+  int64_t kernels = 4;      ///< K kernels mixed by each dynamic convolution; 0: plain convolutions
+  int64_t relu_lines = 2;   ///< M lines of a dynamic ReLU; 0: the activation of MobileNet
+  bool coordinate_attention = true;  ///< else its layers are there all the same, unused
+  schema::ContextSizes context;
   /// Temperature of the softmax over kernels after epoch e of training:
   /// max(start - slope e, 1 + tail (start - 1) / slope - tail e, least).
   double start_temperature = 30;
@@ -24,13 +27,14 @@ struct DymnOptions : CnnOptions {
 double dymn_temperature(const DymnOptions& options, uint64_t epoch);
 
 /// What a block's dynamic parts see of its input: [B, H] a summary, [B, C, F', 1] and [B, C, 1, T']
-/// gates.
+/// gates (undefined without coordinate attention).
 struct DynamicContext {
   at::Tensor summary, rows, columns;
 };
 
 /// A convolution whose kernel is a mixture of K, weighted by softmax(linear(context) / temperature)
-/// for each clip. "weight" [1, 1, K, out * in / groups * kernel^2], "residuals.0.*".
+/// for each clip. "weight" [1, 1, K, out * in / groups * kernel^2], "residuals.0.*". With K = 0 an
+/// ordinary convolution, "module.weight".
 class DynamicConv : public Module {
  public:
   DynamicConv() = default;
@@ -43,9 +47,10 @@ class DynamicConv : public Module {
   void members(Members& list) override;
 
  private:
-  /// Of the clips of one map, by kernels [1, 1, K, ..] that `weights` are.
+  /// Of the clips of one map, by kernels [1, 1, K, ..] or the one kernel that `weights` are.
   at::Tensor convolve(const at::Tensor& x, const at::Tensor& context, const at::Tensor& temperature,
                       const at::Tensor& weights, const at::Tensor& bias) const;
+  bool mixes() const { return residual_.weight.defined(); }
 
   ConvOptions options_;
   at::Tensor weight_;
@@ -53,12 +58,12 @@ class DynamicConv : public Module {
   FoldedWeights folded_;
 };
 
-/// Dynamic ReLU: for each clip and channel the larger of two lines, whose slopes and offsets come
+/// Dynamic ReLU: for each clip and channel the largest of M lines, whose slopes and offsets come
 /// from the context (Chen et al. 2020, "Dynamic ReLU", form B).
 class DynamicRelu : public Module {
  public:
   DynamicRelu() = default;
-  DynamicRelu(int64_t channels, int64_t context, const Init& init);
+  DynamicRelu(int64_t channels, int64_t context, int64_t lines, const Init& init);
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& context) const;
 
  protected:
@@ -66,14 +71,15 @@ class DynamicRelu : public Module {
 
  private:
   Linear coefficients_;
-  at::Tensor lambdas_, start_;  ///< [4] buffers: how far coefficients may move, and from where
+  at::Tensor lambdas_, start_;  ///< [2 M] buffers: how far coefficients may move, and from where
 };
 
 /// "joint_conv.weight", "joint_norm.*", "conv_f.*", "conv_t.*".
 class ContextGenerator : public Module {
  public:
   ContextGenerator() = default;
-  ContextGenerator(int64_t in, int64_t context, int64_t expanded, int64_t stride, const Init& init);
+  ContextGenerator(int64_t in, int64_t context, int64_t expanded, int64_t stride, bool gates,
+                   const Init& init);
   std::vector<DynamicContext> operator()(const Maps& maps, bool training) const;
 
  protected:
@@ -81,6 +87,7 @@ class ContextGenerator : public Module {
 
  private:
   int64_t stride_ = 1;
+  bool gates_ = true;  ///< rows and columns are computed
   at::Tensor joint_;
   BatchNorm norm_;
   Linear rows_, columns_;  ///< 1 x 1 convolutions, [C, H, 1, 1]
@@ -115,6 +122,7 @@ class Dymn : public Model {
     bool dynamic = true;
     bool shortcut = false;
     bool expands = false;
+    bool dynamic_relu = true;
     Activation activation = Activation::kRelu;
     ContextGenerator context;
     DynamicConv exp_conv, depth_conv, proj_conv;

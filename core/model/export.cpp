@@ -23,20 +23,47 @@ using Tensors = std::map<std::string, at::Tensor>;
   throw Error(fmt::format("this model cannot be written as {}: {}", original_name(as), why));
 }
 
+/// TorchOnlyAST's classes take these as arguments; those of all others are made for one value.
+void check_blocks(const TrunkOptions& o, Original as) {
+  const TrunkOptions theirs;
+  const auto only = [&](const char* key, bool fits) {
+    if (!fits) cannot(as, fmt::format("it was trained with a model.{} of its own", key));
+  };
+  only("special_tokens", o.special == theirs.special);
+  only("norm_first", o.norm_first);
+  only("activation", o.activation == theirs.activation);
+  only("norm_eps", o.norm_eps == theirs.norm_eps);
+  only("final_norm", o.final_norm);
+  only("final_norm_eps", o.final_norm_eps == 0 || o.final_norm_eps == o.norm_eps);
+  only("mlp_dim", o.hidden == 4 * o.dim);
+}
+
+void check_torchonly(const TrunkOptions& o) {
+  constexpr Original kAs = Original::kTorchOnly;
+  if (o.aggregator == Aggregator::kDist)
+    cannot(kAs, "its HeadTokensAggregator counts tokens from the front and cannot take the second");
+  if (o.head == Head::kLinear) cannot(kAs, "its MLPHead starts with a norm");
+  if (o.head == Head::kNormLinear && o.head_norm_eps != TrunkOptions{}.head_norm_eps)
+    cannot(kAs, "its MLPHead has no model.head_norm_eps of its own");
+}
+
 void check_form(const Trunk& trunk, Original as) {
   const TrunkOptions& o = trunk.options();
+  if (as == Original::kTorchOnly) return check_torchonly(o);
   const bool separate = o.position == PositionKind::kSeparate;
   if (as == Original::kPasst && !separate)
     cannot(as, "it has one position embedding per patch; use \"ast\"");
   if ((as == Original::kAst || as == Original::kDeit) && separate) {
     cannot(as, "its position embedding is separate for time and frequency; use \"passt\"");
   }
-  // TorchOnlyAST's classes exist without a head too; timm's file has none of ours.
-  const bool classifies = as == Original::kAst || as == Original::kPasst ||
-                          (as == Original::kTorchOnly && o.head != Head::kNone);
+  check_blocks(o, as);
+  // timm's file has no classifier of ours.
+  const bool classifies = as == Original::kAst || as == Original::kPasst;
   if (classifies && (o.head != Head::kNormLinear || o.aggregator != Aggregator::kClsDist)) {
     cannot(as, "its classifier is a norm and a linear layer on the mean of the two special tokens");
   }
+  if (classifies && o.head_norm_eps != TrunkOptions{}.head_norm_eps)
+    cannot(as, "its classifier has no model.head_norm_eps of its own");
 }
 
 /// Our tensor in the original's form.
@@ -69,7 +96,8 @@ at::Tensor stored_form(const Tensors& ours, const KeyRule& rule, const std::stri
 
 class Exporter {
  public:
-  Exporter(const Model& model, Original as) : model_(model), as_(as) {
+  Exporter(const Model& model, Original as, const Geometry& input)
+      : model_(model), as_(as), input_(input) {
     for (const NamedTensor& t : model.state()) ours_[t.name] = t.tensor.detach();
   }
 
@@ -106,7 +134,7 @@ class Exporter {
     const auto rows = ours_.find("pos.special");
     if (rows == ours_.end()) return;
     ours_["cls_token"] = ours_["cls_token"] + rows->second[0];
-    ours_["dist_token"] = ours_["dist_token"] + rows->second[1];
+    if (rows->second.size(0) > 1) ours_["dist_token"] = ours_["dist_token"] + rows->second[1];
   }
 
   void write(const KeyRule& rule, int64_t depth) {
@@ -152,21 +180,83 @@ class Exporter {
     if (as_ == Original::kPasst) zeros("head_dist", o.classes);
   }
 
-  /// What TorchOnlyAST's build_from_pretrained reads to make the embedding.
+  void say(const std::string& key, const std::string& value) {
+    archive_.set_metadata("resolved_config.model." + key, value);
+  }
+  void say(const std::string& key, const char* value) { say(key, std::string(value)); }
+  void say(const std::string& key, bool value) { say(key, value ? "true" : "false"); }
+  void say(const std::string& key, int64_t value) { say(key, std::to_string(value)); }
+  void say(const std::string& key, double value) { say(key, fmt::format("{}", value)); }
+
+  /// What TorchOnlyAST's build_from_pretrained makes the model of: each constructor's arguments.
   void describe(const TrunkOptions& o) {
-    const std::string at = "resolved_config.model.embedding.";
-    const auto extent = [](int64_t patches, int64_t patch, int64_t stride) {
-      return patch + (patches - 1) * stride;
+    const bool separate = o.position == PositionKind::kSeparate;
+    say("_target_",
+        separate ? "torch_only_ast.models.passt.PaSST" : "torch_only_ast.models.ast.AST");
+    describe_embedding(o, separate);
+    describe_backbone(o);
+    if (separate) {
+      // What is dropped belongs to a training.
+      say("dropout._target_", "torch_only_ast.modules.passt.StructuredPatchout");
+      say("dropout.num_frequency_drops", int64_t{0});
+      say("dropout.num_time_drops", int64_t{0});
+    }
+    if (o.aggregator == Aggregator::kNone) return;
+    const bool mean = o.aggregator == Aggregator::kMean;
+    const int64_t counted = !mean              ? (o.aggregator == Aggregator::kCls ? 1 : 2)
+                            : o.mean_skips < 0 ? o.special
+                                               : o.mean_skips;
+    say("aggregator._target_", mean ? "torch_only_ast.models.ast.AverageAggregator"
+                                    : "torch_only_ast.models.ast.HeadTokensAggregator");
+    say("aggregator.insert_cls_token", counted > 0);
+    say("aggregator.insert_dist_token", counted > 1);
+    if (o.head == Head::kNone) return;
+    say("head._target_", "torch_only_ast.models.ast.MLPHead");
+    say("head.in_channels", o.dim);
+    say("head.out_channels", o.classes);
+  }
+
+  void describe_embedding(const TrunkOptions& o, bool separate) {
+    const std::string at = "embedding.";
+    const auto extent = [](int64_t patches, int64_t patch, int64_t stride, int64_t length) {
+      const bool fits = schema::patches_along(length, patch, stride) == patches;
+      return fits ? length : patch + (patches - 1) * stride;
     };
-    archive_.set_metadata(at + "embedding_dim", std::to_string(o.dim));
-    archive_.set_metadata(at + "kernel_size", fmt::format("[{},{}]", o.patch_f, o.patch_t));
-    archive_.set_metadata(at + "stride", fmt::format("[{},{}]", o.stride_f, o.stride_t));
-    archive_.set_metadata(at + "n_bins", std::to_string(extent(o.grid.f, o.patch_f, o.stride_f)));
-    archive_.set_metadata(at + "n_frames", std::to_string(extent(o.grid.t, o.patch_t, o.stride_t)));
+    say(at + "_target_", separate
+                             ? "torch_only_ast.modules.passt.DisentangledPositionalPatchEmbedding"
+                             : "torch_only_ast.modules.vit.PositionalPatchEmbedding");
+    say(at + "embedding_dim", o.dim);
+    say(at + "kernel_size", fmt::format("[{},{}]", o.patch_f, o.patch_t));
+    say(at + "stride", fmt::format("[{},{}]", o.stride_f, o.stride_t));
+    say(at + "insert_cls_token", o.special > 0);
+    say(at + "insert_dist_token", o.special > 1);
+    say(at + "dropout", o.dropout);
+    say(at + "n_bins", extent(o.grid.f, o.patch_f, o.stride_f, input_.F));
+    say(at + "n_frames", extent(o.grid.t, o.patch_t, o.stride_t, input_.T));
+  }
+
+  void describe_backbone(const TrunkOptions& o) {
+    say("backbone._target_", "torch.nn.TransformerEncoder");
+    say("backbone.num_layers", o.depth);
+    const std::string layer = "backbone.encoder_layer.";
+    say(layer + "_target_", "torch.nn.TransformerEncoderLayer");
+    say(layer + "d_model", o.dim);
+    say(layer + "nhead", o.heads);
+    say(layer + "dim_feedforward", o.hidden);
+    say(layer + "dropout", o.dropout);
+    say(layer + "activation", std::string(recipe::enum_name(o.activation)));
+    say(layer + "layer_norm_eps", o.norm_eps);
+    say(layer + "batch_first", true);
+    say(layer + "norm_first", o.norm_first);
+    if (!o.final_norm) return;
+    say("backbone.norm._target_", "torch.nn.LayerNorm");
+    say("backbone.norm.normalized_shape", o.dim);
+    say("backbone.norm.eps", o.final_norm_eps > 0 ? o.final_norm_eps : o.norm_eps);
   }
 
   const Model& model_;
   Original as_;
+  Geometry input_;
   Tensors ours_;
   std::string prefix_;
   bool blocks_done_ = false;
@@ -175,6 +265,8 @@ class Exporter {
 
 }  // namespace
 
-Archive export_weights(const Model& model, Original as) { return Exporter(model, as).run(); }
+Archive export_weights(const Model& model, Original as, const Geometry& input) {
+  return Exporter(model, as, input).run();
+}
 
 }  // namespace xp::model

@@ -14,15 +14,19 @@ namespace xp::model {
 ///   kAst        joint position embedding, cls_dist aggregator, norm_linear head
 ///   kDeit       timm's distilled ViT without classifiers (num_classes = 0)
 ///   kPasst      separate position embedding, norm_linear head
-///   kTorchOnly  either position, the same classifier or none (below)
+///   kTorchOnly  either position; every aggregator but dist; norm_linear head or none (below)
 ///   kMn, kDymn  the CNNs; dymn's temperature, which is ours, is left out
 ///   kExp        names of our own
 ///
 /// TorchOnlyAST has no positions of special tokens: they are added to the tokens. Its files hold
-/// {model, resolved_config}, which write_torch(file, "model") makes of this.
+/// {model, resolved_config}, which write_torch(file, "model") makes of this: the class and the
+/// arguments of every module, as its build_from_pretrained reads them.
+///
+/// `input`: what the model was made for, which TorchOnlyAST's files say; {}: as much as its
+/// position embedding covers.
 ///
 /// Metadata: what the original's file carries beside the tensors. Values are shared with the model
 /// where they are contiguous on the CPU. Throws Error (kUsage) when the model has no such form.
-checkpoint::Archive export_weights(const Model& model, Original as);
+checkpoint::Archive export_weights(const Model& model, Original as, const Geometry& input = {});
 
 }  // namespace xp::model

@@ -455,6 +455,12 @@ std::span<const KeyRule> key_rules(Original original) {
   return {};
 }
 
+Original original_of(const Archive& archive) {
+  for (const Signature& s : kSignatures)
+    if (find_prefix(archive, s.name)) return s.original;
+  return Original::kExp;
+}
+
 Renamed rename(const Archive& archive, const std::filesystem::path& file) {
   Renamed out;
   bool known = false;

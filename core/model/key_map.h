@@ -56,10 +56,13 @@ struct KeyRule {
 /// Empty where the names are ours already (kExp, kMn, kDymn).
 std::span<const KeyRule> key_rules(Original original);
 
+/// Whose names these are, by one that no other project has; kExp for those of nobody.
+Original original_of(const checkpoint::Archive& archive);
+
 /// A checkpoint in our names and forms.
 struct Renamed {
   Original original = Original::kExp;
-  std::string prefix;  ///< wrapper levels in front of every name, with the last dot
+  std::string prefix;    ///< wrapper levels in front of every name, with the last dot
   std::string averaged;  ///< the level of `prefix` that was taken since it is the averaged copy of
                          ///< several ("state_dict_ema"); else ""
   std::map<std::string, at::Tensor>
@@ -73,7 +76,8 @@ struct Renamed {
 
 /// Finds the family from the names and applies its table. Wrapper levels ("model", "state_dict",
 /// "net", "module", "_orig_mod", "weights", in any nesting) are taken off; of several copies the
-/// averaged one ("net_swa", "state_dict_ema", "model_ema", "ema_state_dict", "ema") is taken. Throws Error (kData) naming `file` when the names are nobody's.
+/// averaged one ("net_swa", "state_dict_ema", "model_ema", "ema_state_dict", "ema") is taken.
+/// Throws Error (kData) naming `file` when the names are nobody's.
 Renamed rename(const checkpoint::Archive& archive, const std::filesystem::path& file);
 
 }  // namespace xp::model

@@ -18,8 +18,7 @@ SqueezeExcite::SqueezeExcite(std::vector<int64_t> axes, const std::vector<int64_
     : merge_(options.se_agg) {
   for (size_t i = 0; i < axes.size(); ++i) {
     const Init scope = init.child("conc_se_layers." + std::to_string(i));
-    const int64_t reduced = sizes[i] / options.squeeze_factor;
-    const int64_t squeezed = schema::make_divisible(static_cast<double>(reduced));
+    const int64_t squeezed = schema::channels_part(sizes[i], options.squeeze_factor);
     Gate gate;
     gate.axis = axes[i];
     gate.fc1 = classifier_linear(sizes[i], squeezed, scope.child("fc1"));
@@ -174,13 +173,11 @@ void Mn::members(Members& list) {
 
 MnOptions mn_options(const ModelSpec& spec) {
   MnOptions o;
-  o.width = spec.arch.width;
-  o.strides = spec.arch.strides;
-  o.classes = spec.classes;
-  o.head = spec.options.cnn_head;
-  o.dropout = spec.options.dropout;
+  static_cast<CnnOptions&>(o) = cnn_options(spec);
   o.se_dims = spec.options.se_dims;
   o.se_agg = spec.options.se_agg;
+  o.squeeze_factor = spec.options.se_r;
+  o.attention_heads = spec.options.multihead_attention_heads;
   o.input = spec.geometry;
   return o;
 }

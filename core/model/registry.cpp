@@ -34,7 +34,16 @@ TrunkOptions trunk_options(const ModelSpec& spec) {
   trunk.stride_f = stride.f;
   trunk.stride_t = stride.t;
   trunk.grid = schema::patch_grid(options, spec.geometry);
+  trunk.hidden = options.mlp_dim;
+  trunk.special = options.token_count();
+  trunk.norm_first = options.norm_first;
+  trunk.activation = options.activation;
+  trunk.norm_eps = options.norm_eps;
+  trunk.final_norm = options.final_norm;
+  trunk.final_norm_eps = options.final_norm_eps;
+  trunk.head_norm_eps = options.head_norm_eps;
   trunk.aggregator = options.aggregator;
+  trunk.mean_skips = options.mean_skips;
   trunk.head = options.head;
   trunk.classes = spec.classes;
   trunk.dropout = options.dropout;
@@ -89,6 +98,7 @@ std::unique_ptr<Model> make_model(const schema::ModelOptions& options,
                                   const schema::TomeOptions* tome,
                                   const schema::PatchoutOptions* patchout, Geometry geometry,
                                   int64_t classes, uint64_t seed, bool draw) {
+  if (const auto fault = options.fault()) throw Error(*fault);
   const ModelSpec spec{options, tome, patchout, options.resolved(), geometry, classes, seed, draw};
   switch (spec.arch.family) {
 #define XP_MODEL(name, factory, body, help) \

@@ -17,8 +17,6 @@
 namespace xp::model {
 namespace {
 
-constexpr double kHeadNormEps = 1e-5;
-
 /// What is added to the attention logits of each key, [R]; undefined = nothing.
 at::Tensor key_bias_of(const Tokens& tokens, bool prop_attn) {
   return tokens.size.defined() && prop_attn ? tokens.size.log() : at::Tensor();
@@ -45,9 +43,10 @@ Trunk::Trunk(const TrunkOptions& options, const Init& init) : options_(options) 
   XP_CHECK(o.dim % o.heads == 0, "dim is a multiple of heads");
   if (o.hidden == 0) o.hidden = 4 * o.dim;
   if (o.aggregator == Aggregator::kNone) o.head = Head::kNone;
-  cls_token_ = init.normal("cls_token", {1, 1, o.dim}, 0.02);
-  dist_token_ = init.normal("dist_token", {1, 1, o.dim}, 0.02);
-  if (o.special_position) pos_special_ = init.normal("pos.special", {2, o.dim}, 0.02);
+  if (o.special > 0) cls_token_ = init.normal("cls_token", {1, 1, o.dim}, 0.02);
+  if (o.special > 1) dist_token_ = init.normal("dist_token", {1, 1, o.dim}, 0.02);
+  if (o.special_position && o.special > 0)
+    pos_special_ = init.normal("pos.special", {o.special, o.dim}, 0.02);
   if (o.position == PositionKind::kJoint) {
     pos_grid_ = init.normal("pos.grid", {o.grid.f, o.grid.t, o.dim}, 0.02);
   } else {
@@ -57,13 +56,16 @@ Trunk::Trunk(const TrunkOptions& options, const Init& init) : options_(options) 
   proj_ = Linear(o.patch_f * o.patch_t, o.dim, Part::kPatches,
                  init.child("patch_embed").child("proj"), {o.dim, 1, o.patch_f, o.patch_t});
   for (int64_t i = 0; i < o.depth; ++i) {
-    blocks_.emplace_back(o.dim, o.heads, o.hidden, o.norm_eps,
-                         init.child("blocks").child(std::to_string(i)));
+    blocks_.emplace_back(
+        BlockOptions{o.dim, o.heads, o.hidden, o.norm_eps, o.norm_first, o.activation},
+        init.child("blocks").child(std::to_string(i)));
   }
-  norm_ = Norm(o.dim, o.norm_eps, init.child("norm"));
+  if (o.final_norm) {
+    norm_ = Norm(o.dim, o.final_norm_eps > 0 ? o.final_norm_eps : o.norm_eps, init.child("norm"));
+  }
   if (o.head == Head::kNone) return;
   if (o.head == Head::kNormLinear)
-    head_norm_ = Norm(o.dim, kHeadNormEps, init.child("head").child("norm"));
+    head_norm_ = Norm(o.dim, o.head_norm_eps, init.child("head").child("norm"));
   head_linear_ = Linear(o.dim, o.classes, Part::kHead, init.child("head").child("linear"));
 }
 
@@ -204,7 +206,9 @@ Trunk::Patches Trunk::enter(const Input& input, const Widths& widths, const Pass
 }
 
 void Trunk::prepend_special(Tokens& tokens) const {
-  at::Tensor special = at::cat({cls_token_, dist_token_}, 1);
+  tokens.special = options_.special;
+  if (tokens.special == 0) return;
+  at::Tensor special = tokens.special > 1 ? at::cat({cls_token_, dist_token_}, 1) : cls_token_;
   if (pos_special_.defined()) special = special + pos_special_;
   special = special.to(tokens.x.scalar_type());
   std::vector<at::Tensor> longer;
@@ -212,7 +216,6 @@ void Trunk::prepend_special(Tokens& tokens) const {
     longer.push_back(at::cat(
         {special.expand({tokens.runs[run].clips, -1, -1}), tokens.of_run(tokens.x, run)}, 1));
   }
-  tokens.special = 2;
   for (Run& run : tokens.runs) run.tokens += tokens.special;
   tokens.x = as_rows(longer);
 }
@@ -243,7 +246,7 @@ void Trunk::run_blocks(Tokens& tokens, const DrawKey& draws, const Pass& pass,
 
 void Trunk::encode(Tokens& tokens, const DrawKey& draws, const Pass& pass) const {
   run_blocks(tokens, draws, pass, options_.depth);
-  tokens.x = norm_(tokens.x);
+  if (norm_.weight.defined()) tokens.x = norm_(tokens.x);
 }
 
 /// What the head reads of the clips of one run, [b, D].
@@ -257,11 +260,12 @@ at::Tensor Trunk::aggregate(const Tokens& tokens, size_t run) const {
     case Aggregator::kClsDist:
       return (x.select(1, 0) + x.select(1, 1)) / 2;
     case Aggregator::kMean: {
-      const int64_t patches = x.size(1) - tokens.special;
-      const at::Tensor heard = x.narrow(1, tokens.special, patches);
+      const int64_t skips = options_.mean_skips < 0 ? tokens.special : options_.mean_skips;
+      const int64_t patches = x.size(1) - skips;
+      const at::Tensor heard = x.narrow(1, skips, patches);
       if (!tokens.size.defined()) return heard.mean(1);
       const at::Tensor size =
-          tokens.of_run(tokens.size, run).narrow(1, tokens.special, patches).to(x.scalar_type());
+          tokens.of_run(tokens.size, run).narrow(1, skips, patches).to(x.scalar_type());
       return (heard * size.unsqueeze(-1)).sum(1) / size.sum(1, true);
     }
     case Aggregator::kNone:

@@ -39,18 +39,26 @@ struct TrunkOptions {
   int64_t stride_t = 10;
 
   PositionKind position = PositionKind::kJoint;
-  Grid grid;  ///< of the position embedding
+  Grid grid;            ///< of the position embedding
+  int64_t special = 2;  ///< tokens in front of the patches: cls and dist, cls alone (1), none
   bool special_position =
       true;  ///< cls and dist have position embeddings too (not in TorchOnlyAST)
 
+  bool norm_first = true;  ///< of the blocks
+  schema::MlpActivation activation = schema::MlpActivation::kGelu;
+  bool final_norm = true;  ///< a layer normalisation after the last block
+
   Aggregator aggregator = Aggregator::kClsDist;
+  int64_t mean_skips = -1;  ///< tokens at the front that the mean leaves out; -1 = the special ones
   Head head = Head::kNormLinear;
   int64_t classes = 527;
 
-  double norm_eps = 1e-6;     ///< of the trunk; the head's norm has 1e-5, as in all originals
-  double dropout = 0;         ///< after the position embedding, the attention and in the MLP
-  double drop_path = 0;       ///< of the last block, rising linearly from 0
-  int64_t freeze_blocks = 0;  ///< the embedding and this many blocks are not trained; 0 = all are
+  double norm_eps = 1e-6;       ///< of the blocks
+  double final_norm_eps = 0;    ///< 0 = norm_eps
+  double head_norm_eps = 1e-5;  ///< as in all originals but transformers'
+  double dropout = 0;           ///< after the position embedding, the attention and in the MLP
+  double drop_path = 0;         ///< of the last block, rising linearly from 0
+  int64_t freeze_blocks = 0;    ///< the embedding and this many blocks are not trained; 0 = all are
   std::vector<int64_t> source_blocks;  ///< block i of a full checkpoint that block i here is
                                        ///< (cut_depth); empty = same
 
@@ -60,8 +68,8 @@ struct TrunkOptions {
 
 /// Names of the tensors (D dim, I = i-th block, F' x T' grid):
 ///
-///   cls_token, dist_token        [1, 1, D]
-///   pos.special                  [2, D]      rows cls, dist; absent without special_position
+///   cls_token, dist_token        [1, 1, D]   as far as `special` has them
+///   pos.special                  [special, D] rows cls, dist; absent without special_position
 ///   pos.grid                     [F', T', D] joint; patches in frequency-major order
 ///   pos.freq, pos.time           [F', D], [T', D] separate
 ///   patch_embed.proj.weight      [D, 1, patch_f, patch_t]; .bias [D]
@@ -69,7 +77,7 @@ struct TrunkOptions {
 ///   blocks.I.attn.qkv.weight     [3 D, D] rows q, k, v; .bias [3 D]
 ///   blocks.I.attn.proj.weight    [D, D]; .bias
 ///   blocks.I.mlp.fc1.weight      [4 D, D]; .bias;   blocks.I.mlp.fc2.weight [D, 4 D]; .bias
-///   norm.{weight,bias}           [D]
+///   norm.{weight,bias}           [D]         absent without final_norm
 ///   head.norm.{weight,bias}      [D] norm_linear only
 ///   head.linear.weight           [K, D]; .bias
 class Trunk : public Model {

@@ -78,6 +78,16 @@ Table nest(const std::vector<std::string>& path, Value leaf, const Spot& key_spo
 
 }  // namespace
 
+Value override_value(const FieldSpec& field, const std::string& key, const std::string& text,
+                     int source) {
+  if (raw_text(field, text)) return Value(text);
+  try {
+    return parse_toml_value(text, source);
+  } catch (const SyntaxError&) {
+    throw Error(fmt::format("{}: expected {}, received '{}'", key, field.expects(), text));
+  }
+}
+
 std::optional<Layer> override_layer(const Language& language, const Override& override,
                                     const Table& merged, Sources& sources, Faults& faults) {
   const int source = sources.add({override.flag, {}, {}, override.key + "=" + override.text});
@@ -95,15 +105,12 @@ std::optional<Layer> override_layer(const Language& language, const Override& ov
       return std::nullopt;
     }
   }
-  Value value(override.text);
-  if (!raw_text(*field, override.text)) {
-    try {
-      value = parse_toml_value(override.text, source);
-    } catch (const SyntaxError&) {
-      faults.add(value_spot, fmt::format("{}: expected {}, received '{}'", override.key,
-                                         field->expects(), override.text));
-      return std::nullopt;
-    }
+  Value value;
+  try {
+    value = override_value(*field, override.key, override.text, source);
+  } catch (const Error& error) {
+    faults.add(value_spot, error.message());
+    return std::nullopt;
   }
   value.spot = value_spot;
   return Layer{override.flag, nest(path, std::move(value), key_spot), true};

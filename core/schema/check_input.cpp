@@ -217,6 +217,8 @@ void check_frontend(const Rules& rules, const FrontendOptions& frontend) {
 
 void check_geometry(const Rules& rules, const ModelOptions& model,
                     const FrontendOptions& frontend) {
+  if (const auto fault = model.fault())
+    rules.fault({"model.strides", "model.aggregator", "model.special_tokens"}, *fault);
   const Arch arch = model.resolved();
   if (!is_transformer(arch.family)) return;
   if (arch.depth < 1) {
@@ -232,9 +234,10 @@ void check_geometry(const Rules& rules, const ModelOptions& model,
                                                      model.freeze_blocks, arch.depth));
   }
   const Grid stride = strides(model);
-  if (!no_overlap_limit(arch) && stride.f > 16) {
+  if (!no_overlap_limit(arch) && stride.f > arch.patch_f) {
     rules.fault({"model.fstride"},
-                fmt::format("model.fstride is {}: patches of 16 bins would leave gaps", stride.f));
+                fmt::format("model.fstride is {}: patches of {} bins would leave gaps", stride.f,
+                            arch.patch_f));
   }
   const Geometry input = input_geometry(frontend);
   const Grid grid = patch_grid(model, {input.F, std::max(input.T, arch.patch_t)});

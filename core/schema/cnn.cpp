@@ -3,16 +3,11 @@
 #include <algorithm>
 
 namespace xp::schema {
-namespace {
 
-/// A quarter of the channels, rounded down as the originals' `//` does, then to what a layer may
-/// have.
-int64_t quarter_channels(int64_t channels) {
-  const int64_t quarter = channels / 4;
-  return make_divisible(static_cast<double>(quarter));
+int64_t channels_part(int64_t channels, int64_t divisor) {
+  const int64_t part = channels / divisor;
+  return make_divisible(static_cast<double>(part));
 }
-
-}  // namespace
 
 int64_t make_divisible(double channels) {
   auto rounded = std::max<int64_t>(8, static_cast<int64_t>(channels + 4) / 8 * 8);
@@ -52,23 +47,29 @@ int64_t cnn_hidden(double width, bool reduced_tail) {
   return make_divisible((reduced_tail ? 640 : 1280) * width);
 }
 
-int64_t dynamic_context(int64_t expanded, double width) {
-  const int64_t quarter = quarter_channels(expanded);
-  return std::min(std::max(quarter, make_divisible(32 * width)), make_divisible(128 * width));
+int64_t dynamic_context(int64_t expanded, double width, const ContextSizes& sizes) {
+  const auto scaled = [width](int64_t size) {
+    return make_divisible(static_cast<double>(size) * width);
+  };
+  return std::min(std::max(channels_part(expanded, sizes.ratio), scaled(sizes.least)),
+                  scaled(sizes.most));
+}
+
+ContextSizes context_sizes(const ModelOptions& model) {
+  return {model.context_ratio, model.min_context_size, model.max_context_size};
 }
 
 namespace {
 
-constexpr int64_t kKernels = 4;
-
 /// Adds up the layers of one network.
 class Counter {
  public:
-  Counter(const Arch& arch, std::string_view se_dims)
+  Counter(const Arch& arch, const ModelOptions& model)
       : dymn_(arch.family == Family::k_dymn),
         replace_se_(arch.replace_se),
         width_(arch.width),
-        se_dims_(se_dims == "none" ? "" : se_dims) {}
+        model_(model),
+        se_dims_(model.se_dims == "none" ? std::string_view() : std::string_view(model.se_dims)) {}
 
   /// `static_norm`: convolution, batch norm.
   void convolution(int64_t in, int64_t out, int64_t kernel, int64_t groups, double places) {
@@ -92,8 +93,9 @@ class Counter {
     if (s.squeeze && !dymn_) {
       for (const char dim : se_dims_) {
         const int64_t size = dim == 'c' ? s.expanded : dim == 'f' ? rows_out : columns_out;
-        linear(size, quarter_channels(size));
-        linear(quarter_channels(size), size);
+        const int64_t squeezed = channels_part(size, model_.se_r);
+        linear(size, squeezed);
+        linear(squeezed, size);
       }
     }
     convolution(s.expanded, s.out, 1, 1, after);
@@ -107,31 +109,34 @@ class Counter {
   Cost cost;
 
  private:
-  /// K kernels, mixed by a softmax over a linear layer of the context; batch norm.
+  /// K kernels, mixed by a softmax over a linear layer of the context, or one; batch norm.
   void dynamic_convolution(int64_t in, int64_t out, int64_t kernel, int64_t groups, int64_t context,
                            double places) {
+    if (model_.no_dyconv) return convolution(in, out, kernel, groups, places);
     const int64_t weights = out * (in / groups) * kernel * kernel;
-    cost.parameters += kKernels * weights + 2 * out;
-    macs_ += static_cast<double>(weights) * (places + static_cast<double>(kKernels));
-    linear(context, kKernels);
+    cost.parameters += model_.dyconv_k * weights + 2 * out;
+    macs_ += static_cast<double>(weights) * (places + static_cast<double>(model_.dyconv_k));
+    linear(context, model_.dyconv_k);
   }
   void dynamic(const CnnStage& s, int64_t rows, int64_t columns, int64_t rows_out,
                int64_t columns_out) {
-    const int64_t context = dynamic_context(s.expanded, width_);
+    const int64_t context = dynamic_context(s.expanded, width_, context_sizes(model_));
     const double after = static_cast<double>(rows_out * columns_out);
     if (s.expanded != s.in)
       dynamic_convolution(s.in, s.expanded, 1, 1, context, static_cast<double>(rows * columns));
     dynamic_convolution(s.expanded, s.expanded, s.kernel, s.expanded, context, after);
-    linear(context, 4 * s.expanded);
+    if (!model_.no_dyrelu) linear(context, 2 * model_.dyrelu_k * s.expanded);
     dynamic_convolution(s.expanded, s.out, 1, 1, context, after);
     convolution(s.in, context, 1, 1, static_cast<double>(rows + columns));
-    linear(context, s.expanded, static_cast<double>(rows_out));
-    linear(context, s.expanded, static_cast<double>(columns_out));
+    // Without coordinate attention its layers are there all the same, unused.
+    linear(context, s.expanded, model_.no_ca ? 0 : static_cast<double>(rows_out));
+    linear(context, s.expanded, model_.no_ca ? 0 : static_cast<double>(columns_out));
   }
 
   bool dymn_;
   bool replace_se_;
   double width_;
+  const ModelOptions& model_;
   std::string_view se_dims_;
   double macs_ = 0;
 };
@@ -143,14 +148,15 @@ int64_t reduced(int64_t length, int64_t stride) { return (length - 1) / stride +
 Cost cnn_cost(const ModelOptions& model, const Geometry& input, int64_t classes) {
   const Arch arch = model.resolved();
   if (!is_cnn(arch.family)) return {};
-  Counter count(arch, model.se_dims);
-  const auto stages = cnn_stages(arch.width, arch.strides, false, false);
+  Counter count(arch, model);
+  const auto stages = cnn_stages(arch.width, arch.strides, model.reduced_tail, model.dilated);
   int64_t rows = reduced(input.F, 2);
   int64_t columns = reduced(input.T, 2);
   count.convolution(1, stages[0].in, 3, 1, static_cast<double>(rows * columns));
   for (const CnnStage& s : stages) {
-    const int64_t rows_out = reduced(rows, s.stride);
-    const int64_t columns_out = reduced(columns, s.stride);
+    const int64_t stride = s.dilation > 1 ? 1 : s.stride;
+    const int64_t rows_out = reduced(rows, stride);
+    const int64_t columns_out = reduced(columns, stride);
     count.block(s, rows, columns, rows_out, columns_out);
     rows = rows_out;
     columns = columns_out;
@@ -159,19 +165,20 @@ Cost cnn_cost(const ModelOptions& model, const Geometry& input, int64_t classes)
   const double places = static_cast<double>(rows * columns);
   count.convolution(stages.back().out, channels, 1, 1, places);
   switch (model.cnn_head) {
-    case CnnHead::kMlp:
-      count.linear(channels, cnn_hidden(arch.width, false));
-      count.linear(cnn_hidden(arch.width, false), classes);
+    case CnnHead::kMlp: {
+      const int64_t hidden = cnn_hidden(arch.width, model.reduced_tail);
+      count.linear(channels, hidden);
+      count.linear(hidden, classes);
       break;
+    }
     case CnnHead::kConv:
       count.convolution(channels, classes, 1, 1, places);
       break;
-    case CnnHead::kAttention: {
-      constexpr int64_t kHeads = 4;
-      count.linear(channels, classes * 2 * kHeads, static_cast<double>(columns));
-      count.cost.parameters += kHeads;
+    case CnnHead::kAttention:
+      count.linear(channels, classes * 2 * model.multihead_attention_heads,
+                   static_cast<double>(columns));
+      count.cost.parameters += model.multihead_attention_heads;
       break;
-    }
   }
   return count.finish();
 }

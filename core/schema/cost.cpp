@@ -3,14 +3,13 @@
 namespace xp::schema {
 namespace {
 
-constexpr int64_t kMlp = 4;  // hidden width over D
-
 int64_t position_parameters(const ModelOptions& model, const Arch& arch, const Geometry& input,
                             const Grid& grid) {
-  if (arch.family != Family::k_passt) return (grid.count() + kHeadTokens) * arch.dim;
+  const int64_t special = model.token_count();
+  if (arch.family != Family::k_passt) return (grid.count() + special) * arch.dim;
   Geometry covered = input;
   if (model.pos_frames > 0) covered.T = model.pos_frames;
-  return (grid.f + passt_position_grid(model, covered).t + kHeadTokens) * arch.dim;
+  return (grid.f + passt_position_grid(model, covered).t + special) * arch.dim;
 }
 
 int64_t head_parameters(const ModelOptions& model, int64_t dim, int64_t classes) {
@@ -28,24 +27,25 @@ Cost transformer_cost(const ModelOptions& model, const TomeOptions* tome, const 
   const int64_t patch = arch.patch_f * arch.patch_t, dim = arch.dim;
 
   Cost cost;
-  cost.tokens = grid.count() + kHeadTokens;
+  cost.tokens = grid.count() + model.token_count();
+  const int64_t hidden = model.mlp_dim > 0 ? model.mlp_dim : 4 * dim;
   const int64_t block =
-      (3 * dim + 3) * dim + (dim + 1) * dim + 2 * kMlp * dim * dim + (kMlp + 1) * dim + 4 * dim;
-  cost.parameters = kHeadTokens * dim + position_parameters(model, arch, input, grid) +
-                    (patch + 1) * dim + arch.depth * block + 2 * dim +
+      (3 * dim + 3) * dim + (dim + 1) * dim + (2 * dim + 1) * hidden + dim + 4 * dim;
+  cost.parameters = model.token_count() * dim + position_parameters(model, arch, input, grid) +
+                    (patch + 1) * dim + arch.depth * block + (model.final_norm ? 2 * dim : 0) +
                     head_parameters(model, dim, classes);
 
   const auto d = static_cast<double>(dim);
   double flop = 2.0 * static_cast<double>(grid.count() * patch) * d;
   int64_t tokens = cost.tokens;
-  const std::vector<Merge> merges =
-      tome_schedule(tome != nullptr ? *tome : TomeOptions{}, arch.depth, tokens);
+  const std::vector<Merge> merges = tome_schedule(tome != nullptr ? *tome : TomeOptions{},
+                                                  arch.depth, tokens, model.token_count());
   for (const Merge& merge : merges) {
     const auto n = static_cast<double>(tokens);
     flop += 8.0 * n * d * d + 4.0 * n * n * d;  // q, k, v, projection; scores and mixing
     if (merge.merged > 0) flop += n * n / 2 * d / static_cast<double>(arch.heads);
     tokens = merge.tokens;
-    flop += 4.0 * kMlp * static_cast<double>(tokens) * d * d;
+    flop += 4.0 * static_cast<double>(tokens) * d * static_cast<double>(hidden);
   }
   cost.tokens_out = tokens;
   if (head_parameters(model, dim, classes) > 0) flop += 2.0 * d * static_cast<double>(classes);

@@ -93,8 +93,9 @@ int64_t merge_limit(int64_t r, int64_t tokens, int64_t protected_tokens) {
   return std::clamp<int64_t>(r, 0, std::max<int64_t>((tokens - protected_tokens) / 2, 0));
 }
 
-std::vector<Merge> tome_schedule(const TomeOptions& tome, int64_t depth, int64_t tokens) {
-  const int64_t protected_tokens = tome.protect_dist ? kHeadTokens : 1;
+std::vector<Merge> tome_schedule(const TomeOptions& tome, int64_t depth, int64_t tokens,
+                                 int64_t special) {
+  const int64_t protected_tokens = std::min<int64_t>(special, tome.protect_dist ? 2 : 1);
   std::vector<int64_t> plan = tome_plan(tome, depth);
   plan.resize(static_cast<std::size_t>(std::max<int64_t>(depth, 0)));
   std::vector<Merge> out;

@@ -51,9 +51,6 @@ Grid patch_grid(const ModelOptions& model, const Geometry& input);
 /// PaSST's grid of position embeddings: floor(n / stride), not the convolution's output size.
 Grid passt_position_grid(const ModelOptions& model, const Geometry& input);
 
-/// Class and distillation token in front of the patches: 2 for every transformer here.
-inline constexpr int64_t kHeadTokens = 2;
-
 /// Rows, columns and single patches that patchout leaves; fractions are floored.
 struct Kept {
   Grid grid;            ///< after t and f
@@ -79,10 +76,11 @@ struct Merge {
   int64_t tokens = 0;  ///< tokens after the block
 };
 
-/// Tokens after each of `depth` blocks, for `tokens` that enter the first; the class token is
-/// protected, with protect_dist the distillation token too. AST's 1214 tokens at r = 96 end at 80,
-/// the last block clamped to 78.
-std::vector<Merge> tome_schedule(const TomeOptions& tome, int64_t depth, int64_t tokens);
+/// Tokens after each of `depth` blocks, for `tokens` that enter the first, `special` of which are
+/// no patches; the class token is protected, with protect_dist the distillation token too. AST's
+/// 1214 tokens at r = 96 end at 80, the last block clamped to 78.
+std::vector<Merge> tome_schedule(const TomeOptions& tome, int64_t depth, int64_t tokens,
+                                 int64_t special);
 
 /// Throws Error for a model that has no tokens, naming the `option` that would merge them.
 void require_tokens(const ModelOptions& model, std::string_view option);

@@ -37,9 +37,10 @@ uint64_t bytes_of_clip(const TrainStageOptions& options, const Geometry& input) 
   const Grid grid = patch_grid(options.model, input);
   const int64_t patches =
       options.patchout ? after_patchout(*options.patchout, grid).patches : grid.count();
+  const int64_t special = options.model.token_count();
   const std::vector<Merge> merges =
-      tome_schedule(options.tome.value_or(TomeOptions{}), arch.depth, patches + kHeadTokens);
-  int64_t tokens = patches + kHeadTokens, kept = 0, most = 0;
+      tome_schedule(options.tome.value_or(TomeOptions{}), arch.depth, patches + special, special);
+  int64_t tokens = patches + special, kept = 0, most = 0;
   for (size_t block = 0; block < merges.size(); ++block) {
     const bool trained = static_cast<int64_t>(block) >= options.model.freeze_blocks;
     if (trained) kept += tokens;

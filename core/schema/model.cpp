@@ -1,5 +1,7 @@
 #include "core/schema/model.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/base/error.h"
@@ -39,9 +41,30 @@ Arch ModelOptions::resolved() const {
   if (dim > 0) out.dim = dim;
   if (depth > 0) out.depth = depth;
   if (heads > 0) out.heads = heads;
+  if (patch_f > 0) out.patch_f = patch_f;
+  if (patch_t > 0) out.patch_t = patch_t;
+  if (width > 0) out.width = width;
+  if (strides.size() == out.strides.size())
+    std::copy(strides.begin(), strides.end(), out.strides.begin());
   if (out.family == Family::k_passt && cut_depth != 0)
     out.depth = static_cast<int64_t>(kept_blocks(out.depth, cut_depth).size());
   return out;
+}
+
+std::optional<std::string> ModelOptions::fault() const {
+  if (!strides.empty() && strides.size() != Arch{}.strides.size())
+    return fmt::format(
+        "model.strides has {} numbers: one is for each of the {} stages that halve the "
+        "map",
+        strides.size(), Arch{}.strides.size());
+  const int64_t needs = aggregator == Aggregator::kCls                                          ? 1
+                        : aggregator == Aggregator::kClsDist || aggregator == Aggregator::kDist ? 2
+                                                                                                : 0;
+  if (token_count() >= needs) return std::nullopt;
+  return fmt::format(
+      "model.aggregator = \"{}\" takes a token that model.special_tokens = \"{}\" "
+      "does not have",
+      recipe::enum_name(aggregator), recipe::enum_name(special_tokens));
 }
 
 std::vector<int64_t> ModelOptions::source_blocks() const {
@@ -71,6 +94,30 @@ std::optional<std::string> ModelOptions::init_fault() const {
                                               : "";
   return fmt::format("model.init = \"{}\" is no rule for {}, which takes auto, {}xavier or normal",
                      recipe::enum_name(init), arch, others);
+}
+
+void set_sizes(ModelOptions& model, Family family, const TransformerSizes& sizes) {
+  const Arch* chosen = nullptr;
+  // The more of the sizes fit the better; the depth counts last, as other depths are common.
+  int64_t best = -1;
+  for (const Arch& arch : listed_archs()) {
+    if (arch.family != family) continue;
+    const bool patch = arch.patch_f == sizes.patch_f && arch.patch_t == sizes.patch_t;
+    const bool width = arch.dim == sizes.dim && arch.heads == sizes.heads;
+    const int64_t fit = (width ? 4 : 0) + (patch ? 2 : 0) + (arch.depth == sizes.depth ? 1 : 0);
+    const bool larger = chosen == nullptr || arch.dim >= chosen->dim;
+    if (fit > best || (fit == best && larger)) {
+      best = fit;
+      chosen = &arch;
+    }
+  }
+  model.arch = chosen->name;
+  const auto own = [](int64_t listed, int64_t size) { return listed == size ? 0 : size; };
+  model.dim = own(chosen->dim, sizes.dim);
+  model.depth = own(chosen->depth, sizes.depth);
+  model.heads = own(chosen->heads, sizes.heads);
+  model.patch_f = own(chosen->patch_f, sizes.patch_f);
+  model.patch_t = own(chosen->patch_t, sizes.patch_t);
 }
 
 std::optional<Family> ModelOptions::parse_kind(std::string_view arch) {

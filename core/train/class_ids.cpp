@@ -46,13 +46,13 @@ std::string first_absent(const ClassList& wanted, const ClassList& there) {
 void require_same_classes(const ClassList& theirs, const ClassList& ours,
                           const std::string& whose) {
   if (theirs.size() != ours.size())
-    throw Error(fmt::format("{} knows {} classes, the data set has {}", whose, theirs.size(),
-                            ours.size()),
-                Exit::kData);
+    throw Error(
+        fmt::format("{} knows {} classes, the data set has {}", whose, theirs.size(), ours.size()),
+        Exit::kData);
   for (size_t k = 0; k < ours.size(); ++k)
     if (theirs[k].first != ours[k].first)
-      throw Error(fmt::format("class {} of {} is {}, of the data set {}", k, whose,
-                              theirs[k].first, ours[k].first),
+      throw Error(fmt::format("class {} of {} is {}, of the data set {}", k, whose, theirs[k].first,
+                              ours[k].first),
                   Exit::kData);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -10,13 +11,17 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/checkpoint/archive.h"
+#include "core/model/cnn_file.h"
 #include "core/model/import.h"
 #include "core/model/registry.h"
+#include "core/model/torchonly.h"
 #include "core/model/trunk.h"
 #include "core/recipe/view.h"
+#include "core/schema/adjust.h"
 #include "core/schema/geometry.h"
 #include "core/schema/weights.h"
 #include "core/schema/weights_sources.h"
+#include "core/train/foreign_file.h"
 #include "core/train/weights_file.h"
 #include "data/sets/sets.h"
 
@@ -40,27 +45,6 @@ int64_t classes_in(const Archive& archive) {
     }
   }
   return 0;
-}
-
-const checkpoint::Entry* ending_in(const Archive& archive, std::string_view end) {
-  for (const checkpoint::Entry& e : archive.entries())
-    if (std::string_view(e.name).ends_with(end)) return &e;
-  return nullptr;
-}
-
-/// The head of a CNN and its classes, by the names of its tensors; the mlp head's stay as they are.
-void find_cnn_head(const Archive& archive, schema::ModelOptions& options, int64_t& classes) {
-  const checkpoint::Entry* conv = ending_in(archive, "classifier.0.weight");
-  const checkpoint::Entry* both = ending_in(archive, "classifier.subspace_proj.weight");
-  const checkpoint::Entry* heads = ending_in(archive, "classifier.head_weight");
-  if (both != nullptr && heads != nullptr && both->shape.size() == 2 && heads->shape.size() == 3 &&
-      heads->shape[1] > 0) {
-    options.cnn_head = schema::CnnHead::kAttention;
-    classes = both->shape[0] / (2 * heads->shape[1]);
-  } else if (conv != nullptr && conv->shape.size() == 4) {
-    options.cnn_head = schema::CnnHead::kConv;
-    classes = conv->shape[0];
-  }
 }
 
 /// The published weights that a file is a copy of: by its stem.
@@ -212,10 +196,13 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
   out.name = published ? what : name_of(what);
   const Archive archive = Archive::open(file);
   const std::optional<Carried> carried = carried_of(archive, file);
-  check_options(options, out, published || carried.has_value());
+  const auto config = carried ? std::nullopt : model::torchonly_config(archive, file);
+  if (!config) check_options(options, out, published || carried.has_value());
   int64_t classes = 0;
   model::ImportOptions import;
   import.strict = options.strict;
+  if (carried && !options.set.empty())
+    throw Error(fmt::format("{} says its model itself: leave out --set", out.name));
   if (carried) {
     out.options = carried->model;
     out.frontend = carried->frontend;
@@ -227,7 +214,12 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
   } else {
     const schema::PublishedWeights* weights =
         published ? schema::find_weights(what) : namesake(file);
-    if (!options.arch.empty()) {
+    if (config) {
+      take_description(*config, out.name, options.arch, options.fstride, options.tstride,
+                       out.options, out.frontend);
+      set_frames(out.frontend, config->input.T);
+      out.notes = config->notes;
+    } else if (!options.arch.empty()) {
       describe_arch(options, out);
     } else if (weights != nullptr) {
       describe_published(*weights, out);
@@ -237,15 +229,24 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
                       file.string()));
     }
     classes = classes_in(archive);
-    const schema::Family family = out.options.resolved().family;
-    if (family == schema::Family::k_mn || family == schema::Family::k_dymn)
-      find_cnn_head(archive, out.options, classes);
-    describe_positions(archive, out);
-    if (options.arch.empty()) import.grid = published_grid(*weights);
+    // What was said comes before what the file shows, which may depend on it (mel bins), and after.
+    const std::set<std::string> said = schema::adjust(options.set, out.options, out.frontend);
+    if (schema::is_cnn(out.options.resolved().family)) {
+      if (options.frames > 0) set_frames(out.frontend, options.frames);
+      const model::Geometry input = geometry_of(out);
+      classes = model::read_cnn(archive, out.options, input);
+      schema::adjust(options.set, out.options, out.frontend);
+      model::check_gated_frames(archive, file, out.options, input);
+      const std::string line = granted(out.options, out.frontend, said);
+      if (weights == nullptr && !line.empty()) out.notes.push_back(line);
+    }
+    if (!config && said.count("model.pos_frames") == 0) describe_positions(archive, out);
+    if (weights != nullptr && options.arch.empty()) import.grid = published_grid(*weights);
     import.bins = out.frontend.mel_bins;
-    import.bins_assumed = true;
+    import.bins_assumed = !config && said.count("frontend.mel_bins") == 0;
     import.frames_assumed = options.frames == 0;
-    import.strides_assumed = !has_strides(options);
+    import.strides_assumed = !config && !has_strides(options) &&
+                             said.count("model.fstride") + said.count("model.tstride") == 0;
     if (classes == 0) {
       out.options.head = schema::Head::kNone;
       classes = 1;

@@ -21,11 +21,13 @@ namespace xp::train {
 
 /// What a command was told beside the checkpoint.
 struct OpenOptions {
-  std::string arch;     ///< of a file that neither exp wrote nor the table knows
-  int64_t frames = 0;   ///< of the input instead of the checkpoint's; 0 = its own
-  int64_t fstride = 0;  ///< with `arch` alone; 0 = the architecture's
-  int64_t tstride = 0;  ///< with `arch` alone
-  bool strict = true;   ///< model.strict
+  std::string arch;              ///< of a file that neither exp wrote nor the table knows
+  int64_t frames = 0;            ///< of the input instead of the checkpoint's; 0 = its own
+  int64_t fstride = 0;           ///< with `arch` alone; 0 = the architecture's
+  int64_t tstride = 0;           ///< with `arch` alone
+  bool strict = true;            ///< model.strict
+  std::vector<std::string> set;  ///< "model.KEY=VALUE", "frontend.KEY=VALUE" of a file that does
+                                 ///< not say them (core/schema/adjust.h)
   std::optional<schema::TomeOptions> tome;  ///< merging at inference
   /// CSV (index, mid, display_name) with the names of the classes: found by id where the checkpoint
   /// has ids, else by their order. Empty = the checkpoint's own.
@@ -43,6 +45,7 @@ struct OpenModel {
   std::string name;                  ///< the published name, or the file's
   std::filesystem::path folder;      ///< of a checkpoint that exp wrote; empty for others' files
   model::ImportReport report;        ///< what became of the tensors
+  std::vector<std::string> notes;  ///< what was taken for granted, or has no use here: a line each
 };
 
 /// Opens a checkpoint for `exp predict`, `embed`, `import` and `export`. `what` is a checkpoint of

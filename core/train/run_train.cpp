@@ -30,15 +30,17 @@ void say_shapes(const schema::TrainStageOptions& options, const model::Model& mo
   const schema::Arch arch = options.model.resolved();
   if (!schema::is_transformer(arch.family)) return;
   const schema::Grid grid = schema::patch_grid(options.model, size);
-  int64_t tokens = grid.count() + schema::kHeadTokens;
+  const int64_t special = options.model.token_count();
+  int64_t tokens = grid.count() + special;
   context.say(fmt::format("patches {} x {} = {}, {} tokens", grid.f, grid.t, grid.count(), tokens));
   if (options.patchout) {
-    tokens = schema::after_patchout(*options.patchout, grid).patches + schema::kHeadTokens;
+    tokens = schema::after_patchout(*options.patchout, grid).patches + special;
     context.say(fmt::format("after patchout {} tokens", tokens));
   }
   if (!options.tome || !options.tome->r.any()) return;
   std::string list;
-  for (const schema::Merge& merge : schema::tome_schedule(*options.tome, arch.depth, tokens))
+  for (const schema::Merge& merge :
+       schema::tome_schedule(*options.tome, arch.depth, tokens, special))
     list += fmt::format(" {}{}", merge.tokens, merge.merged < merge.asked ? "*" : "");
   context.say("tokens after each block:" + list + "   (* fewer merged than asked)");
 }

@@ -18,6 +18,7 @@
 #include "core/schema/geometry.h"
 #include "core/schema/weights.h"
 #include "core/schema/weights_sources.h"
+#include "core/train/foreign_file.h"
 #include "core/train/open_model.h"
 
 namespace xp::train {
@@ -63,6 +64,16 @@ fs::path file_of(const graph::StageInput& input) {
   return weights_path(input.path, input.part);
 }
 
+/// Throws Error (kUsage) for a [model] that a file's weights would fit, or nearly, and that
+/// computes otherwise.
+void check_model(const checkpoint::Archive& archive, const fs::path& file,
+                 const schema::ModelOptions* carried, const schema::ModelOptions& ours,
+                 const model::Geometry& input) {
+  const std::string difference = model_difference(archive, file, carried, ours, input);
+  if (!difference.empty() && ours.strict)
+    throw Error(difference + "; model.strict = false takes the weights all the same");
+}
+
 }  // namespace
 
 /// How a recipe's [model] takes weights.
@@ -91,15 +102,25 @@ LoadedModel load_model(const graph::StageInput& input, const LoadOptions& option
   // A checkpoint of exp says what it is; of another program's the recipe does.
   const std::optional<Carried> carried = carried_of(archive, file);
   if (carried) require_same_classes(carried->classes, clips.class_list(), loaded.name);
-  schema::ModelOptions described = carried ? carried->model : options.model;
+  const auto config = carried ? std::nullopt : model::torchonly_config(archive, file);
+  schema::ModelOptions described = carried  ? carried->model
+                                   : config ? config->model
+                                            : options.model;
   take_positions(described, archive);
   const bool open = schema::input_geometry(options.frontend).T == 0;
   const model::Geometry size =
       open && carried ? carried->geometry : schema::usual_geometry(options.frontend);
+  if (config && config->input.F != size.F) {
+    throw Error(fmt::format("{} was trained on {} mel bins, frontend.mel_bins is {}", loaded.name,
+                            config->input.F, size.F));
+  }
+  if (!carried && !config) check_model(archive, file, nullptr, options.model, size);
   loaded.model = model::make_model(described, options.tome, nullptr, size, clips.classes(), 0,
                                    /*draw=*/false);
-  const model::ImportReport report = model::load_weights(
-      *loaded.model, archive, file, import_options(options.model, size.F, input));
+  described.strict = options.model.strict;
+  const model::ImportReport report =
+      model::load_weights(*loaded.model, archive, file,
+                          import_options(config ? described : options.model, size.F, input));
   if (!model::untrained_head(*loaded.model, report).empty()) {
     throw Error(fmt::format("{} has no classifier for the {} classes of the data set", loaded.name,
                             clips.classes()),
@@ -155,6 +176,8 @@ void initialise(model::Model& model, const schema::ModelOptions& options,
   const fs::path file = file_of(input);
   const checkpoint::Archive archive = checkpoint::Archive::open(file);
   const std::optional<Carried> carried = carried_of(archive, file);
+  check_model(archive, file, carried ? &carried->model : nullptr, options,
+              {frontend.mel_bins, frontend.frames});
   if (carried) {
     if (const auto difference = schema::frontend_difference(carried->frontend, frontend)) {
       const std::string text =

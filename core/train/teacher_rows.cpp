@@ -118,9 +118,9 @@ TeacherRows match_teacher_rows(const TeacherBank& bank, const Clips& clips,
                                const std::vector<uint32_t>& rows) {
   const std::string whose = "the teacher in " + bank.file.string();
   if (bank.classes != clips.classes())
-    throw Error(fmt::format("{} has {} classes, the data set {}", whose, bank.classes,
-                            clips.classes()),
-                Exit::kData);
+    throw Error(
+        fmt::format("{} has {} classes, the data set {}", whose, bank.classes, clips.classes()),
+        Exit::kData);
   if (!bank.class_list.empty()) require_same_classes(bank.class_list, clips.class_list(), whose);
   TeacherRows found;
   for (const uint32_t row : rows) {
@@ -160,8 +160,7 @@ std::string score_teacher_rows(const TeacherBank& bank, const TeacherRows& found
     one_label = one_label && own.size() == 1;
     for (size_t j = 0; j < own.size(); ++j)
       targets[i * width + static_cast<size_t>(own[j])] = labels.values_of(rows[at])[j];
-    if (!mask.empty())
-      clips.shards->known(rows[at], std::span(mask).subspan(i * width, width));
+    if (!mask.empty()) clips.shards->known(rows[at], std::span(mask).subspan(i * width, width));
   }
   const metric::Table table{scores, targets, mask, static_cast<int64_t>(count), bank.classes};
   const double map = count == 0 ? NAN : metric::summarise(metric::per_class(table)).map;

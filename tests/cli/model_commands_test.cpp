@@ -142,14 +142,21 @@ TEST_F(ModelCommandsIntegration, ImportSaysAndWrites) {
 
 TEST_F(ModelCommandsIntegration, ExportedWeightsPredictTheSame) {
   const auto heard = [&](const std::string& checkpoint) {
-    const Shell result = exp("--json predict " + checkpoint + " tone.wav --top 20");
-    EXPECT_EQ(result.code, 0) << result.text;
+    const Shell result = exp("--json predict " + checkpoint + " tone.wav --top 20 2>messages");
+    EXPECT_EQ(result.code, 0) << read_file((dir_ / "messages").string());
     return json::parse(result.text).at(0).at("windows").at(0).at("classes");
   };
   const json first = heard(source_.string());
   ASSERT_EQ(first.size(), 20U);
   ASSERT_EQ(exp(fmt::format("export {} --as mn --out out.pt", source_.string())).code, 0);
   EXPECT_EQ(heard("out.pt --arch mn04"), first);
+  // What no file of EfficientAT shows is said, with its keys, and can be said otherwise.
+  EXPECT_EQ(read_file((dir_ / "messages").string()),
+            "out.pt: the file does not show model.strides = [2, 2, 2, 2], model.dilated = false, "
+            "frontend.mel_bins = 128: these are taken; --set KEY=VALUE says others\n");
+  EXPECT_NE(heard("out.pt --arch mn04 --set model.dilated=true"), first);
+  EXPECT_EQ(exp("predict out.pt tone.wav --arch mn04 --set model.dilation=2").text,
+            "error: --set: unknown key 'model.dilation'; did you mean 'model.dilated'?\n");
   ASSERT_EQ(exp(fmt::format("import {} --out mine.safetensors", source_.string())).code, 0);
   EXPECT_EQ(heard("mine.safetensors"), first);
 }

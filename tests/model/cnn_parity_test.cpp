@@ -40,6 +40,8 @@ void fill(CnnOptions& o, const testing::Settings& arguments) {
   o.head = head == "mlp"                   ? schema::CnnHead::kMlp
            : head == "fully_convolutional" ? schema::CnnHead::kConv
                                            : schema::CnnHead::kAttention;
+  o.dilated = arguments.value("dilated", o.dilated);
+  o.reduced_tail = arguments.value("reduced_tail", o.reduced_tail);
 }
 
 template <class Net>
@@ -83,6 +85,13 @@ void efficientat(const Case& c, Report& report) {
     fill(o, arguments);
     o.replace_se = arguments.value("use_dy_blocks", "all") == "replace_se";
     arguments.without_effect({"pretrain_final_temp"});  // dyconv_temperature is what it comes to
+    o.kernels = arguments.value("no_dyconv", false) ? 0 : arguments.value("dyconv_k", o.kernels);
+    o.relu_lines =
+        arguments.value("no_dyrelu", false) ? 0 : arguments.value("dyrelu_k", o.relu_lines);
+    o.coordinate_attention = !arguments.value("no_ca", false);
+    o.context = {arguments.value("context_ratio", o.context.ratio),
+                 arguments.value("min_context_size", o.context.least),
+                 arguments.value("max_context_size", o.context.most)};
     Dymn net(o, c.json.at("dyconv_temperature"), Init(0, false));
     compare(c, report, net);
     return;
@@ -91,6 +100,10 @@ void efficientat(const Case& c, Report& report) {
   fill(o, arguments);
   o.attention_heads = arguments.value("multihead_attention_heads", 4);
   o.se_dims = arguments.value("se_dims", o.se_dims);
+  o.se_agg =
+      *recipe::parse_enum<schema::SqueezeMerge>(arguments.value("se_agg", std::string("max")));
+  o.squeeze_factor = arguments.value("se_r", o.squeeze_factor);
+  o.input = {arguments.value("input_dim_f", o.input.F), arguments.value("input_dim_t", o.input.T)};
   Mn net(o, Init(0, false));
   compare(c, report, net);
 }

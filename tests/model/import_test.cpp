@@ -17,7 +17,10 @@
 #include "core/model/export.h"
 #include "core/model/mn.h"
 #include "core/model/pool.h"
+#include "core/model/registry.h"
+#include "core/model/torchonly.h"
 #include "core/model/trunk.h"
+#include "core/recipe/options_io.h"
 #include "tests/model/originals.h"
 #include "tests/testing/fixtures.h"
 #include "tests/testing/temp_dir.h"
@@ -180,22 +183,70 @@ void import_ssast(const Case& c, Report& report) {
 
 void import_torchonly(const Case& c, Report& report) {
   if (c.has("input/mask")) return;
-  TrunkOptions o = import_options(c);
-  const Archive archive = Archive::open(c.folder / c.json.at("weights").at(0));
-  if (archive.find("model.embedding.time_embedding") != nullptr) {
-    o.position = PositionKind::kSeparate;
-    o.grid.t = archive.find("model.embedding.time_embedding")->shape.at(1);
-  }
+  const std::filesystem::path file = c.folder / c.json.at("weights").at(0);
+  const Archive archive = Archive::open(file);
+  const auto check = [&](const Trunk& model) {
+    expect_round_trip(model, archive, Original::kTorchOnly, report);
+    const at::NoGradGuard no_grad;
+    for (const int64_t frames : c.json.at("input_lengths")) {
+      const std::string tail = '_' + std::to_string(frames);
+      const Output out = model.forward(Input::whole(tensor_of(c.at("input/spec" + tail))), {});
+      report.compare("output/logits" + tail, floats_of(last_output(out)));
+    }
+  };
   // With and without positions of its own for the special tokens, which are zero then.
+  TrunkOptions o = torchonly_options(c, from_torchonly(read_weights(file)));
   for (const bool special : {false, true}) {
     o.special_position = special;
     Trunk model(o, Init(3));
     load_weights(model, archive, "model.pth");
-    expect_round_trip(model, archive, Original::kTorchOnly, report);
-    for (const int64_t frames : c.json.at("input_lengths")) {
-      const std::string tail = '_' + std::to_string(frames);
-      report.compare("output/logits" + tail,
-                     floats_of(logits_of(model, tensor_of(c.at("input/spec" + tail)))));
+    check(model);
+  }
+  // The model that the file itself describes.
+  const auto config = torchonly_config(archive, file);
+  if (!config) return;
+  const auto described =
+      make_model(config->model, nullptr, nullptr, config->input, std::max<int64_t>(o.classes, 1));
+  load_weights(*described, archive, "model.pth");
+  check(dynamic_cast<const Trunk&>(*described));
+}
+
+/// What of a checkpoint's description goes out with its weights.
+std::map<std::string, std::string> config_of(const Archive& archive) {
+  std::map<std::string, std::string> config;
+  for (const auto& [key, value] : archive.metadata())
+    if (key.starts_with("resolved_config.model.")) config[key] = value;
+  return config;
+}
+
+void torchonly_description(const Case& c, Report& report) {
+  if (c.has("input/mask")) return;
+  const std::filesystem::path file = c.folder / c.json.at("weights").at(0);
+  const Archive archive = Archive::open(file);
+  const auto config = torchonly_config(archive, file);
+  if (!config) return;
+  const int64_t classes = c.json.value("out_channels", int64_t{1});
+  const auto described = make_model(config->model, nullptr, nullptr, config->input, classes);
+  load_weights(*described, archive, "model.pth");
+  const testing::TempDir dir;
+  export_weights(*described, Original::kTorchOnly, config->input)
+      .write_torch(dir / "out.pth", "model");
+  const Archive out = Archive::open(dir / "out.pth");
+  // Read again it is the same model; each argument that the file has is written.
+  auto again = torchonly_config(out, dir / "out.pth");
+  again->model.arch = config->model.arch;  // SSAST is written as AST
+  report.compare_text("options", recipe::to_text(again->model), recipe::to_text(config->model));
+  const auto written = config_of(out);
+  for (const auto& [key, value] : config_of(archive)) {
+    if (key.find(".dropout.") != key.npos || value == "null") continue;  // of the training
+    if (key == "resolved_config.model._target_") continue;               // SSAST is written as AST
+    const auto found = written.find(key);
+    if (found == written.end()) {
+      report.fail("not written: " + key);
+    } else if (nlohmann::json::parse(value, nullptr, false).is_number()) {
+      report.compare_value(key, std::stod(found->second), std::stod(value));
+    } else {
+      report.compare_text(key, found->second, value);
     }
   }
 }
@@ -218,6 +269,11 @@ TEST(ImportParity, OriginalsByName) {
                           {"model/passt", only_imports(import_passt)},
                           {"model/ssast", only_imports(import_ssast)},
                           {"model/torchonly", only_imports(import_torchonly)}});
+}
+
+TEST(ImportParity, TorchOnlyDescribesTheModelInBothDirections) {
+  testing::expect_parity({"model/torchonly"},
+                         {{"model/torchonly", only_imports(torchonly_description)}});
 }
 
 // --- without fixtures

@@ -69,8 +69,9 @@ TEST(MergePlan, IsWhatTheModelDoes) {
     const Geometry size{dice.from(16, 48), dice.from(16, 120)};
     const auto model = make_model(options, &tome, nullptr, size, 3);
     const at::Tensor mel = at::randn({2, size.F, size.T});
-    const int64_t tokens = schema::patch_grid(options, size).count() + schema::kHeadTokens;
-    const std::vector<schema::Merge> plan = schema::tome_schedule(tome, depth, tokens);
+    const int64_t tokens = schema::patch_grid(options, size).count() + options.token_count();
+    const std::vector<schema::Merge> plan =
+        schema::tome_schedule(tome, depth, tokens, options.token_count());
     ASSERT_EQ(static_cast<int64_t>(plan.size()), depth);
     const TomeSettings settings = tome_settings(tome, depth);
     for (size_t block = 0; block < plan.size(); ++block) {

@@ -22,6 +22,13 @@ Weights from_ast(const Weights& weights, Grid grid);
 Weights from_passt(const Weights& weights);
 Weights from_torchonly(const Weights& weights);
 
+/// The model that a case of TorchOnlyAST describes, with the options that `weights`
+/// (from_torchonly) show.
+TrunkOptions torchonly_options(const testing::Case& c, const Weights& weights);
+/// What such a case calls logits: without a classifier the embedding, without an aggregator all
+/// tokens.
+at::Tensor last_output(const Output& out);
+
 /// Copies `weights` into all tensors of `model`, each of which has to be there.
 void load(Module& model, const Weights& weights);
 

@@ -1,7 +1,9 @@
 #include "tests/model/originals.h"
 
+#include <algorithm>
 #include <cstring>
 #include <regex>
+#include <stdexcept>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -106,6 +108,56 @@ Weights from_torchonly(const Weights& weights) {
     }
   }
   return ours;
+}
+
+TrunkOptions torchonly_options(const testing::Case& c, const Weights& weights) {
+  const testing::Settings& j = c.json;
+  TrunkOptions o;
+  o.dim = j.at("embed_dim");
+  o.depth = j.at("depth");
+  o.heads = j.at("num_heads");
+  o.hidden = j.at("dim_feedforward");
+  o.patch_f = j.at("kernel").at(0);
+  o.patch_t = j.at("kernel").at(1);
+  o.stride_f = j.at("stride").at(0);
+  o.stride_t = j.at("stride").at(1);
+  o.special_position = false;
+  o.special = static_cast<int64_t>(j.value("insert_cls_token", true)) +
+              static_cast<int64_t>(j.value("insert_dist_token", true));
+  o.norm_first = j.at("norm_first");
+  o.activation = *recipe::parse_enum<schema::MlpActivation>(j.at("activation").get<std::string>());
+  // "final_norm" has its own epsilon where the case says one.
+  const testing::Settings eps = j.at("layernorm_eps");
+  o.norm_eps = eps.at("backbone");
+  o.final_norm_eps = eps.value("backbone.norm", 0.0);
+  o.head_norm_eps = eps.value("head.norm", o.head_norm_eps);
+  for (const std::string& key : eps.unread())
+    throw std::runtime_error("unknown entry of layernorm_eps: " + key);
+  o.final_norm = j.value("final_norm", true);
+  if (weights.count("pos.grid") != 0) {
+    o.grid = {weights.at("pos.grid").size(0), weights.at("pos.grid").size(1)};
+  } else {
+    o.position = PositionKind::kSeparate;
+    o.grid = {weights.at("pos.freq").size(0), weights.at("pos.time").size(0)};
+  }
+  j.without_effect({"family"});  // the names of the tensors tell
+  // Its aggregators count tokens from the front.
+  const nlohmann::json kind = j.contains("aggregator") ? j.at("aggregator") : "head";
+  const auto counts = j.value("aggregator_tokens", std::vector<bool>{true, true});
+  const auto counted = std::count(counts.begin(), counts.end(), true);
+  o.aggregator = kind.is_null()      ? Aggregator::kNone
+                 : kind == "average" ? Aggregator::kMean
+                 : counted > 1       ? Aggregator::kClsDist
+                                     : Aggregator::kCls;
+  if (o.aggregator == Aggregator::kMean) o.mean_skips = counted;
+  o.classes = j.value("out_channels", int64_t{0});
+  if (o.classes == 0) o.head = Head::kNone;
+  return o;
+}
+
+at::Tensor last_output(const Output& out) {
+  if (out.logits.defined()) return out.logits;
+  return out.embedding.defined() ? out.embedding : out.tokens;
 }
 
 void load(Module& model, const Weights& weights) {

@@ -298,23 +298,6 @@ void ssast(const Case& c, Report& report) {
   ssast_finetune(c, report);
 }
 
-TrunkOptions torchonly_options(const Case& c, const Weights& weights) {
-  TrunkOptions o = options_of(c);
-  o.hidden = c.json.at("dim_feedforward");
-  o.patch_f = c.json.at("kernel").at(0);
-  o.patch_t = c.json.at("kernel").at(1);
-  o.stride_f = c.json.at("stride").at(0);
-  o.stride_t = c.json.at("stride").at(1);
-  o.special_position = false;
-  if (weights.count("pos.grid") != 0) {
-    o.grid = {weights.at("pos.grid").size(0), weights.at("pos.grid").size(1)};
-  } else {
-    o.position = PositionKind::kSeparate;
-    o.grid = {weights.at("pos.freq").size(0), weights.at("pos.time").size(0)};
-  }
-  return o;
-}
-
 void torchonly_masked(const Case& c, Report& report) {
   const Weights weights = from_torchonly(read_weights(weights_file(c)));
   TrunkOptions o = torchonly_options(c, weights);
@@ -344,40 +327,63 @@ std::vector<int64_t> kept_of(const std::vector<int64_t>& dropped, int64_t there)
   return kept;
 }
 
-void torchonly(const Case& c, Report& report) {
-  if (c.has("input/mask")) return torchonly_masked(c, report);
-  const Weights weights = from_torchonly(read_weights(weights_file(c)));
-  TrunkOptions o = torchonly_options(c, weights);
-  o.classes = c.json.at("out_channels");
-  Trunk model(o, Init(0, false));
-  load(model, weights);
-  for (const int64_t frames : c.json.at("input_lengths")) {
-    const std::string tail = '_' + std::to_string(frames);
-    const at::Tensor mel = tensor_of(c.at("input/spec" + tail));
-    report.compare("output/logits" + tail, floats_of(evaluate(model, mel).logits));
-    if (!c.has("input/length" + tail)) continue;
-    Pass pass;
-    pass.positions_of_widest = true;
-    report.compare(
-        "output/logits_length" + tail,
-        floats_of(evaluate(model, Input({mel, c.at("input/length" + tail).i64}), pass).logits));
-  }
-  if (!c.json.contains("train_input")) return;
+void torchonly_train(const Case& c, Report& report, const Trunk& model) {
   const at::Tensor mel = tensor_of(c.at("input/" + c.json.at("train_input").get<std::string>()));
   Grid grid;
   model.patches(mel, grid);
   PatchoutDraws draws;
   at::manual_seed(c.json.at("train_seed").get<uint64_t>());
-  const std::vector<int64_t> rows = drawn(grid.f, c.json.at("num_frequency_drops"));
-  const std::vector<int64_t> columns = drawn(grid.t, c.json.at("num_time_drops"));
-  report.compare("output/train_dropped_freq", rows);
-  report.compare("output/train_dropped_time", columns);
-  draws.kept_rows = {kept_of(rows, grid.f)};
-  draws.kept_columns = {kept_of(columns, grid.t)};
+  const int64_t batch = c.json.value("sample_wise", false) ? mel.size(0) : 1;
+  std::vector<int64_t> rows, columns, tokens;  // dropped, clip by clip
+  const testing::Settings patchout = c.json.value("patchout", nlohmann::json::object());
+  const auto drop = [&](int64_t there, const std::string& count, std::vector<int64_t>& list,
+                        std::vector<std::vector<int64_t>>& kept) {
+    const int64_t dropped = c.json.value(count, patchout.value(count, int64_t{0}));
+    if (dropped == 0) return;
+    const std::vector<int64_t> out = drawn(there, dropped);
+    list.insert(list.end(), out.begin(), out.end());
+    kept.push_back(kept_of(out, there));
+  };
+  for (int64_t clip = 0; clip < batch; ++clip) {
+    drop(grid.f, "num_frequency_drops", rows, draws.kept_rows);
+    drop(grid.t, "num_time_drops", columns, draws.kept_columns);
+    drop(grid.count(), "num_drops", tokens, draws.kept_tokens);
+  }
+  if (!rows.empty()) report.compare("output/train_dropped_freq", rows);
+  if (!columns.empty()) report.compare("output/train_dropped_time", columns);
+  if (!tokens.empty()) report.compare("output/train_dropped_tokens", tokens);
   Pass pass;
   pass.training = true;
   pass.patchout = &draws;
-  report.compare("output/train_logits", floats_of(evaluate(model, mel, pass).logits));
+  report.compare("output/train_logits", floats_of(last_output(evaluate(model, mel, pass))));
+}
+
+void torchonly(const Case& c, Report& report) {
+  if (c.has("input/mask")) return torchonly_masked(c, report);
+  const Weights weights = from_torchonly(read_weights(weights_file(c)));
+  const TrunkOptions o = torchonly_options(c, weights);
+  report.every_setting();
+  report.compare_value(
+      "rows of patches", static_cast<double>(o.grid.f),
+      static_cast<double>(schema::patches_along(c.json.at("n_bins"), o.patch_f, o.stride_f)));
+  report.compare_value(
+      "columns of patches", static_cast<double>(o.grid.t),
+      static_cast<double>(schema::patches_along(c.json.at("n_frames"), o.patch_t, o.stride_t)));
+  Trunk model(o, Init(0, false));
+  load(model, weights);
+  for (const int64_t frames : c.json.at("input_lengths")) {
+    const std::string tail = '_' + std::to_string(frames);
+    const at::Tensor mel = tensor_of(c.at("input/spec" + tail));
+    report.compare("output/logits" + tail, floats_of(last_output(evaluate(model, mel))));
+    if (!c.has("input/length" + tail)) continue;
+    if (!c.has("output/logits_length" + tail)) continue;
+    Pass pass;
+    pass.positions_of_widest = true;
+    const Input padded({mel, c.at("input/length" + tail).i64});
+    report.compare("output/logits_length" + tail,
+                   floats_of(last_output(evaluate(model, padded, pass))));
+  }
+  if (c.json.contains("train_input")) torchonly_train(c, report, model);
 }
 
 const testing::Drivers kDrivers = {{"model/ast", ast},

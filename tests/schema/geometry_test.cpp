@@ -85,7 +85,7 @@ TEST(Geometry, PatchoutOfPasst) {
 int64_t tokens_at_end(int64_t r) {
   TomeOptions tome;
   tome.r.value = r;
-  return tome_schedule(tome, 12, 1214).back().tokens;
+  return tome_schedule(tome, 12, 1214, 2).back().tokens;
 }
 
 TEST(Geometry, TomeClampsAtHalf) {
@@ -95,7 +95,7 @@ TEST(Geometry, TomeClampsAtHalf) {
   EXPECT_EQ(tokens_at_end(96), 80);
   TomeOptions tome;
   tome.r.value = 96;
-  EXPECT_EQ(tome_schedule(tome, 12, 1214).back().merged, 78);
+  EXPECT_EQ(tome_schedule(tome, 12, 1214, 2).back().merged, 78);
 }
 
 TEST(Geometry, TomePlans) {

@@ -46,6 +46,7 @@ void take(const graph::Node& node, ChosenData& out) {
   const auto& options = graph::options_of<Options>(node);
   if constexpr (requires { options.dataset; }) out.dataset = options.dataset;
   if constexpr (requires { options.frontend; }) out.frontend = options.frontend;
+  if constexpr (requires { options.model; }) out.model = options.model;
   if constexpr (requires { options.augment; }) out.augment = options.augment;
   if constexpr (requires { options.sampler; }) out.sampler = options.sampler;
   if constexpr (requires { options.seed; }) out.seed = static_cast<uint64_t>(options.seed);

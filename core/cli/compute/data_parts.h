@@ -19,6 +19,7 @@ struct ChosenData {
   std::filesystem::path prepared;  ///< folder of the shards; empty = not prepared yet
   schema::DatasetOptions dataset;
   schema::FrontendOptions frontend;
+  schema::ModelOptions model;      ///< without an architecture for a stage that has none
   schema::AugmentOptions augment;  ///< all off for a stage that does not train
   schema::SamplerOptions sampler;
   int64_t batch_size = 16;

@@ -71,6 +71,7 @@ Metrics score(const EvaluateArguments& arguments, const ChosenData& chosen, int6
   schema::EvaluateStageOptions options;
   options.dataset = chosen.dataset;
   options.frontend = chosen.frontend;
+  options.model = chosen.model;
   options.loss = chosen.loss;
   options.eval.split = *recipe::parse_enum<schema::Split>(arguments.split);
   options.eval.metrics = {schema::Metric::kMap, schema::Metric::kAuc, schema::Metric::kDPrime,

@@ -49,7 +49,7 @@ int compute_export(Command& base, Session& session) {
     for (const auto& [name, original] : kForms) {
       if (name != command.as) continue;
       // TorchOnlyAST's files are {model, resolved_config}.
-      model::export_weights(*open.model, original)
+      model::export_weights(*open.model, original, open.geometry)
           .write_torch(out, original == model::Original::kTorchOnly ? "model" : "");
     }
   }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/cli/compute/listen.h"
 #include "core/cli/run_text.h"
 #include "core/train/weights_file.h"
@@ -26,6 +27,7 @@ int compute_import(Command& base, Session& session) {
     train::write_weights(folder, out.stem().string(), *open.model, train::carried_by(open));
   }
   const model::ImportReport& report = open.report;
+  for (const std::string& note : open.notes) log::info("{}: {}", open.name, note);
   if (session.json) {
     nlohmann::ordered_json fitted = nlohmann::ordered_json::object();
     for (const auto& change : report.reshaped) fitted[change.name] = change.what;
@@ -35,6 +37,7 @@ int compute_import(Command& base, Session& session) {
                              {"classes", open.classes.size()},
                              {"bins", open.geometry.F},
                              {"frames", open.geometry.T},
+                             {"notes", open.notes},
                              {"family", model::original_name(report.original)},
                              {"used", report.used},
                              {"fitted", fitted},

@@ -26,6 +26,7 @@ train::OpenOptions open_options(const CheckpointArguments& source, int64_t tome_
   options.fstride = source.fstride;
   options.tstride = source.tstride;
   options.strict = !source.loose;
+  options.set = source.set;
   options.labels = source.labels;
   if (tome_r > 0) {
     schema::TomeOptions tome;
@@ -39,6 +40,7 @@ train::OpenModel open_and_say(const std::string& what, const CheckpointArguments
                               int64_t tome_r) {
   train::OpenModel open = train::open_model(what, open_options(source, tome_r));
   if (!open.report.exact()) log::info("{}: {}", open.name, open.report.line());
+  for (const std::string& note : open.notes) log::info("{}: {}", open.name, note);
   return open;
 }
 
