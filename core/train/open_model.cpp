@@ -209,8 +209,12 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
     out.geometry = carried->geometry;
     out.classes = carried->classes;
     out.loss = carried->loss;
-    out.folder = file.parent_path();
-    classes = static_cast<int64_t>(carried->classes.size());
+    if (carried->others) {
+      import.grid = schema::patch_grid(carried->model, carried->geometry);
+    } else {
+      out.folder = file.parent_path();
+    }
+    classes = std::max<int64_t>(1, static_cast<int64_t>(carried->classes.size()));
   } else {
     const schema::PublishedWeights* weights =
         published ? schema::find_weights(what) : namesake(file);

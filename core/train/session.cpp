@@ -78,9 +78,12 @@ void check_model(const checkpoint::Archive& archive, const fs::path& file,
 
 /// How a recipe's [model] takes weights.
 model::ImportOptions import_options(const schema::ModelOptions& options, int64_t bins,
-                                    const graph::StageInput& input) {
+                                    const graph::StageInput& input,
+                                    const std::optional<Carried>& carried) {
   model::ImportOptions import;
   import.strict = options.strict;
+  if (carried && carried->others)
+    import.grid = schema::patch_grid(carried->model, carried->geometry);
   for (const schema::WeightsSource& source : schema::weights_sources()) {
     if (!import.grid && schema::weights_file(source) == input.path)
       import.grid = published_grid(*schema::find_weights(source.name));
@@ -101,7 +104,8 @@ LoadedModel load_model(const graph::StageInput& input, const LoadOptions& option
   loaded.name = input_name(input);
   // A checkpoint of exp says what it is; of another program's the recipe does.
   const std::optional<Carried> carried = carried_of(archive, file);
-  if (carried) require_same_classes(carried->classes, clips.class_list(), loaded.name);
+  if (carried && !carried->others)
+    require_same_classes(carried->classes, clips.class_list(), loaded.name);
   const auto config = carried ? std::nullopt : model::torchonly_config(archive, file);
   schema::ModelOptions described = carried  ? carried->model
                                    : config ? config->model
@@ -118,9 +122,9 @@ LoadedModel load_model(const graph::StageInput& input, const LoadOptions& option
   loaded.model = model::make_model(described, options.tome, nullptr, size, clips.classes(), 0,
                                    /*draw=*/false);
   described.strict = options.model.strict;
-  const model::ImportReport report =
-      model::load_weights(*loaded.model, archive, file,
-                          import_options(config ? described : options.model, size.F, input));
+  const model::ImportReport report = model::load_weights(
+      *loaded.model, archive, file,
+      import_options(config ? described : options.model, size.F, input, carried));
   if (!model::untrained_head(*loaded.model, report).empty()) {
     throw Error(fmt::format("{} has no classifier for the {} classes of the data set", loaded.name,
                             clips.classes()),
@@ -193,8 +197,8 @@ void initialise(model::Model& model, const schema::ModelOptions& options,
     for (const model::NamedTensor& named : model::class_tensors(model))
       start_values.push_back(named.tensor.detach().clone());
   }
-  const model::ImportReport report =
-      model::load_weights(model, archive, file, import_options(options, frontend.mel_bins, input));
+  const model::ImportReport report = model::load_weights(
+      model, archive, file, import_options(options, frontend.mel_bins, input, carried));
   std::string text = report.line();
   if (carried) text += fit_classifier(model, carried->classes, classes, start_values);
   context.say(fmt::format("starts from {}: {}", input_name(input), text));

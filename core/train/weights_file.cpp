@@ -10,6 +10,7 @@
 #include "core/schema/cost.h"
 #include "core/schema/geometry.h"
 #include "core/train/archive_io.h"
+#include "core/train/transformers_config.h"
 
 namespace xp::train {
 namespace {
@@ -92,7 +93,11 @@ Carried parse_carried(const std::string& text) { return from_json(json::parse(te
 std::optional<Carried> carried_of(const checkpoint::Archive& archive, const fs::path& file) {
   const auto& metadata = archive.metadata();
   const auto format = metadata.find(kFormatKey);
-  if (format == metadata.end()) return std::nullopt;
+  if (format == metadata.end()) {
+    std::optional<Carried> others = transformers_config(archive, file);
+    if (others) check_size(*others, archive);
+    return others;
+  }
   if (format->second != kFormat)
     throw Error(fmt::format("{}: a checkpoint of a newer version of exp", file.string()),
                 Exit::kData);

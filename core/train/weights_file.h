@@ -33,6 +33,7 @@ struct Carried {
   model::Geometry geometry;
   ClassList classes;                 ///< in the order of the logits
   std::optional<schema::Loss> loss;  ///< that it was trained with; nullopt where nothing says
+  bool others = false;  ///< another program's file, described by transformers' config.json
   int64_t epoch = 0;
   int64_t step = 0;
   std::map<std::string, double> metrics;  ///< of the validation at that epoch
@@ -43,8 +44,8 @@ struct Carried {
 void write_weights(const std::filesystem::path& folder, const std::string& name,
                    const model::Model& model, const Carried& carried);
 
-/// What exp's own checkpoint carries; nullopt for a file that another program wrote. `file` is for
-/// messages.
+/// What exp's own checkpoint carries, or what transformers' config.json beside `file` says of it;
+/// nullopt for any other file of another program. Throws Error (kData) for damaged metadata.
 std::optional<Carried> carried_of(const checkpoint::Archive& archive,
                                   const std::filesystem::path& file);
 std::optional<Carried> read_carried(const std::filesystem::path& file);

@@ -315,6 +315,7 @@ const std::vector<std::string>& known_kinds() {
                                                  "model/ast_grid",
                                                  "model/checkpoint_formats",
                                                  "model/efficientat",
+                                                 "model/hf_ast",
                                                  "model/init",
                                                  "model/passt",
                                                  "model/ssast",

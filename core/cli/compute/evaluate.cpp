@@ -99,7 +99,8 @@ int compute_evaluate(Command& command, Session& session) {
   const fs::path weights = train::weights_path(arguments.checkpoint, "last");
   const std::vector<int64_t> values =
       arguments.tome.empty() ? std::vector<int64_t>{0} : arguments.tome;
-  if (weights.extension() == ".safetensors") {
+  // What says its own model and front end: exp's checkpoints, and transformers' folders.
+  if (weights.extension() == ".safetensors" || fs::exists(weights.parent_path() / "config.json")) {
     if (const auto carried = train::read_carried(weights)) {
       chosen.frontend = carried->frontend;
       if (*std::max_element(values.begin(), values.end()) > 0)
