@@ -20,6 +20,11 @@ namespace xp::tracker {
 bool has_run(sql::Database& db);
 void insert_run(sql::Database& db, std::string_view uid, const NewRun& run, int64_t created_ns);
 
+/// One row of `param`, new or in place of the one that has its key.
+void put_param(sql::Database& db, const Param& param);
+/// A parameter's value, from the columns that say its type and hold it.
+Value read_value(const sql::Statement& row, int type, int value);
+
 /// The number of the new attempt.
 int begin_attempt(sql::Database& db, const ProcessId& process, const NewRun& run);
 void end_attempt(sql::Database& db, int attempt, std::string_view state, std::string_view message,

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "tracker/file_system.h"
 #include "tracker/inbox.h"
+#include "tracker/run_changes.h"
 #include "tracker/schema.h"
 
 namespace xp::tracker {
@@ -98,6 +99,7 @@ void Writer::open_session() {
     if (start_ == Start::kCreate || !has_run(session_->db))
       insert_run(session_->db, uid_, run_, created_ns_);
     const int number = begin_attempt(session_->db, this_process(), run_);
+    if (start_ == Start::kResume) take_changes(session_->db, run_);
     transaction.commit();
     attempt_ = number;
     begun_ = true;
