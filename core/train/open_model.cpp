@@ -17,6 +17,7 @@
 #include "core/schema/geometry.h"
 #include "core/schema/weights.h"
 #include "core/schema/weights_sources.h"
+#include "core/train/checked_weights.h"
 #include "core/train/weights_file.h"
 #include "data/sets/sets.h"
 
@@ -178,30 +179,11 @@ model::Geometry geometry_of(const OpenModel& open) {
   return geometry;
 }
 
-}  // namespace
-
-fs::path published_file(const std::string& name) {
-  const schema::WeightsSource* source = schema::find_weights_source(name);
-  if (source == nullptr)
-    throw Error(fmt::format(
-        "there are no published weights '{}'; `exp models --weights` lists them", name));
-  const fs::path file = schema::weights_file(*source);
-  if (fs::exists(file)) return file;
-  throw Error(
-      fmt::format("weights {} are not here: run `exp fetch {}`\n  or download {}\n  to          {}",
-                  name, name, source->url, file.string()),
-      Exit::kData);
-}
-
-OpenModel open_model(const std::string& what, const OpenOptions& options) {
-  OpenModel out;
-  const bool published = schema::find_weights(what) != nullptr && !fs::exists(what);
-  if (!published && !fs::exists(expand_user(what))) throw_unknown(what);
-  const fs::path file = published ? published_file(what) : weights_path(expand_user(what), "");
-  out.name = published ? what : file.filename().string();
-  const Archive archive = Archive::open(file);
+// `published` is the name of published weights; "" for a file.
+void read_model(const Archive& archive, const fs::path& file, const std::string& published,
+                const OpenOptions& options, OpenModel& out) {
   const std::optional<Carried> carried = carried_of(archive, file);
-  check_options(options, out, published || carried.has_value());
+  check_options(options, out, !published.empty() || carried.has_value());
   int64_t classes = 0;
   if (carried) {
     out.options = carried->model;
@@ -213,7 +195,7 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
     classes = static_cast<int64_t>(carried->classes.size());
   } else {
     const schema::PublishedWeights* weights =
-        published ? schema::find_weights(what) : namesake(file);
+        published.empty() ? namesake(file) : schema::find_weights(published);
     if (!options.arch.empty()) {
       describe_arch(options, out);
     } else if (weights != nullptr) {
@@ -245,6 +227,32 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
   out.report =
       model::load_weights(*out.model, archive, file, {.strict = options.strict, .grid = {}});
   out.model->require_grad(false);
+}
+
+}  // namespace
+
+fs::path published_file(const std::string& name) {
+  const schema::WeightsSource* source = schema::find_weights_source(name);
+  if (source == nullptr)
+    throw Error(fmt::format(
+        "there are no published weights '{}'; `exp models --weights` lists them", name));
+  const fs::path file = schema::weights_file(*source);
+  if (fs::exists(file)) return file;
+  throw Error(
+      fmt::format("weights {} are not here: run `exp fetch {}`\n  or download {}\n  to          {}",
+                  name, name, source->url, file.string()),
+      Exit::kData);
+}
+
+OpenModel open_model(const std::string& what, const OpenOptions& options) {
+  OpenModel out;
+  const bool published = schema::find_weights(what) != nullptr && !fs::exists(what);
+  if (!published && !fs::exists(expand_user(what))) throw_unknown(what);
+  const fs::path file = published ? published_file(what) : weights_path(expand_user(what), "");
+  out.name = published ? what : file.filename().string();
+  use_checked_weights(file, [&](const Archive& archive) {
+    read_model(archive, file, published ? what : "", options, out);
+  });
   return out;
 }
 
