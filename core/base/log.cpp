@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/printable.h"
 #include "core/base/progress.h"
 
 namespace xp::log {
@@ -67,9 +68,10 @@ bool colours(int descriptor) {
 }
 
 void write(Level level, std::string_view text) {
+  const std::string shown = printable_lines(text);
   const std::lock_guard lock(state().mutex);
   if (state().file != nullptr) {
-    fmt::print(state().file, "{} {} {}\n", utc_text(wall_ns()), name(level), text);
+    fmt::print(state().file, "{} {} {}\n", utc_text(wall_ns()), name(level), shown);
     std::fflush(state().file);
   }
   if (level < state().level) return;
@@ -77,9 +79,9 @@ void write(Level level, std::string_view text) {
   // Information is the bare text: it is what a person reads; the others say what they are.
   const bool plain = level == Level::kInfo;
   const bool paint = !plain && colours(STDERR_FILENO);
-  const std::string line = plain ? fmt::format("{}\n", text)
+  const std::string line = plain ? fmt::format("{}\n", shown)
                                  : fmt::format("{}{}:{} {}\n", paint ? colour(level) : "",
-                                               name(level), paint ? "\033[0m" : "", text);
+                                               name(level), paint ? "\033[0m" : "", shown);
   std::fwrite(line.data(), 1, line.size(), stderr);
   std::fflush(stderr);
 }

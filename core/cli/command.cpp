@@ -17,6 +17,7 @@
 #include "core/base/progress.h"
 #include "core/base/stop.h"
 #include "core/cli/arguments.h"
+#include "core/cli/plain_output.h"
 #include "core/cli/version.h"
 
 namespace xp::cli {
@@ -93,7 +94,7 @@ std::string unknown_command_text(const std::string& word) {
                      guess.empty() ? ";" : fmt::format("; did you mean '{}'?", guess));
 }
 
-int run_parsed(int argc, char** argv, ComputeTable compute) {
+int run_parsed(int argc, char** argv, ComputeTable compute, PlainOutput& output) {
   Session session;
   session.program = fs::read_symlink("/proc/self/exe");
   for (int i = 1; i < argc; ++i) session.arguments.emplace_back(argv[i]);
@@ -122,6 +123,7 @@ int run_parsed(int argc, char** argv, ComputeTable compute) {
     break;
   }
   if (!line.parse(session.arguments)) return 0;
+  if (session.json) output.set_json();
   if (session.verbosity > 0) log::set_level(log::Level::kDebug);
   if (session.quiet) set_progress_enabled(false);
   if (!session.log_file.empty()) log::set_file(session.log_file);
@@ -154,8 +156,9 @@ int run_command_line(int argc, char** argv, ComputeTable compute) {
   install_stop_signals();
   // Here, since every command may start exp-compute: itself, a sweep's workers, queued runs.
   keep_waiting_threads_from_spinning();
+  PlainOutput output;
   try {
-    return with_output_written(run_parsed(argc, argv, compute));
+    return with_output_written(run_parsed(argc, argv, compute, output));
   } catch (const Error& error) {
     return report(error.what(), error.code());
   } catch (const Stopped& stopped) {

@@ -77,7 +77,8 @@ void walk_below(int parent, const char* name, const fs::path& root, std::string&
     }
     struct stat info {};
     if (::fstatat(folder.fd(), entry->d_name, &info, 0) != 0) {
-      if (errno == ENOENT) continue;  // gone since, or a link to nothing
+      // Gone since, a link to nothing, or one in a circle.
+      if (errno == ENOENT || errno == ELOOP) continue;
       cannot_read(root / path / entry->d_name);
     }
     if (S_ISDIR(info.st_mode)) {
