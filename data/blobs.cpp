@@ -28,11 +28,10 @@ std::optional<std::string> BlobFile::read(const BlobSource& source, std::vector<
     impl_->file.reset();
     try {
       impl_->file = h5::File::open(source.file);
+      impl_->dataset = impl_->file->open_dataset(source.dataset);
     } catch (const Error& error) {
       return error.message();
     }
-    impl_->dataset = h5::Handle(H5Dopen2(impl_->file->id(), source.dataset.c_str(), H5P_DEFAULT));
-    if (!impl_->dataset) return fmt::format("has no data set '{}'", source.dataset);
     impl_->path = source.file;
     impl_->name = source.dataset;
   }

@@ -156,7 +156,8 @@ Wave bad(std::string problem) {
 std::optional<std::string> slurp(const std::string& file, std::vector<std::byte>& bytes,
                                  const std::function<void(const FileRead&)>& file_was_read) {
   const int64_t began_ns = file_was_read ? wall_ns() : 0;
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  // A pipe is not waited for: it is refused.
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return fmt::format("cannot be opened: {}", std::strerror(errno));
   struct stat info {};
   std::optional<std::string> problem;

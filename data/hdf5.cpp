@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/base/files.h"
 
 namespace xp::data::h5 {
 namespace {
@@ -47,13 +48,6 @@ Handle group_maker() {
   return properties;
 }
 
-/// Without times, so that the same content is the same bytes.
-Handle timeless() {
-  Handle properties(H5Pcreate(H5P_DATASET_CREATE));
-  H5Pset_obj_track_times(properties.get(), false);
-  return properties;
-}
-
 uint64_t elements(const std::vector<uint64_t>& shape) {
   uint64_t count = 1;
   for (const uint64_t n : shape) {
@@ -76,7 +70,27 @@ bool plausible(const Handle& dataset, uint64_t count, uint64_t width) {
   return count * width / gain <= file_bytes && H5Dget_storage_size(dataset.get()) > 0;
 }
 
+/// True where a file names another one, any that its author likes, as the place of its values: by
+/// external raw storage, as a virtual data set, or through an external link.
+bool is_elsewhere(hid_t file, const Handle& dataset) {
+  const auto holder = [](hid_t object) {
+    std::string name(static_cast<size_t>(std::max<ssize_t>(0, H5Fget_name(object, nullptr, 0))),
+                     ' ');
+    H5Fget_name(object, name.data(), name.size() + 1);
+    return name;
+  };
+  const Handle properties(H5Dget_create_plist(dataset.get()));
+  return holder(file) != holder(dataset.get()) || H5Pget_external_count(properties.get()) > 0 ||
+         H5Pget_layout(properties.get()) == H5D_VIRTUAL;
+}
+
 }  // namespace
+
+Handle timeless() {
+  Handle properties(H5Pcreate(H5P_DATASET_CREATE));
+  H5Pset_obj_track_times(properties.get(), false);
+  return properties;
+}
 
 Handle::~Handle() { reset(); }
 
@@ -111,6 +125,7 @@ void File::fail(std::string_view what, const std::string& name) const {
 }
 
 File File::open(const std::filesystem::path& path) {
+  require_regular_file(path);
   const Quiet quiet;
   Handle access(H5Pcreate(H5P_FILE_ACCESS));
   H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG);
@@ -138,6 +153,7 @@ Handle File::open_dataset(const std::string& name) const {
   const Quiet quiet;
   Handle dataset(H5Dopen2(id(), name.c_str(), H5P_DEFAULT));
   if (!dataset) fail("has no data set", name);
+  if (is_elsewhere(id(), dataset)) fail("the bytes of another file are named as those of", name);
   return dataset;
 }
 

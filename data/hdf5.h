@@ -43,8 +43,12 @@ class Quiet {
   void* data_ = nullptr;
 };
 
+/// How a data set is made: without times, so that the same content is the same bytes.
+Handle timeless();
+
 class File {
  public:
+  /// Throws Error (kData) for what is no HDF5 file.
   static File open(const std::filesystem::path& path);
   static File create(const std::filesystem::path& path);
 
@@ -83,9 +87,12 @@ class File {
   hid_t id() const { return file_.get(); }
   void flush_and_close();
 
+  /// The data set, whose values lie in this file. Throws Error (kData) where it is absent, or where
+  /// its values would be read from another file.
+  Handle open_dataset(const std::string& name) const;
+
  private:
   File(std::filesystem::path path, Handle file) : path_(std::move(path)), file_(std::move(file)) {}
-  Handle open_dataset(const std::string& name) const;
   [[noreturn]] void fail(std::string_view what, const std::string& name) const;
 
   std::filesystem::path path_;

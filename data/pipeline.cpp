@@ -176,6 +176,8 @@ double probe_seconds(const Source& source) {
   const auto* file = std::get_if<FileSource>(&source);
   if (file == nullptr) return 0;
   if (file->length_s > 0) return file->length_s;
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(file->file, none)) return 0;  // decoding says what it is
   SF_INFO info{};
   SNDFILE* sound = sf_open(file->file.c_str(), SFM_READ, &info);
   if (sound == nullptr) return 0;

@@ -1,6 +1,7 @@
 #include "sweeps/slurm.h"
 
 #include <algorithm>
+#include <cctype>
 #include <optional>
 #include <sstream>
 
@@ -13,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
+#include "core/base/printable.h"
 #include "sweeps/command.h"
 
 namespace xp::sweeps {
@@ -51,9 +53,46 @@ std::string field(const std::string& text, const std::string& name) {
 // What Slurm says of a task; nullopt while its controller does not answer.
 std::optional<TaskState> ask(const std::string& task) {
   const CommandResult result = run_command({"scontrol", "show", "job", "-o", task});
-  if (result.code != 0 && result.text.find("Invalid job id") == std::string::npos)
-    return std::nullopt;
-  return parse_scontrol(result.text);
+  const TaskState state = parse_scontrol(result.text);
+  const bool answered = result.code == 0 || state.reason == TaskState::kNotFound ||
+                        result.text.find("Invalid job id") != std::string::npos;
+  return answered ? std::optional(state) : std::nullopt;
+}
+
+void check_plain(const std::string& what, const std::string& text) {
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  if (std::none_of(text.begin(), text.end(), control)) return;
+  throw Error(fmt::format("{} has control characters, which a job script cannot hold: {}", what,
+                          printable(text)));
+}
+
+// A path as sbatch's own reader of #SBATCH lines takes it: it knows the shell's quotes.
+std::string quoted_path(const fs::path& path) {
+  check_plain("the path", path.string());
+  return shell_quoted(path.string());
+}
+
+// "--comment=two words" as "--comment='two words'", "-p gpu" as it is.
+std::string quoted_option(const std::string& text) {
+  check_plain("the option of sbatch", text);
+  const size_t end = text.find_first_of("= ");
+  const std::string name = text.substr(0, end);
+  const auto plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-';
+  };
+  if (!text.starts_with('-') || !std::all_of(name.begin(), name.end(), plain))
+    throw Error(fmt::format("'{}' is no option of sbatch: expected one as --partition=gpu", text));
+  if (end == std::string::npos) return text;
+  const size_t value = text[end] == '=' ? end + 1 : text.find_first_not_of(' ', end);
+  if (value >= text.size()) return text.substr(0, end + 1);
+  return name + text[end] + shell_quoted(text.substr(value));
+}
+
+// In the name of a log: what is no pattern of Slurm's.
+std::string without_patterns(const std::string& path) {
+  std::string out;
+  for (const char c : path) out += c == '%' ? std::string("%%") : std::string(1, c);
+  return out;
 }
 
 }  // namespace
@@ -66,12 +105,12 @@ std::string job_script(const SlurmOptions& options, const SweepSpec& spec, const
   line(fmt::format("--job-name=exp-{}", tail(spec.id)));
   line(fmt::format("--array={}{}", fmt::join(trials, ","),
                    options.at_once > 0 ? fmt::format("%{}", options.at_once) : ""));
-  line(fmt::format("--chdir={}", options.workspace.string()));
-  line(fmt::format("--output={}/%A_%a.log", own.string()));
+  line(fmt::format("--chdir={}", quoted_path(options.workspace)));
+  line(fmt::format("--output={}", quoted_path(without_patterns(own.string()) + "/%A_%a.log")));
   line("--open-mode=append");
   line("--requeue");
   line(fmt::format("--signal=USR2@{}", options.signal_s));
-  for (const std::string& more : options.lines) line(more);
+  for (const std::string& more : options.lines) line(quoted_option(more));
   out += fmt::format(
       R"(
 # Sweep {id} ({name}): one task for each bundle of trials, named by the bundle's first trial.
@@ -85,12 +124,18 @@ srun --ntasks=1 {program} sweeps work {id} \
   --trial "$SLURM_ARRAY_TASK_ID" --job "$task" --threads "${{SLURM_CPUS_PER_TASK:-1}}"
 code=$?
 echo "$code" > {own}/"$task".exit
-if [ "$code" -eq 75 ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {requeues} ]; then
+# What Slurm ends by itself is not started again: scancel, or a preemption that requeues.
+case " $(scontrol show job -o "$task" 2> /dev/null) " in
+  *" JobState=RUNNING "* | *" Reason=TimeLimit "* | "  ") goes_on=yes ;;
+  *) goes_on=no ;;
+esac
+if [ "$code" -eq 75 ] && [ "$goes_on" = yes ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {requeues} ]; then
   scontrol requeue "$task" && sleep 60    # Slurm ends this script and starts it again
 fi
 exit "$code"
 )",
-      fmt::arg("id", spec.id), fmt::arg("name", spec.name), fmt::arg("folder", folder.string()),
+      fmt::arg("id", spec.id), fmt::arg("name", printable(spec.name)),
+      fmt::arg("folder", printable(folder.string())),
       fmt::arg("program", shell_quoted(options.program.string())), fmt::arg("spin", kOmpSpinCount),
       fmt::arg("own", shell_quoted(own.string())), fmt::arg("requeues", options.requeues));
   return out;
@@ -106,10 +151,18 @@ std::vector<int64_t> bundle_heads(const std::vector<Trial>& trials) {
   return out;
 }
 
+fs::path frozen_path(const fs::path& program, const fs::path& root) {
+  return root / sha256_file(program).substr(0, 16) / program.filename();
+}
+
+bool has_slurm_tasks(const fs::path& sweep_folder) {
+  return !known_arrays(sweep_folder / "slurm").empty();
+}
+
 fs::path freeze_program(const fs::path& program, const fs::path& root) {
-  const fs::path folder = root / sha256_file(program).substr(0, 16);
-  const fs::path out = folder / program.filename();
+  const fs::path out = frozen_path(program, root);
   if (fs::exists(out)) return out;
+  const fs::path folder = out.parent_path();
   fs::create_directories(folder);
   const fs::path aside = folder / ("." + make_ulid());
   fs::copy_file(program, aside);
@@ -123,6 +176,8 @@ bool TaskState::over() const {
          state != "REQUEUE_HOLD" && state != "STAGE_OUT" && state != "SIGNALING" &&
          state != "RESIZING" && state != "SPECIAL_EXIT";
 }
+
+bool TaskState::cancelled() const { return state == "CANCELLED"; }
 
 std::map<std::string, TaskState> parse_squeue(const std::string& text) {
   std::map<std::string, TaskState> out;
@@ -138,6 +193,8 @@ std::map<std::string, TaskState> parse_squeue(const std::string& text) {
 }
 
 TaskState parse_scontrol(const std::string& text) {
+  if (text.starts_with("Job ") && text.find(" not found") != std::string::npos)
+    return {"", TaskState::kNotFound};
   return {field(text, "JobState"), field(text, "Reason")};
 }
 
@@ -192,11 +249,22 @@ void SlurmExecutor::submit() {
             script.string());
 }
 
-void SlurmExecutor::ended(const std::string& task, const TaskState& state) {
+void SlurmExecutor::ended(const std::string& task, int64_t head, const TaskState& state) {
   const fs::path exit_file = folder() / (task + ".exit");
   std::error_code none;
   const std::string code = fs::exists(exit_file, none) ? read_file(exit_file) : "";
   const bool well = code == "0\n" || code == "75\n" || code == "130\n";
+  // A task that was cancelled while it waited has left nothing but its place in the array.
+  const bool cancelled =
+      state.cancelled() || (state.reason == TaskState::kNotFound && code.empty());
+  // `exp sweeps cancel` takes all back, to be gone on with later.
+  if (cancelled && code != "0\n" && !db_.cancelled()) {
+    const size_t stopped = db_.stop_job(
+        task, head, fmt::format("task {} was cancelled (scancel); --retry stopped runs it", task));
+    if (stopped > 0) log::warn("task {} was cancelled: {} trials are stopped", task, stopped);
+    fruitless_ = 0;
+    return;
+  }
   const size_t back = db_.reclaim_job(task);
   if (well) {
     fruitless_ = 0;
@@ -243,7 +311,7 @@ void SlurmExecutor::look() {
       ++it;
       continue;
     }
-    ended(it->first, state);
+    ended(it->first, it->second, state);
     it = tasks_.erase(it);
   }
 }

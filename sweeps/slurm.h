@@ -20,7 +20,9 @@ struct SlurmOptions {
   int signal_s = 120;  ///< seconds before the time limit at which a checkpoint is asked for
 };
 
-/// The job script of an array with one task a bundle, named by the bundle's first trial.
+/// The job script of an array with one task a bundle, named by the bundle's first trial. What comes
+/// from a recipe, a path or an option stands in it as a quoted word or in a comment of one line.
+/// Throws Error for a path or an option with control characters, which sbatch cannot take.
 std::string job_script(const SlurmOptions& options, const SweepSpec& spec,
                        const std::filesystem::path& folder, const std::vector<int64_t>& trials);
 
@@ -31,6 +33,12 @@ std::vector<int64_t> bundle_heads(const std::vector<Trial>& trials);
 /// change jobs that wait.
 std::filesystem::path freeze_program(const std::filesystem::path& program,
                                      const std::filesystem::path& root);
+/// Where that copy is or would be.
+std::filesystem::path frozen_path(const std::filesystem::path& program,
+                                  const std::filesystem::path& root);
+
+/// True where tasks of the sweep were handed to Slurm.
+bool has_slurm_tasks(const std::filesystem::path& sweep_folder);
 
 /// What Slurm says of a task.
 struct TaskState {
@@ -38,6 +46,10 @@ struct TaskState {
       state;  ///< PENDING, RUNNING, COMPLETED, FAILED, TIMEOUT, ...; "" = it knows it no longer
   std::string reason;  ///< why it waits
   bool over() const;
+  /// By `scancel`: whoever did that does not want it again.
+  bool cancelled() const;
+  /// It was cancelled before it ran, or ended long ago: Slurm has its array and no such task.
+  static constexpr const char* kNotFound = "not found";
 };
 
 /// Trials as tasks of array jobs. Its memory is the folder `slurm` of the sweep: a driver that
@@ -59,7 +71,7 @@ class SlurmExecutor final : public Executor {
  private:
   void submit();
   void look();
-  void ended(const std::string& task, const TaskState& state);
+  void ended(const std::string& task, int64_t head, const TaskState& state);
   std::filesystem::path folder() const { return db_.folder() / "slurm"; }
 
   SweepDb db_;

@@ -27,7 +27,9 @@ std::string spec_to_json(const SweepSpec& spec) {
                     {"rung_first", spec.rung_first},
                     {"rung_factor", spec.rung_factor},
                     {"objectives", objectives},
-                    {"devices", spec.devices}};
+                    {"devices", spec.devices},
+                    {"executor", spec.executor},
+                    {"slurm", spec.slurm}};
   return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -50,6 +52,10 @@ SweepSpec spec_from_json(std::string_view text) {
     in.at("rung_first").get_to(out.rung_first);
     in.at("rung_factor").get_to(out.rung_factor);
     in.at("devices").get_to(out.devices);
+    if (in.contains("executor")) {  // absent in what an earlier exp wrote
+      in.at("executor").get_to(out.executor);
+      in.at("slurm").get_to(out.slurm);
+    }
     for (const auto& objective : in.at("objectives"))
       out.objectives.push_back(parse_objective(objective.get<std::string>()));
     return out;

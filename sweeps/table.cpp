@@ -378,6 +378,19 @@ size_t SweepDb::reclaim_job(const std::string& job) {
   return give_back(dead, wall_ns());
 }
 
+size_t SweepDb::stop_job(const std::string& job, int64_t head, const std::string& why) {
+  const FileLock lock = turn();
+  sql::Transaction transaction(db_);
+  db_.prepare(
+         "UPDATE trial SET state='stopped', error=?, owner='', doing='', lease_ns=0, ended_ns=? "
+         "WHERE wanted AND ((state='running' AND job=?) OR "
+         "(state='queued' AND bundle=(SELECT bundle FROM trial WHERE number=?)))")
+      .run(why, wall_ns(), job, head);
+  const auto out = static_cast<size_t>(db_.changes());
+  transaction.commit();
+  return out;
+}
+
 size_t SweepDb::give_back(const std::vector<Trial>& dead, int64_t now_ns) {
   if (dead.empty()) return 0;
   const FileLock lock = turn();

@@ -49,8 +49,10 @@ struct SweepSpec {
   int64_t lag = 0;
   int64_t rung_first = 1;   ///< asha: completed epochs at the first rung
   int64_t rung_factor = 3;  ///< asha: one in so many goes on, and the next rung is so much later
-  std::vector<Objective> objectives;         ///< the first decides; several: a Pareto front
-  std::string devices;                       ///< as `--devices`, "" = the workspace's
+  std::vector<Objective> objectives;  ///< the first decides; several: a Pareto front
+  std::string devices;                ///< as `--devices`, "" = the workspace's
+  std::string executor;               ///< "local" or "slurm": `exp sweeps resume` goes on there
+  std::vector<std::string> slurm;     ///< options of sbatch that the command gave
   std::map<std::string, std::string> files;  ///< the recipe's files as they were
   std::map<std::string, std::optional<std::string>> environment;  ///< what ${env:..} read
   int64_t created_ns = 0;
@@ -129,9 +131,11 @@ class SweepDb {
   static SweepDb read(const std::filesystem::path& folder);
 
   const std::filesystem::path& folder() const { return folder_; }
+  /// Writes a copy of sweep.db to another folder, which is there.
+  void copy_to(const std::filesystem::path& folder) const { db_.copy_to(folder / "sweep.db"); }
   SweepSpec spec() const;
   /// Replaces what a wider command may change: argv, params, zip, exclude, seeds, trials,
-  /// objectives, devices.
+  /// objectives, devices, executor, slurm.
   void update_spec(const SweepSpec& spec);
 
   /// Adds trials that are not there by hash, marks the given ones as wanted and all others as not
@@ -164,6 +168,9 @@ class SweepDb {
   size_t reclaim(int64_t now_ns);
   /// The same for the trials of a cluster's task that ended. Returns how many.
   size_t reclaim_job(const std::string& job);
+  /// Ends, as stopped, what the task of a cluster holds, and what still waits of the bundle that
+  /// begins with trial `head`. Returns how many.
+  size_t stop_job(const std::string& job, int64_t head, const std::string& why);
   /// Queues ended trials of a state again: kFailed, kLost, kStopped. Returns how many.
   size_t retry(TrialState state);
   /// Queues finished trials whose run is gone (`exp rm`), as `there` says. Returns how many.

@@ -35,22 +35,31 @@ bool read_all(int fd, std::chrono::steady_clock::time_point until, size_t max_by
   }
 }
 
+std::vector<char*> pointers_to(const std::vector<std::string>& words) {
+  std::vector<char*> out;
+  for (const std::string& word : words) out.push_back(const_cast<char*>(word.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
 }  // namespace
 
 std::optional<std::string> output_of(const std::vector<std::string>& argv,
-                                     std::chrono::milliseconds limit, size_t max_bytes) {
+                                     std::chrono::milliseconds limit, size_t max_bytes,
+                                     const std::vector<std::string>* environment) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
-  std::vector<char*> words;
-  for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
+  std::vector<char*> words = pointers_to(argv);
+  std::vector<char*> variables;
+  if (environment != nullptr) variables = pointers_to(*environment);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   pid_t pid = -1;
-  const int failed = ::posix_spawnp(&pid, words[0], &actions, nullptr, words.data(), environ);
+  const int failed = ::posix_spawnp(&pid, words[0], &actions, nullptr, words.data(),
+                                    environment == nullptr ? environ : variables.data());
   posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
   std::string out;

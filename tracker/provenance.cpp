@@ -15,7 +15,7 @@
 #include "core/base/cpu.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "tracker/command.h"
+#include "tracker/git.h"
 #include "tracker/nvml.h"
 #include "tracker/process.h"
 
@@ -78,14 +78,6 @@ std::string trimmed(std::string text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0)
     text.pop_back();
   return text;
-}
-
-std::optional<std::string> git(const fs::path& folder, const std::vector<std::string>& words,
-                               size_t max_bytes = 1u << 20) {
-  // Optional locks off: looking must not disturb a git command of the user's.
-  std::vector<std::string> argv = {"git", "--no-optional-locks", "-C", folder.string()};
-  argv.insert(argv.end(), words.begin(), words.end());
-  return output_of(argv, kGitLimit, max_bytes);
 }
 
 void sort_untracked(const std::string& listing, SourceState& state) {
@@ -158,6 +150,7 @@ void add_source(std::map<std::string, std::string>& facts, const SourceState& so
   facts["git.commit"] = source.commit;
   facts["git.branch"] = source.branch;
   facts["git.dirty"] = source.dirty() ? "true" : "false";
+  if (!source.diff.empty()) facts["git.diff_applies"] = source.applies ? "true" : "false";
   if (!source.left_out.empty())
     facts["git.untracked_left_out"] = fmt::format("{}", source.left_out.size());
 }
@@ -221,21 +214,26 @@ std::string build_id() {
 
 SourceState source_state(const fs::path& folder) {
   SourceState state;
-  const auto root = git(folder, {"rev-parse", "--show-toplevel"});
+  constexpr size_t kLine = 1u << 20;
+  const auto root = Git(folder).output({"rev-parse", "--show-toplevel"}, kGitLimit, kLine);
   if (!root) return state;
   state.root = trimmed(*root);
-  state.commit = trimmed(git(folder, {"rev-parse", "--verify", "-q", "HEAD"}).value_or(""));
-  state.branch = trimmed(git(folder, {"rev-parse", "--abbrev-ref", "HEAD"}).value_or(""));
+  const Git git(state.root);
+  const auto line = [&git](const std::vector<std::string>& words) {
+    return trimmed(git.output(words, kGitLimit, kLine).value_or(""));
+  };
+  state.commit = line({"rev-parse", "--verify", "-q", "HEAD"});
+  state.branch = line({"rev-parse", "--abbrev-ref", "HEAD"});
   if (!state.commit.empty()) {
-    const auto diff =
-        git(state.root, {"diff", "HEAD", "--binary", "--no-color", "--no-ext-diff"}, kDiffBytes);
+    const auto diff = git.diff(kGitLimit, kDiffBytes);
     state.diff = diff.value_or("");
     if (!diff) state.left_out.emplace_back("(the diff: larger than 32 MiB, or git failed)");
+    state.applies = state.diff.empty() || git.applies(state.diff, state.commit, kGitLimit);
   }
   // What `exp` itself writes is no source, whether or not the tree's owner ignores it.
   if (const auto listing =
-          git(state.root, {"ls-files", "--others", "--exclude-standard", "-x", ".exp/", "-z"},
-              8u << 20)) {
+          git.output({"ls-files", "--others", "--exclude-standard", "-x", ".exp/", "-z"}, kGitLimit,
+                     8u << 20)) {
     sort_untracked(*listing, state);
   }
   return state;

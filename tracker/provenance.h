@@ -13,7 +13,8 @@ namespace xp::tracker {
 struct SourceState {
   std::filesystem::path root;  ///< empty: not under git, or no git here
   std::string commit, branch;
-  std::string diff;                    ///< `git diff HEAD --binary`; what is staged and what is not
+  std::string diff;                    ///< against the commit; what is staged and what is not
+  bool applies = true;                 ///< the diff applies to a clean tree of the commit
   std::vector<std::string> untracked;  ///< files that are kept, relative to root
   std::vector<std::string>
       left_out;  ///< untracked files that are not: another kind, too large, too many

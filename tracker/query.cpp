@@ -17,6 +17,7 @@
 #include "tracker/index.h"
 #include "tracker/objects.h"
 #include "tracker/process.h"
+#include "tracker/run_changes.h"
 #include "tracker/run_db.h"
 #include "tracker/schema.h"
 #include "tracker/series.h"
@@ -42,16 +43,6 @@ Status status_of(std::string_view name) {
 std::vector<std::string> list_of(const std::string& json_text) {
   const auto parsed = nlohmann::json::parse(json_text, nullptr, false);
   return parsed.is_array() ? parsed.get<std::vector<std::string>>() : std::vector<std::string>{};
-}
-
-Value read_value(const sql::Statement& row, int type, int value) {
-  const std::string_view name = row.text_view(type);
-  if (name == "bool") return row.integer(value) != 0;
-  if (name == "int") return row.integer(value);
-  if (name == "float")
-    return row.is_null(value) ? std::numeric_limits<double>::quiet_NaN() : row.real(value);
-  if (name == "json") return Json{row.text(value)};
-  return row.text(value);
 }
 
 RunInfo run_info(const sql::Statement& row) {
@@ -291,7 +282,7 @@ RunDetail Query::detail(std::string_view uid) {
       "SELECT k, host, boot_id, pid_ns, pid, pid_start, slurm_job, started_ns, heartbeat_ns, "
       "COALESCE(ended_ns, 0), "
       "COALESCE(state, ''), message, location, COALESCE(exit_code, -1), k = (SELECT MAX(k) FROM "
-      "attempt) FROM attempt "
+      "attempt), argv FROM attempt "
       "ORDER BY k");
   while (attempts.step()) {
     Attempt attempt;
@@ -311,6 +302,8 @@ RunDetail Query::detail(std::string_view uid) {
     // A later attempt took over: this one is over, whatever its pid is now.
     if (attempts.integer(14) == 0 && attempt.status == Status::kRunning)
       attempt.status = Status::kLost;
+    attempt.argv = list_of(attempts.text(15));
+    attempt.changes = changes_of(db, attempt.number);
     out.attempts.push_back(std::move(attempt));
   }
   auto stages = db.prepare(
@@ -319,7 +312,7 @@ RunDetail Query::detail(std::string_view uid) {
       "name");
   while (stages.step()) {
     fs::path folder = stages.text(3);
-    if (folder.is_relative()) folder = impl_->workspace / folder;
+    if (!folder.empty() && folder.is_relative()) folder = impl_->workspace / folder;
     out.stages.push_back({stages.text(0), stages.text(1), stages.text(2), folder.string(),
                           stages.integer(4) != 0, stages.text(5), stages.integer(6),
                           stages.integer(7)});

@@ -85,17 +85,25 @@ struct Selection {
       keys;  ///< params and metrics to fetch; nullopt = every one
 };
 
+/// What an attempt was started with that the one before was not: name, recipe or a parameter.
+struct Change {
+  std::string key;
+  std::optional<std::string> was, now;  ///< nullopt: there was, is none
+};
+
 struct Attempt {
   int number = 0;
   Status status = Status::kLost;
   std::string host, error, where, slurm_job;
   int64_t pid = 0, started_ns = 0, heartbeat_ns = 0, ended_ns = 0;
   int exit_code = -1;  ///< -1 = not known
+  std::vector<std::string> argv;
+  std::vector<Change> changes;
 };
 
 struct StageInfo {
   std::string name, kind, key;
-  std::string folder;  ///< of its output in the cache
+  std::string folder;  ///< of its output in the cache; "" while its key is not known for good
   bool reused = false;
   std::string state;  ///< running, done, failed, interrupted, preempted
   int64_t started_ns = 0, ended_ns = 0;

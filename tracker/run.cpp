@@ -198,6 +198,10 @@ void RunImpl::record_provenance(const RunOptions& options) {
     Provenance facts =
         collect_provenance(options.source.empty() ? fs::current_path() : options.source);
     add_versions(facts, options.versions);
+    if (!facts.source.applies)
+      event(Level::kWarning, fmt::format("the changes of {} do not apply to commit {} again: `exp "
+                                         "reproduce` cannot build this tree",
+                                         facts.source.root.string(), facts.source.commit));
     if (writer_.losses().error.empty())
       save_source_state(facts.source, folder_ / "files" / "source");
     writer_.post([all = std::move(facts.facts)](Session& s) {

@@ -1,6 +1,7 @@
 #include "tracker/run_db.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <sqlite3.h>
 
@@ -31,7 +32,10 @@ std::string slurm_job() {
   return job ? job : "";
 }
 
-void insert_param(sql::Statement& put, const Param& param) {
+}  // namespace
+
+void put_param(sql::Database& db, const Param& param) {
+  auto put = db.prepare("INSERT OR REPLACE INTO param(key, type, value, source) VALUES(?,?,?,?)");
   struct Visitor {
     sql::Statement& put;
     const Param& param;
@@ -48,6 +52,18 @@ void insert_param(sql::Statement& put, const Param& param) {
   std::visit(Visitor{put, param}, param.value);
 }
 
+Value read_value(const sql::Statement& row, int type, int value) {
+  const std::string_view name = row.text_view(type);
+  if (name == "bool") return row.integer(value) != 0;
+  if (name == "int") return row.integer(value);
+  if (name == "float")
+    return row.is_null(value) ? std::numeric_limits<double>::quiet_NaN() : row.real(value);
+  if (name == "json") return Json{row.text(value)};
+  return row.text(value);
+}
+
+namespace {
+
 void insert_run(sql::Database& db, std::string_view uid, const NewRun& run, int64_t created_ns) {
   db.prepare(
         "INSERT INTO run(uid, name, recipe_path, recipe_hash, recipe_toml, argv, parent, sweep, "
@@ -55,8 +71,7 @@ void insert_run(sql::Database& db, std::string_view uid, const NewRun& run, int6
         "VALUES(?,?,?,?,?,?,?,?,?)")
       .run(uid, run.name, run.recipe_path, run.recipe_hash, run.recipe_toml, json_list(run.argv),
            run.parent, run.sweep, created_ns);
-  auto param = db.prepare("INSERT OR REPLACE INTO param(key, type, value, source) VALUES(?,?,?,?)");
-  for (const Param& one : run.params) insert_param(param, one);
+  for (const Param& one : run.params) put_param(db, one);
   auto tag = db.prepare("INSERT OR IGNORE INTO tag(tag) VALUES(?)");
   for (const std::string& one : run.tags) tag.run(one);
   if (!run.notes.empty()) {

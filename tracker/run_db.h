@@ -27,6 +27,11 @@ void make_run_db(const std::filesystem::path& run_folder, std::string_view uid, 
 /// killed.
 void require_run(sql::Database& db, std::string_view uid, const NewRun& run, int64_t created_ns);
 
+/// One row of `param`, new or in place of the one that has its key.
+void put_param(sql::Database& db, const Param& param);
+/// A parameter's value, from the columns that say its type and hold it.
+Value read_value(const sql::Statement& row, int type, int value);
+
 /// The number of the new attempt.
 int begin_attempt(sql::Database& db, const ProcessId& process, const NewRun& run);
 void end_attempt(sql::Database& db, int attempt, std::string_view state, std::string_view message,

@@ -73,6 +73,12 @@ CREATE VIEW chunks AS
   ORDER BY m.name, c.rank, c.attempt, c.seq;
 )";
 
+// What a later attempt of the run was started with that an earlier one was not.
+constexpr const char* kChangeTable = R"(
+CREATE TABLE change(
+  attempt INTEGER NOT NULL, key TEXT NOT NULL, was TEXT, now TEXT, PRIMARY KEY(attempt, key)) WITHOUT ROWID;
+)";
+
 constexpr const char* kIndexTables = R"(
 CREATE TABLE run(
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, name TEXT NOT NULL, recipe_path TEXT NOT NULL,
@@ -97,7 +103,8 @@ CREATE TABLE summary(
 CREATE INDEX summary_run ON summary(run);
 )";
 
-constexpr std::array<sql::Migration, 1> kRunSteps = {{{1, kMetricTables, kRunTables}}};
+constexpr std::array<sql::Migration, 2> kRunSteps = {
+    {{1, kMetricTables, kRunTables}, {2, kChangeTable, ""}}};
 constexpr std::array<sql::Migration, 1> kCurvesSteps = {{{1, kMetricTables, ""}}};
 constexpr std::array<sql::Migration, 1> kIndexSteps = {{{1, kIndexTables, ""}}};
 

@@ -6,7 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "tracker/command.h"
+#include "tracker/git.h"
 #include "tracker/provenance.h"
 
 namespace xp::tracker {
@@ -19,11 +19,6 @@ std::string first_line(const fs::path& file) {
   if (!fs::exists(file)) return "";
   const std::string text = read_file(file);
   return text.substr(0, text.find('\n'));
-}
-
-void git(const fs::path& folder, std::vector<std::string> words, const std::string& failure) {
-  words.insert(words.begin(), {"git", "-C", folder.string()});
-  if (!output_of(words, kLimit, 1u << 24)) throw Error(failure, Exit::kFailed);
 }
 
 }  // namespace
@@ -39,17 +34,21 @@ Rebuilt rebuild_source(const fs::path& run_folder, const fs::path& root, const f
     fs::create_directories(target);
     return out;
   }
-  git(root, {"worktree", "add", "--detach", out.folder.string(), out.commit},
-      fmt::format("the repository {} cannot give commit {}: fetch it there first", root.string(),
-                  out.commit));
+  if (!Git(root).output({"worktree", "add", "--detach", out.folder.string(), out.commit}, kLimit,
+                        1u << 24)) {
+    throw Error(fmt::format("the repository {} cannot give commit {}: fetch it there first",
+                            root.string(), out.commit),
+                Exit::kFailed);
+  }
   const fs::path diff = stored / "diff.patch";
   if (fs::exists(diff)) {
-    git(out.folder, {"apply", "--index", fs::absolute(diff).string()},
-        fmt::format("{} does not apply to commit {}", diff.string(), out.commit));
+    const Git git(out.folder);
+    if (!git.apply(diff, kLimit)) {
+      throw Error(fmt::format("{} does not apply to commit {}", diff.string(), out.commit),
+                  Exit::kFailed);
+    }
     out.diff_applied = true;
-    const auto now = output_of({"git", "-C", out.folder.string(), "diff", "HEAD", "--binary",
-                                "--no-color", "--no-ext-diff"},
-                               kLimit, kDiffBytes);
+    const auto now = git.diff(kLimit, kDiffBytes);
     out.matches = now && *now == read_file(diff);
   }
   if (fs::exists(stored / "untracked")) {

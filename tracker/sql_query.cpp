@@ -210,7 +210,7 @@ SqlTable run_sql(const std::filesystem::path& workspace, const std::string& stat
   sqlite3_create_module(db.handle(), "points", points_module(), &query);
   if (!run.empty()) {
     const std::filesystem::path file = workspace / "runs" / query.find(run) / "run.db";
-    db.prepare("ATTACH ? AS run").run(fmt::format("file:{}?mode=ro", file.string()));
+    db.prepare("ATTACH ? AS run").run(sql::file_uri(file) + "?mode=ro");
   }
   try {
     const char* tail = nullptr;

@@ -271,19 +271,22 @@ Database& Database::operator=(Database&& other) noexcept {
   return *this;
 }
 
-Database Database::connect(const fs::path& file, int flags, const std::string& query) {
-  // A URI, because only a URI can say immutable=1; so the characters with a meaning in one are
-  // escaped.
-  std::string uri = "file:";
+std::string file_uri(const fs::path& file) {
+  std::string out = "file:";
   for (const char c : fs::absolute(file).string()) {
     if (c == '?' || c == '#' || c == '%') {
-      uri += fmt::format("%{:02x}", static_cast<unsigned>(c));
+      out += fmt::format("%{:02x}", static_cast<unsigned>(c));
     } else {
-      uri += c;
+      out += c;
     }
   }
+  return out;
+}
+
+// By a URI, because only a URI can say immutable=1.
+Database Database::connect(const fs::path& file, int flags, const std::string& query) {
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2((uri + query).c_str(), &handle,
+  const int code = sqlite3_open_v2((file_uri(file) + query).c_str(), &handle,
                                    flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, nullptr);
   Database database(handle, file);
   if (code != SQLITE_OK) {

@@ -121,6 +121,10 @@ enum class Durability {
   kFull,    ///< synced at every commit
 };
 
+/// The file as the URI that SQLite opens, to be followed by a query: '?', '#' and '%' in its path
+/// are none of the URI's.
+std::string file_uri(const std::filesystem::path& file);
+
 /// A connection. One thread at a time.
 class Database {
  public:

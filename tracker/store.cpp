@@ -89,8 +89,9 @@ std::unique_ptr<Run> Store::resume(std::string_view uid, const NewRun& run,
   }
 }
 
-std::optional<std::string> Store::unfinished(std::string_view recipe_hash) const {
-  if (!fs::is_directory(folder_)) return std::nullopt;
+std::vector<Store::Earlier> Store::earlier(std::string_view recipe_hash) const {
+  std::vector<Earlier> out;
+  if (!fs::is_directory(folder_)) return out;
   Index index(folder_);
   index.refresh();
   auto rows = index.db().prepare(
@@ -98,10 +99,11 @@ std::optional<std::string> Store::unfinished(std::string_view recipe_hash) const
       "ORDER BY uid DESC");
   rows.query(recipe_hash);
   while (rows.step()) {
-    if (rows.text_view(1) == "done") return std::nullopt;
-    if (FileLock::try_acquire(run_folder(rows.text(0)) / "lock")) return rows.text(0);
+    const bool done = rows.text_view(1) == "done";
+    if (done || FileLock::try_acquire(run_folder(rows.text(0)) / "lock"))
+      out.push_back({rows.text(0), done});
   }
-  return std::nullopt;
+  return out;
 }
 
 void Store::request(std::string_view uid, Request request) {

@@ -132,12 +132,17 @@ class Store {
 
   /// Attempt k+1 of an ended, lost or queued run: points left in its ring are taken in first.
   /// Throws Error when the run is live ("run 01J.. is running on HOST, pid N"), unknown or broken.
-  /// Fields of `run` that a resume may change (argv) are taken from it.
+  /// The run gets the name, recipe and parameters of `run`; what they were before stays with the
+  /// attempt (Attempt::changes).
   std::unique_ptr<Run> resume(std::string_view uid, const NewRun& run, const RunOptions& options);
 
-  /// The newest run of this recipe that has not ended well and that nobody works on: what `exp run`
-  /// goes on with.
-  std::optional<std::string> unfinished(std::string_view recipe_hash) const;
+  /// A run that `exp run` may go on with.
+  struct Earlier {
+    std::string uid;
+    bool done = false;  ///< it ended well: what is older is over as well
+  };
+  /// The runs of this recipe, newest first, that have ended and that nobody works on.
+  std::vector<Earlier> earlier(std::string_view recipe_hash) const;
 
   /// Requests. A live run takes them in from its inbox within a flush; an ended one is changed at
   /// once. All throw Error for an unknown run.

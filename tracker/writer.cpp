@@ -15,6 +15,7 @@
 #include "core/base/log.h"
 #include "tracker/file_system.h"
 #include "tracker/inbox.h"
+#include "tracker/run_changes.h"
 #include "tracker/schema.h"
 
 namespace xp::tracker {
@@ -128,6 +129,7 @@ void Writer::begin() {
   sql::Transaction transaction(session_->db);
   require_run(session_->db, uid_, run_, created_ns_);
   const int number = begin_attempt(session_->db, this_process(), run_);
+  if (start_ == Start::kResume) take_changes(session_->db, run_);
   transaction.commit();
   attempt_ = number;
   stored_ = true;

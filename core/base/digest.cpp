@@ -17,6 +17,7 @@
 #endif
 
 #include "core/base/error.h"
+#include "core/base/files.h"
 
 namespace xp {
 
@@ -58,6 +59,7 @@ std::string Digest::hex() {
 std::string sha256(std::string_view text) { return Digest().add(text).hex(); }
 
 std::string sha256_file(const std::filesystem::path& file) {
+  require_regular_file(file);
   std::unique_ptr<FILE, int (*)(FILE*)> in(std::fopen(file.c_str(), "rb"), &std::fclose);
   if (!in)
     throw Error(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)),

@@ -105,7 +105,20 @@ void pour(const fs::path& from, const fs::path& to) {
 
 }  // namespace
 
+void require_regular_file(const fs::path& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) fail("read", file, Exit::kData);
+  if (S_ISREG(info.st_mode)) return;
+  const char* what = S_ISDIR(info.st_mode)    ? "a folder"
+                     : S_ISFIFO(info.st_mode) ? "a pipe"
+                     : S_ISSOCK(info.st_mode) ? "a socket"
+                                              : "a device";
+  throw Error(fmt::format("cannot read {}: it is {}, not a regular file", file.string(), what),
+              Exit::kData);
+}
+
 std::string read_file(const fs::path& file, std::size_t most) {
+  require_regular_file(file);
   const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (in.get() < 0) fail("read", file, Exit::kData);
   std::string out;

@@ -10,8 +10,12 @@
 
 namespace xp {
 
+/// Throws Error (kData) for what is there and no regular file: a pipe may never end, nor /dev/zero,
+/// and opening either may wait for ever.
+void require_regular_file(const std::filesystem::path& file);
+
 /// The whole file as bytes, or its first `most`. Throws Error (kData) naming the path and the
-/// reason.
+/// reason, and for what is no regular file.
 std::string read_file(const std::filesystem::path& file, std::size_t most = SIZE_MAX);
 
 /// Writes `text` beside `file`, syncs it, renames it over `file` and syncs the folder: after a

@@ -10,6 +10,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/printable.h"
 #include "core/base/progress.h"
 
 namespace xp::log {
@@ -91,17 +92,18 @@ void put(Level level, std::string_view for_stderr, std::string_view for_file) {
 }  // namespace
 
 void write(Level level, std::string_view text) {
+  const std::string shown = printable_lines(text);
   // Information is the bare text: it is what a person reads; the others say what they are.
   const bool plain = level == Level::kInfo;
   const bool paint = !plain && colours(STDERR_FILENO);
-  const std::string line = plain ? fmt::format("{}\n", text)
+  const std::string line = plain ? fmt::format("{}\n", shown)
                                  : fmt::format("{}{}:{} {}\n", paint ? colour(level) : "",
                                                name(level), paint ? "\033[0m" : "", text);
-  put(level, line, text);
+  put(level, line, shown);
 }
 
 void write_bare(Level level, std::string_view for_stderr, std::string_view for_file) {
-  put(level, fmt::format("{}\n", for_stderr), for_file);
+  put(level, fmt::format("{}\n", for_stderr), printable_lines(for_file));
 }
 
 }  // namespace xp::log

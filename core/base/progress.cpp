@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "core/base/clock.h"
+#include "core/base/printable.h"
 #include "core/base/terminal.h"
 
 namespace xp {
@@ -67,7 +68,7 @@ struct Progress::State {
       out += fmt::format(", {} left", duration_text(static_cast<double>(total - now) / rate));
     const std::lock_guard lock(note_mutex);
     if (!note.empty()) out += ", " + note;
-    return out;
+    return printable(out);
   }
 
   void draw(bool last) {

@@ -41,41 +41,10 @@ const DtypeRow& row(Dtype dtype) {
   return kDtypes[0];
 }
 
-/// Bytes of the UTF-8 character at the start of `text`; 0 when there is none.
-size_t character_bytes(std::string_view text) {
-  const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const size_t size = byte(0) < 0x80                       ? 1
-                      : byte(0) >= 0xc2 && byte(0) <= 0xdf ? 2
-                      : byte(0) >= 0xe0 && byte(0) <= 0xef ? 3
-                      : byte(0) >= 0xf0 && byte(0) <= 0xf4 ? 4
-                                                           : 0;
-  if (size > text.size()) return 0;
-  for (size_t i = 1; i < size; ++i)
-    if ((byte(i) & 0xc0U) != 0x80U) return 0;
-  return size;
-}
-
-/// Whether a terminal acts on the character instead of showing it: C0, DEL and C1.
-bool is_control(std::string_view character) {
-  const auto first = static_cast<unsigned char>(character[0]);
-  return first < 0x20 || first == 0x7f ||
-         (first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0);
-}
-
 }  // namespace
 
-std::string printable(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const size_t size = std::max<size_t>(1, character_bytes(text));
-    const std::string_view character = text.substr(0, size);
-    const bool shown = character_bytes(text) > 0 && !is_control(character);
-    if (shown) out += character;
-    for (size_t i = 0; !shown && i < size; ++i)
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(character[i]));
-    text.remove_prefix(size);
-  }
-  return out;
+bool looks_like_weights(std::span<const std::byte> head) {
+  return looks_like_zip(head) || looks_like_legacy_torch(head) || looks_like_safetensors(head);
 }
 
 size_t element_size(Dtype dtype) { return row(dtype).size; }
@@ -111,8 +80,9 @@ Archive Archive::open(const std::filesystem::path& file, const Limits& limits) {
   if (is_index(file)) return read_shards(file, limits);
   if (std::filesystem::is_directory(file)) {
     if (const auto inside = checkpoint_in(file)) return open(*inside, limits);
-    refuse(file, "a folder without a checkpoint: neither model.safetensors, pytorch_model.bin nor "
-                 "an index of shards is in it");
+    refuse(file,
+           "a folder without a checkpoint: neither model.safetensors, pytorch_model.bin nor "
+           "an index of shards is in it");
   }
   return read_any(file, MappedFile::open(file), limits);
 }

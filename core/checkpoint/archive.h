@@ -12,6 +12,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/base/printable.h"
+
 namespace xp::checkpoint {
 
 /// Element types of stored tensors, little-endian, as in memory.
@@ -35,9 +37,10 @@ size_t element_size(Dtype dtype);
 /// The name in a safetensors header: "F32", "BF16", "BOOL", ...
 std::string_view dtype_name(Dtype dtype);
 
-/// A name out of a file as messages show it: control characters and what is no UTF-8 as "\x1b", so
-/// that no file writes to the terminal.
-std::string printable(std::string_view text);
+using xp::printable;
+
+/// Whether a file that begins with these bytes (64 are enough) may be one that Archive::open reads.
+bool looks_like_weights(std::span<const std::byte> head);
 
 /// One tensor: its values in row-major order. `bytes` may be unaligned (it can point into a mapped
 /// file), so copy it before reading it as numbers; it lives as long as `owner`.
@@ -61,8 +64,8 @@ struct Limits {
   int64_t rank = 64;            ///< dimensions of one tensor
   double expansion = 8;         ///< bytes made (unpacked, strides resolved) per byte of the file
   int64_t spare_bytes = 64LL << 20;  ///< and that much on top
-  bool checksums = true;  ///< members of a zip container are compared with their CRC-32; false shows
-                          ///< the readers behind it what a damaged file holds
+  bool checksums = true;  ///< members of a zip container are compared with their CRC-32; false
+                          ///< shows the readers behind it what a damaged file holds
 };
 
 /// The file that a folder with one checkpoint means, as transformers and exp lay it out:

@@ -22,7 +22,8 @@ namespace {
 }  // namespace
 
 MappedFile MappedFile::open(const std::filesystem::path& file) {
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  // A pipe is not waited for: it is refused.
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) refuse_unread(file);
   struct stat status {};
   const bool known = ::fstat(descriptor, &status) == 0;

@@ -18,6 +18,7 @@
 #include "core/base/progress.h"
 #include "core/base/stop.h"
 #include "core/cli/arguments.h"
+#include "core/cli/plain_output.h"
 #include "core/cli/version.h"
 #include "tracker/capture.h"
 
@@ -113,7 +114,7 @@ std::string unknown_command_text(const std::string& word) {
                      guess.empty() ? ";" : fmt::format("; did you mean '{}'?", guess));
 }
 
-int run_parsed(int argc, char** argv, ComputeTable compute) {
+int run_parsed(int argc, char** argv, ComputeTable compute, PlainOutput& output) {
   Session session;
   session.program = fs::read_symlink("/proc/self/exe");
   for (int i = 1; i < argc; ++i) session.arguments.emplace_back(argv[i]);
@@ -150,6 +151,7 @@ int run_parsed(int argc, char** argv, ComputeTable compute) {
     return 0;
   }
   if (!line.parse(session.arguments)) return 0;
+  if (session.json) output.set_json();
   if (session.verbosity > 0) log::set_level(log::Level::kDebug);
   if (session.quiet) set_progress_enabled(false);
   if (!session.log_file.empty()) log::set_file(session.log_file);
@@ -189,10 +191,11 @@ int run_command_line(int argc, char** argv, ComputeTable compute) {
     tell_failure(json, error);
     return static_cast<int>(error.code());
   };
+  PlainOutput output;
   int code = 0;
   try {
     try {
-      code = run_parsed(argc, argv, compute);
+      code = run_parsed(argc, argv, compute, output);
       require_output_written();
       return code;
     } catch (const Stopped& stopped) {

@@ -1,6 +1,9 @@
 // exp fetch: published weights from their release into the folder where recipes find them.
 #include <chrono>
+#include <csignal>
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,9 +16,11 @@
 #include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/printable.h"
 #include "core/base/process.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
+#include "core/checkpoint/archive.h"
 #include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/schema/weights.h"
@@ -68,6 +73,22 @@ void check_digest(const WeightsSource& source, const fs::path& file, const std::
   }
 }
 
+/// A release has nothing larger.
+constexpr int64_t kMostBytes = int64_t{4} << 30;
+constexpr size_t kHead = 64;
+
+/// The file begins as weights do: a server that has no file may answer with a page about that.
+void check_head(const WeightsSource& source, const fs::path& file) {
+  const std::string head = read_file(file, kHead);
+  if (checkpoint::looks_like_weights(std::as_bytes(std::span(head)))) return;
+  throw Error(
+      fmt::format("{}: this is {}, not weights; remove it, and see what {} gives", file.string(),
+                  head.find('<') < 8 ? "a web page"
+                                     : "neither a file of torch.save nor a .safetensors file",
+                  source.url),
+      Exit::kData);
+}
+
 /// What curl's exit codes mean here (curl(1), "EXIT CODES").
 std::string curl_reason(int code) {
   switch (code) {
@@ -79,6 +100,8 @@ std::string curl_reason(int code) {
       return "the address cannot be reached from here";
     case 22:
       return "the server has no such file";
+    case 63:
+      return fmt::format("it is larger than {} GB: no file of a release", kMostBytes >> 30);
     case 23:
       return "the file cannot be written";
     case 127:
@@ -91,21 +114,34 @@ std::string curl_reason(int code) {
 class Download {
  public:
   Download(const WeightsSource& source, fs::path file)
-      : source_(source), file_(std::move(file)), part_(file_.string() + ".part") {}
+      : source_(source),
+        file_(std::move(file)),
+        part_(file_.string() + ".part"),
+        version_(part_.string() + ".etag") {}
 
   void run() {
     fs::create_directories(file_.parent_path());
     const auto lock = FileLock::acquire(file_.string() + ".lock",
                                         [] { return stop_requested() == StopReason::kNone; });
     if (fs::exists(file_)) return;  // another process fetched it meanwhile
+    std::string version = version_of_part();
+    if (version.empty()) fs::remove(part_);
     const auto there = size_of(part_);
     if (there > 0)
       fmt::print(stderr, "goes on after {:.1f} MB\n", static_cast<double>(there) * 1e-6);
-    const int code = transfer(there);
+    int code = transfer(there, version);
+    if (code == kNoRange) {  // the server's file is another one by now
+      fmt::print(stderr, "{} has changed since: it is fetched from the start\n", source_.url);
+      fs::remove(part_);
+      code = transfer(0, "");
+    }
     if (code != 0) fail(code);
+    check_head(source_, part_);
     const std::string digest = sha256_file(part_);
     check_digest(source_, part_, digest);
     fs::rename(part_, file_);
+    std::error_code ignored;
+    fs::remove(version_, ignored);
     record_digest(file_, digest);
   }
 
@@ -116,21 +152,50 @@ class Download {
     return absent ? 0 : static_cast<int64_t>(size);
   }
 
-  int transfer(int64_t there) {
-    const std::vector<std::string> argv = {"curl",
-                                           "--location",
-                                           "--fail",
-                                           "--silent",
-                                           "--show-error",
-                                           "--retry",
-                                           "3",
-                                           "--connect-timeout",
-                                           "20",
-                                           "--continue-at",
-                                           "-",
-                                           "--output",
-                                           part_.string(),
-                                           std::string(source_.url)};
+  // The version of the file (its ETag) that the part is of: "URL LF etag". Without it nobody can
+  // say what the part is a part of.
+  std::string version_of_part() const {
+    if (size_of(part_) == 0 || !fs::exists(version_)) return "";
+    const std::string kept = read_file(version_, 4096);
+    const size_t line = kept.find('\n');
+    if (line == std::string::npos || kept.substr(0, line) != source_.url) return "";
+    std::string etag = kept.substr(line + 1);
+    while (!etag.empty() && etag.back() == '\n') etag.pop_back();
+    return is_printable(etag) ? etag : "";
+  }
+
+  // What curl has saved of the answer, kept with the address once there is a part.
+  void keep_version(const fs::path& answer) const {
+    std::error_code absent;
+    if (!fs::exists(answer, absent)) return;
+    write_file_atomic(version_, std::string(source_.url) + "\n" + read_file(answer, 4096));
+    fs::remove(answer, absent);
+  }
+
+  int transfer(int64_t there, const std::string& version) {
+    const fs::path answer = part_.string() + ".answer";
+    std::error_code ignored;
+    fs::remove(answer, ignored);
+    std::vector<std::string> argv = {"curl",
+                                     "--location",
+                                     "--fail",
+                                     "--silent",
+                                     "--show-error",
+                                     "--retry",
+                                     "3",
+                                     "--connect-timeout",
+                                     "20",
+                                     "--proto",
+                                     "=https",
+                                     "--max-filesize",
+                                     std::to_string(kMostBytes),
+                                     "--etag-save",
+                                     answer.string(),
+                                     "--output",
+                                     part_.string()};
+    if (there > 0)
+      argv.insert(argv.end(), {"--continue-at", "-", "--header", "If-Range: " + version});
+    argv.emplace_back(source_.url);
     pid_t child = 0;
     try {
       child = start_process(argv, {});
@@ -145,7 +210,15 @@ class Download {
       const int64_t now = size_of(part_) / 1'000'000;
       progress.add(now - shown);
       shown = now;
+      keep_version(answer);
       if (code) return *code;
+      if (size_of(part_) > kMostBytes) {
+        ::kill(child, SIGTERM);
+        fs::remove(part_, ignored);
+        throw Error(fmt::format("{} is larger than {} GB: this is no file of a release",
+                                source_.url, kMostBytes >> 30),
+                    Exit::kData);
+      }
       if (stop_requested() != StopReason::kNone) {
         throw Error(fmt::format("stopped; the same command goes on with {}", part_.string()),
                     Exit::kInterrupted);
@@ -160,9 +233,12 @@ class Download {
                 Exit::kFailed);
   }
 
+  static constexpr int kNoRange = 33;  // of curl: the range that was asked for is not given
+
   const WeightsSource& source_;
   fs::path file_;
   fs::path part_;
+  fs::path version_;
 };
 
 class Fetch : public Command {
@@ -171,7 +247,8 @@ class Fetch : public Command {
     declared.option("names", names_, "weights, as `exp models --weights` lists them").required();
     declared.flag("--check", check_, "read files that are there again and compare their digests");
     declared.footer(
-        "Downloads with curl, and goes on where an earlier attempt ended. Files are kept in "
+        "Downloads with curl, and goes on where an earlier attempt ended if the server still has "
+        "that file. Files are kept in "
         "$EXP_WEIGHTS (default\n"
         "~/.local/share/exp/weights) with their SHA-256 beside them.\n\n"
         "Examples:\n  exp fetch passt_s_swa_p16_128_ap476\n  exp fetch --check "
@@ -189,16 +266,22 @@ class Fetch : public Command {
       if (!was_there) Download(source, file).run();
       std::string digest = recorded_digest(file);
       if (check_ || digest.empty()) {
+        check_head(source, file);
         digest = sha256_file(file);
         check_digest(source, file, digest);
         record_digest(file, digest);
       }
       if (session.json) {
-        rows.push_back(
-            {{"name", name}, {"file", file.string()}, {"sha256", digest}, {"fetched", !was_there}});
+        rows.push_back({{"name", name},
+                        {"file", file.string()},
+                        {"sha256", digest},
+                        {"stated", !source.digest_start().empty()},
+                        {"fetched", !was_there}});
       } else {
-        fmt::print("{}  {}  sha256 {}..\n", was_there ? "there  " : "fetched", file.string(),
-                   digest.substr(0, 12));
+        fmt::print(
+            "{}  {}  sha256 {}..{}\n", was_there ? "there  " : "fetched", file.string(),
+            digest.substr(0, 12),
+            source.digest_start().empty() ? " (the release states none: noted as it came)" : "");
       }
     }
     if (session.json) fmt::print("{}\n", rows.dump(2));

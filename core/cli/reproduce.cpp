@@ -1,5 +1,7 @@
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <utility>
 
 #include <spawn.h>
 #include <sys/wait.h>
@@ -15,6 +17,7 @@
 #include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
+#include "sweeps/command.h"
 #include "tracker/compare.h"
 #include "tracker/provenance.h"
 #include "tracker/query.h"
@@ -74,7 +77,7 @@ class Reproduce : public Command {
 
   static std::string command(const tracker::Rebuilt& tree, const tracker::RunDetail& detail) {
     const std::string threads = threads_of(detail);
-    return fmt::format("cd {} && exp run {}{}", tree.folder.string(), kRecipe,
+    return fmt::format("cd {} && exp run {}{}", sweeps::shell_quoted(tree.folder.string()), kRecipe,
                        threads.empty() ? "" : " --threads " + threads);
   }
 
@@ -101,6 +104,8 @@ class Reproduce : public Command {
   static int tell(const Session& session, const std::string& uid, const tracker::Rebuilt& tree,
                   const tracker::RunDetail& detail) {
     if (session.json) {
+      auto attempts = ordered_json::array();
+      for (const tracker::Attempt& attempt : detail.attempts) attempts.push_back(attempt.argv);
       fmt::print("{}", dump({{"uid", uid},
                              {"folder", tree.folder.string()},
                              {"commit", tree.commit},
@@ -109,12 +114,17 @@ class Reproduce : public Command {
                              {"untracked", tree.untracked},
                              {"left_out", tree.left_out},
                              {"command", command(tree, detail)},
-                             {"original", detail.argv}}));
+                             {"original", detail.argv},
+                             {"attempts", attempts}}));
       return 0;
     }
     print_tree(uid, tree, detail);
-    fmt::print("  it was started as: {}\n  run it again with:  {}\n", fmt::join(detail.argv, " "),
-               command(tree, detail));
+    fmt::print("  it was started as: {}\n", fmt::join(detail.argv, " "));
+    for (const tracker::Attempt& attempt : detail.attempts) {
+      if (attempt.argv != detail.argv)
+        fmt::print("  attempt {} as:      {}\n", attempt.number, fmt::join(attempt.argv, " "));
+    }
+    fmt::print("  run it again with:  {}\n", command(tree, detail));
     return 0;
   }
 
@@ -139,6 +149,28 @@ class Reproduce : public Command {
     }
   }
 
+  using Facts = std::map<std::string, std::string>;
+
+  // What may round numbers in another way: machine, versions, threads, variables.
+  static std::map<std::string, std::pair<std::string, std::string>> other_surroundings(
+      const Facts& a, const Facts& b) {
+    std::map<std::string, std::pair<std::string, std::string>> out;
+    const auto counts = [](const std::string& key) {
+      return key.starts_with("env.") || key.starts_with("version.") || key.starts_with("gpu.") ||
+             key == "host.cpu" || key == "host.os" || key == "run.threads" || key == "build.id";
+    };
+    for (const Facts* facts : {&a, &b}) {
+      for (const auto& [key, value] : *facts) {
+        if (!counts(key) || key.ends_with(".uuid")) continue;
+        const auto left = a.find(key), right = b.find(key);
+        const std::string was = left == a.end() ? "(none)" : left->second;
+        const std::string now = right == b.end() ? "(none)" : right->second;
+        if (was != now) out[key] = {was, now};
+      }
+    }
+    return out;
+  }
+
   static int compare(const Session& session, tracker::Query& a, const std::string& uid_a,
                      tracker::Query& b, const std::string& uid_b) {
     const auto matches = tracker::compare_metrics(a, uid_a, b, uid_b);
@@ -161,9 +193,19 @@ class Reproduce : public Command {
                             short_number(m.largest)});
     }
     const bool all = same == matches.size();
+    const auto surroundings = other_surroundings(a.detail(uid_a).facts, b.detail(uid_b).facts);
     if (session.json) {
-      fmt::print("{}", dump({{"a", uid_a}, {"b", uid_b}, {"same", all}, {"metrics", out}}));
+      auto differ = ordered_json::array();
+      for (const auto& [key, values] : surroundings)
+        differ.push_back({{"key", key}, {"a", values.first}, {"b", values.second}});
+      fmt::print("{}", dump({{"a", uid_a},
+                             {"b", uid_b},
+                             {"same", all},
+                             {"metrics", out},
+                             {"environment", differ}}));
     } else {
+      for (const auto& [key, values] : surroundings)
+        fmt::print("environment differs: {} {} -> {}\n", key, values.first, values.second);
       if (!table.rows.empty()) fmt::print("{}", table.text());
       fmt::print("{} of {} metrics of {} and {} are the same, bit for bit\n", same, matches.size(),
                  short_uid(uid_a), short_uid(uid_b));

@@ -10,6 +10,7 @@
 #include "core/base/files.h"
 #include "core/base/log.h"
 #include "core/cli/command.h"
+#include "core/cli/run_goes_on.h"
 #include "core/cli/run_record.h"
 #include "core/cli/run_summary.h"
 #include "core/graph/first_reading.h"
@@ -18,8 +19,34 @@
 namespace xp::cli {
 namespace {
 
-// The run that this command goes on with: the one asked for, or the newest unfinished one of the
-// same recipe.
+// The run that this command goes on with: the one asked for, or the newest of the same recipe and
+// the same inputs that has not ended well. "" for none, which is said where there is one of other
+// inputs.
+std::string run_to_go_on_with(const RunArguments& arguments, const PlannedRun& planned,
+                              const tracker::NewRun& fresh, const tracker::Store& store) {
+  const graph::Graph& graph = planned.plan.graph;
+  if (!arguments.run.empty()) {
+    tracker::Query query(store.folder());
+    const std::string why = why_another(query, arguments.run, graph, fresh.params);
+    if (why.empty()) return arguments.run;
+    throw Error(fmt::format("run {} cannot be gone on with: {}; without --run another one starts",
+                            arguments.run, why));
+  }
+  if (arguments.fresh) return "";
+  const std::vector<tracker::Store::Earlier> all = store.earlier(fresh.recipe_hash);
+  if (all.empty()) return "";
+  std::string said;
+  tracker::Query query(store.folder());
+  for (const tracker::Store::Earlier& earlier : all) {
+    const std::string why = why_another(query, earlier.uid, graph, fresh.params);
+    if (why.empty()) return earlier.done ? "" : earlier.uid;
+    if (said.empty() && !earlier.done)
+      said = fmt::format("run {} of this recipe is not gone on with: {}", earlier.uid, why);
+  }
+  if (!said.empty()) log::info("{}", said);
+  return "";
+}
+
 std::unique_ptr<tracker::Run> open_run(const RunArguments& arguments, const PlannedRun& planned,
                                        const Session& session, tracker::Store& store,
                                        const std::vector<std::string>& versions) {
@@ -29,15 +56,10 @@ std::unique_ptr<tracker::Run> open_run(const RunArguments& arguments, const Plan
   tracker::RunOptions options;
   options.versions = versions;
   options.capture = true;
-  std::optional<std::string> uid;
-  if (!arguments.run.empty()) {
-    uid = arguments.run;
-  } else if (!arguments.fresh) {
-    uid = store.unfinished(fresh.recipe_hash);
-  }
-  if (uid) {
+  const std::string uid = run_to_go_on_with(arguments, planned, fresh, store);
+  if (!uid.empty()) {
     try {
-      auto run = store.resume(*uid, fresh, options);
+      auto run = store.resume(uid, fresh, options);
       log::info("goes on with run {} (attempt {}); --new starts another", run->uid(),
                 run->attempt());
       return run;

@@ -15,6 +15,7 @@
 #include "core/base/stop.h"
 #include "core/cli/arguments.h"
 #include "core/cli/command.h"
+#include "core/cli/plain_output.h"
 #include "core/cli/run_text.h"
 #include "tracker/plot.h"
 #include "tracker/query.h"
@@ -101,7 +102,13 @@ std::string attempts_text(const tracker::RunDetail& detail) {
                           time_or_dash(a.ended_ns),
                           a.exit_code < 0 ? "-" : fmt::format("{}", a.exit_code), a.error});
   }
-  return table.rows.empty() ? "" : "\n" + table.text();
+  std::string out = table.rows.empty() ? "" : "\n" + table.text();
+  for (const auto& a : detail.attempts) {
+    for (const tracker::Change& change : a.changes)
+      out += fmt::format("attempt {}: {} {} -> {}\n", a.number, change.key,
+                         change.was.value_or("(none)"), change.now.value_or("(none)"));
+  }
+  return out;
 }
 
 std::string rest_text(const tracker::RunInfo& run, const tracker::RunDetail& detail) {
@@ -132,6 +139,11 @@ ordered_json detail_json(const tracker::RunInfo& run, const tracker::RunDetail& 
   ordered_json out = run_json(run);
   out["attempts"] = ordered_json::array();
   for (const auto& a : detail.attempts) {
+    auto changes = ordered_json::array();
+    for (const tracker::Change& change : a.changes)
+      changes.push_back({{"key", change.key},
+                         {"was", change.was.value_or("")},
+                         {"now", change.now.value_or("")}});
     out["attempts"].push_back({{"number", a.number},
                                {"status", tracker::text(a.status)},
                                {"host", a.host},
@@ -141,7 +153,9 @@ ordered_json detail_json(const tracker::RunInfo& run, const tracker::RunDetail& 
                                {"ended", a.ended_ns == 0 ? "" : utc_text(a.ended_ns)},
                                {"exit_code", a.exit_code},
                                {"error", a.error},
-                               {"where", a.where}});
+                               {"where", a.where},
+                               {"argv", a.argv},
+                               {"changes", changes}});
   }
   for (const auto& s : detail.stages) {
     out["stages"].push_back({{"name", s.name},
@@ -278,7 +292,8 @@ class Show : public Command {
       const int height = known ? std::min<int>(size.ws_row - 5, 24) : 16;
       const std::string picture =
           tracker::draw_curve(query.curve(uid, plot_), width, std::max(height, 4));
-      fmt::print("{}{}", follow_ && terminal ? "\x1b[H\x1b[2J" : "", picture);
+      if (follow_ && terminal) print_control("\x1b[H\x1b[2J");
+      fmt::print("{}", picture);
       std::fflush(stdout);
       if (!follow_ || !live || stop_requested() != StopReason::kNone) return 0;
       std::this_thread::sleep_for(std::chrono::seconds(1));

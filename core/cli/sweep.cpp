@@ -97,7 +97,7 @@ class Sweep : public Command {
     sweeps::SweepSpec& spec = described.spec;
     SweepRecipes recipes(spec, workspace);
     check_size(spec);
-    if (!arguments_.dry_run && prepares_here(workspace)) {
+    if (!arguments_.dry_run && !arguments_.place.print && prepares_here(workspace)) {
       if (const int code = read_first(arguments_, described, session); code != 0) return code;
     }
     std::vector<std::string> notes;
@@ -108,14 +108,29 @@ class Sweep : public Command {
       throw Error("no trial is left: exclude leaves all of them out");
     if (arguments_.dry_run)
       return dry_run(earlier(workspace, spec), spec, trials, recipes, session);
+    spec.executor = executor(workspace);
+    spec.slurm = arguments_.place.slurm;
+    if (arguments_.place.print) return print_script(spec, trials, workspace, session);
     return drive_sweep(stored(spec, trials, workspace), arguments_.place, workspace, session);
   }
 
  private:
   // Jobs of a cluster prepare on its machines.
-  bool prepares_here(const Workspace& workspace) const {
+  bool prepares_here(const Workspace& workspace) const { return executor(workspace) != "slurm"; }
+
+  std::string executor(const Workspace& workspace) const {
     const std::string& asked = arguments_.place.executor;
-    return (asked.empty() ? load_executor_settings(workspace.root).kind : asked) != "slurm";
+    return asked.empty() ? load_executor_settings(workspace.root).kind : asked;
+  }
+
+  int print_script(sweeps::SweepSpec& spec, const std::vector<sweeps::Trial>& trials,
+                   const Workspace& workspace, const Session& session) const {
+    const SweepSketch sketch;
+    std::optional<fs::path> there = earlier(workspace, spec);
+    if (there) there = sketch.copy_of(*there);
+    const fs::path folder =
+        store_sweep(there, spec, trials, sketch.folder(), arguments_.place.jobs);
+    return drive_sweep(folder, arguments_.place, workspace, session);
   }
 
   std::optional<fs::path> earlier(const Workspace& workspace, const sweeps::SweepSpec& spec) const {
@@ -127,7 +142,8 @@ class Sweep : public Command {
                   const Workspace& workspace) const {
     make_folders(workspace.exp_folder());
     const FileLock turn = FileLock::wait(workspace.exp_folder() / "sweeps.lock");
-    return store_sweep(earlier(workspace, spec), spec, trials, workspace, arguments_.place.jobs);
+    return store_sweep(earlier(workspace, spec), spec, trials, workspace.exp_folder() / "sweeps",
+                       arguments_.place.jobs);
   }
 
   DescribedSweep describe(const Workspace& workspace, const Session& session) const {
@@ -204,12 +220,12 @@ std::optional<fs::path> earlier_sweep(const Workspace& workspace, const std::str
 }
 
 fs::path store_sweep(const std::optional<fs::path>& earlier, sweeps::SweepSpec& spec,
-                     const std::vector<sweeps::Trial>& trials, const Workspace& workspace,
+                     const std::vector<sweeps::Trial>& trials, const fs::path& sweeps_folder,
                      int jobs) {
   if (!earlier) {
     spec.id = make_ulid();
     spec.lag = jobs <= 1 ? 0 : 2 * (jobs - 1);
-    fs::path folder = workspace.exp_folder() / "sweeps" / spec.id;
+    fs::path folder = sweeps_folder / spec.id;
     sweeps::SweepDb db = sweeps::SweepDb::create(folder, spec);
     if (spec.strategy == "grid") db.add(trials, false);
     return folder;
@@ -222,6 +238,22 @@ fs::path store_sweep(const std::optional<fs::path>& earlier, sweeps::SweepSpec& 
   db.update_spec(spec);
   if (spec.strategy == "grid") db.add(trials, false);
   return *earlier;
+}
+
+SweepSketch::SweepSketch() : folder_(fs::temp_directory_path() / ("exp-sweep-" + make_ulid())) {
+  make_folders(folder_);
+}
+
+SweepSketch::~SweepSketch() {
+  std::error_code ignored;
+  fs::remove_all(folder_, ignored);
+}
+
+fs::path SweepSketch::copy_of(const fs::path& sweep) const {
+  fs::path out = folder_ / sweep.filename();
+  make_folders(out);
+  sweeps::SweepDb::read(sweep).copy_to(out);
+  return out;
 }
 
 std::unique_ptr<Command> make_sweep() { return std::make_unique<Sweep>(); }

@@ -32,7 +32,8 @@ struct SweepPlace {
 void declare_place(Arguments& declared, SweepPlace& place);
 
 /// Works a sweep off, with `place`: starts workers or jobs, watches, prints the summary. Returns
-/// the exit code.
+/// the exit code. With `place.print` it prints the job script alone, and `folder` is a
+/// SweepSketch's.
 int drive_sweep(const std::filesystem::path& folder, const SweepPlace& place,
                 const Workspace& workspace, const Session& session);
 
@@ -72,9 +73,26 @@ std::vector<sweeps::Trial> grid_trials(const sweeps::SweepSpec& spec, SweepRecip
 std::optional<std::filesystem::path> earlier_sweep(const Workspace& workspace,
                                                    const std::string& family);
 
-/// Writes a sweep, or adds to the earlier one: its folder. Fills spec.id. `jobs`: trials at a time.
+/// Writes a sweep below `sweeps`, or adds to the earlier one: its folder. Fills spec.id. `jobs`:
+/// trials at a time.
 std::filesystem::path store_sweep(const std::optional<std::filesystem::path>& earlier,
                                   sweeps::SweepSpec& spec, const std::vector<sweeps::Trial>& trials,
-                                  const Workspace& workspace, int jobs);
+                                  const std::filesystem::path& sweeps, int jobs);
+
+/// A folder for sweeps that are only looked at (--print): it goes with this object, and no sweep of
+/// the workspace changes.
+class SweepSketch {
+ public:
+  SweepSketch();
+  ~SweepSketch();
+  SweepSketch(const SweepSketch&) = delete;
+  SweepSketch& operator=(const SweepSketch&) = delete;
+  const std::filesystem::path& folder() const { return folder_; }
+  /// A copy of a sweep, in it.
+  std::filesystem::path copy_of(const std::filesystem::path& sweep) const;
+
+ private:
+  std::filesystem::path folder_;
+};
 
 }  // namespace xp::cli

@@ -97,7 +97,9 @@ std::unique_ptr<sweeps::Executor> local_executor(const sweeps::SweepDb& db,
 sweeps::SlurmOptions slurm_options(const SweepPlace& place, const ExecutorSettings& settings,
                                    const Workspace& workspace, const Session& session) {
   sweeps::SlurmOptions out;
-  out.program = sweeps::freeze_program(compute_program(session), workspace.exp_folder() / "frozen");
+  const fs::path frozen = workspace.exp_folder() / "frozen";
+  out.program = place.print ? sweeps::frozen_path(compute_program(session), frozen)
+                            : sweeps::freeze_program(compute_program(session), frozen);
   out.workspace = fs::absolute(workspace.root);
   out.lines = settings.slurm;
   out.lines.insert(out.lines.end(), place.slurm.begin(), place.slurm.end());
@@ -107,9 +109,14 @@ sweeps::SlurmOptions slurm_options(const SweepPlace& place, const ExecutorSettin
   return out;
 }
 
-// Over exp.toml the command.
-SweepPlace settled(SweepPlace place, const ExecutorSettings& settings) {
+// Over exp.toml the sweep's first command, over that this one. A sweep of before it was noted is
+// where its tasks were.
+SweepPlace settled(SweepPlace place, const sweeps::SweepDb& db, const sweeps::SweepSpec& spec,
+                   const ExecutorSettings& settings) {
+  if (place.executor.empty()) place.executor = spec.executor;
+  if (place.executor.empty() && sweeps::has_slurm_tasks(db.folder())) place.executor = "slurm";
   if (place.executor.empty()) place.executor = settings.kind;
+  if (place.slurm.empty()) place.slurm = spec.slurm;
   if (place.jobs == 0) place.jobs = settings.jobs;
   if (place.memory_mb == 0) place.memory_mb = settings.memory_mb;
   return place;
@@ -170,9 +177,9 @@ int read_first(const SweepArguments& arguments, const DescribedSweep& described,
 int drive_sweep(const fs::path& folder, const SweepPlace& asked, const Workspace& workspace,
                 const Session& session) {
   const ExecutorSettings settings = load_executor_settings(workspace.root);
-  const SweepPlace place = settled(asked, settings);
   sweeps::SweepDb db = sweeps::SweepDb::open(folder);
   const sweeps::SweepSpec spec = db.spec();
+  const SweepPlace place = settled(asked, db, spec, settings);
   SweepRecipes recipes(spec, workspace);
   db.reopen();
   retry(db, place.retry);
@@ -202,7 +209,8 @@ int drive_sweep(const fs::path& folder, const SweepPlace& asked, const Workspace
   driven.counts = before;
   if (place.print) {
     fmt::print("{}", sweeps::job_script(slurm_options(place, settings, workspace, session), spec,
-                                        folder, sweeps::bundle_heads(db.trials(true))));
+                                        workspace.exp_folder() / "sweeps" / spec.id,
+                                        sweeps::bundle_heads(db.trials(true))));
     return 0;
   }
   if (before.queued + before.running > 0 || sweeps::proposes_more(db, spec)) {

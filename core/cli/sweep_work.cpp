@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "core/cli/command.h"
 #include "core/cli/plan_memory.h"
+#include "core/cli/run_goes_on.h"
 #include "core/cli/run_record.h"
 #include "core/cli/sweep_record.h"
 #include "core/graph/merged.h"
@@ -133,8 +134,17 @@ class Bundle {
     options.versions = versions_;
     options.capture = &member == &members_.front();  // one process has one output
     if (!options.capture) options.system = std::chrono::milliseconds(0);
-    const std::string& known = member.trial.run;
-    if (!known.empty() && fs::exists(store_.run_folder(known) / "run.db")) {
+    std::string known = member.trial.run;
+    const bool there = !known.empty() && fs::exists(store_.run_folder(known) / "run.db");
+    if (there) {
+      tracker::Query query(store_.folder());
+      const std::string why = why_another(query, known, member.planned->plan.graph, fresh.params);
+      if (!why.empty()) {
+        log::info("trial {} starts another run than {}: {}", member.trial.number, known, why);
+        known.clear();
+      }
+    }
+    if (there && !known.empty()) {
       member.run = store_.resume(known, fresh, options);
     } else {
       // Noted before it exists: a run that is killed while it begins is not left without its trial.

@@ -117,8 +117,12 @@ int SweepsCommand::run(Session& session) {
   run_.devices = place_.devices;
   const Workspace workspace = run_workspace(run_, session);
   if (action_ == "cancel") return cancel(workspace);
-  if (action_ == "resume")
-    return drive_sweep(sweeps::find_sweep(workspace.exp_folder(), id_), place_, workspace, session);
+  if (action_ == "resume") {
+    const fs::path folder = sweeps::find_sweep(workspace.exp_folder(), id_);
+    if (!place_.print) return drive_sweep(folder, place_, workspace, session);
+    const SweepSketch sketch;
+    return drive_sweep(sketch.copy_of(folder), place_, workspace, session);
+  }
   return id_.empty() ? list(session, workspace) : status(session, workspace);
 }
 

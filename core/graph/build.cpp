@@ -10,6 +10,7 @@
 
 #include "core/base/digest.h"
 #include "core/base/files.h"
+#include "core/graph/given_output.h"
 #include "core/graph/input_scan.h"
 #include "core/graph/listed_files.h"
 #include "core/recipe/options_io.h"
@@ -327,6 +328,7 @@ class Builder {
     const bool sounds = of_dataset && use.key.ends_with(".root");
     if (fs::exists(path, error)) {
       digest = inputs_.tree(path, progress_, sounds ? put_off(built) : nullptr, counted);
+      if (!of_dataset) check_given_output(path, inputs_);
     } else if (of_dataset && !(digest.digest = inputs_.last_known(path, counted)).empty()) {
       notes_.push_back(
           fmt::format("{}: {} is not there any more; stages are looked up by its last content",

@@ -81,8 +81,8 @@ void walk_below(int parent, const char* name, const fs::path& root, std::string&
     if (!counts && entry->d_type == DT_REG) continue;
     struct stat info {};
     if (::fstatat(folder.fd(), entry->d_name, &info, 0) != 0) {
-      // Gone since, or a link to nothing; what does not count may be anything.
-      if (errno == ENOENT || !counts) continue;
+      // Gone since, a link to nothing, or one in a circle; what does not count may be anything.
+      if (errno == ENOENT || errno == ELOOP || !counts) continue;
       cannot_read(root / path / entry->d_name);
     }
     if (S_ISDIR(info.st_mode)) {

@@ -242,7 +242,8 @@ InputDigest InputDigests::list(const fs::path& name, std::string_view source,
   Scan scan(table);
   const auto look = [&](const std::string& file) {
     struct stat info {};
-    if (::stat(file.c_str(), &info) == 0) {
+    // What is no regular file has no content: who decodes it says what it is.
+    if (::stat(file.c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
       scan.meet(file, file_stat_of(info), info.st_dev);
     } else {
       scan.meet_absent(file);
@@ -267,6 +268,17 @@ std::string InputDigests::last_known(const fs::path& root, const Counted* counte
   if (counted == nullptr || !table.digest().empty()) return table.digest();
   const InputTable all = InputTable::open(table_base(memory_, root).string() + ".table");
   return all.digest().empty() ? "" : content_digest(all, *counted);
+}
+
+std::string InputDigests::content_of(const fs::path& root, std::string_view file) const {
+  const InputTable table = InputTable::open(table_base(memory_, root).string() + ".table");
+  for (const TableRecord& record : table.records()) {
+    if (record.state == TableRecord::kAbsent || table.path(record) != file) continue;
+    std::string out;
+    for (const uint8_t byte : record.hash) out += fmt::format("{:02x}", byte);
+    return out;
+  }
+  return "";
 }
 
 std::string InputDigests::difference(const fs::path& root, std::string_view from,

@@ -84,6 +84,10 @@ class InputDigests {
   /// The digest of `root` when `tree` last saw it, "" when it never did.
   std::string last_known(const std::filesystem::path& root, const Counted* counted = nullptr) const;
 
+  /// SHA-256 (64 hex digits) of a file below `root` ("" for a root that is a file) when `tree` last
+  /// saw it; "" where it is not known.
+  std::string content_of(const std::filesystem::path& root, std::string_view file) const;
+
   /// What happened between two digests that this memory saw one after the other, for people:
   /// "audio/1-17.wav changed, audio/2-9.wav added and 3 more"; "" when it does not know.
   std::string difference(const std::filesystem::path& root, std::string_view from,

@@ -16,6 +16,14 @@ namespace {
 
 constexpr int kFormat = 1;
 constexpr size_t kKeyDigits = 32;
+constexpr const char* kDigest = "digest";
+
+std::string dump(const ordered_json& json) {
+  return json.dump(1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+// Over all that the manifest says, however it is laid out.
+std::string own_digest(const ordered_json& without_digest) { return sha256(dump(without_digest)); }
 
 }  // namespace
 
@@ -39,23 +47,37 @@ std::string manifest_text(const Manifest& manifest) {
   for (const OutputFile& file : manifest.files) {
     files.push_back({{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}});
   }
-  const ordered_json out = {
+  ordered_json out = {
       {"format", kFormat},          {"kind", manifest.kind},   {"version", manifest.version},
       {"key", manifest.key},        {"stage", manifest.stage}, {"options", manifest.options},
       {"inputs", inputs},           {"files", files},          {"metrics", manifest.metrics},
       {"run", manifest.run},        {"host", manifest.host},   {"created_ns", manifest.created_ns},
       {"seconds", manifest.seconds}};
-  return out.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  // As it reads back: letters that are no UTF-8 are replaced.
+  out = ordered_json::parse(dump(out));
+  const std::string digest = own_digest(out);
+  out[kDigest] = digest;
+  return dump(out) + "\n";
 }
 
 Manifest parse_manifest(std::string_view text, const fs::path& file) {
   try {
-    const ordered_json in = ordered_json::parse(text);
+    ordered_json in = ordered_json::parse(text);
     const int format = in.at("format").get<int>();
     if (format != kFormat) {
       throw Error(fmt::format("{}: manifest of format {}, this exp reads {}", file.string(), format,
                               kFormat),
                   Exit::kData);
+    }
+    if (in.contains(kDigest)) {
+      const auto digest = in.at(kDigest).get<std::string>();
+      in.erase(kDigest);
+      if (digest != own_digest(in)) {
+        throw Error(fmt::format("{}: it was changed after it was made: it does not match its own "
+                                "digest",
+                                file.string()),
+                    Exit::kData);
+      }
     }
     Manifest out;
     out.kind = in.at("kind").get<std::string>();

@@ -44,8 +44,10 @@ struct Manifest {
   std::string output_digest() const;
 };
 
+/// With a digest of itself.
 std::string manifest_text(const Manifest& manifest);
-/// Throws Error (kData) naming `file` when the text is no manifest of this format.
+/// Throws Error (kData) naming `file` when the text is no manifest of this format, or does not
+/// match its own digest; one without a digest is of an earlier exp.
 Manifest parse_manifest(std::string_view text, const std::filesystem::path& file);
 
 /// Lists and digests every regular file below `folder` except manifest.json, sorted by path.

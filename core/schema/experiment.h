@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/base/printable.h"
 #include "core/recipe/options.h"
 
 namespace xp::schema {
@@ -21,10 +22,14 @@ struct ExperimentOptions {
   static void describe(Visitor& v) {
     using O = ExperimentOptions;
     using recipe::HashClass;
-    v.field("name", &O::name, {.hash = HashClass::kLabel},
+    constexpr std::string_view kLabel = "a text of one line, without control characters";
+    v.field("name", &O::name,
+            {.hash = HashClass::kLabel, .grammar = kLabel, .accepts = &is_printable},
             "name of the experiment; empty = the file's name");
     v.field("seed", &O::seed, {.min = 0}, "seed of everything random");
-    v.field("tags", &O::tags, {.hash = HashClass::kLabel}, "labels to find runs by");
+    v.field("tags", &O::tags,
+            {.hash = HashClass::kLabel, .grammar = kLabel, .accepts = &is_printable},
+            "labels to find runs by");
     v.field("notes", &O::notes, {.hash = HashClass::kLabel}, "free text kept with the run");
     v.field("goals", &O::goals, {.sweepable = false},
             "stages to run with all they need; empty = those of kind evaluate, embed, "

@@ -23,7 +23,7 @@ void write_matrix(const File& file, const std::string& name, const std::vector<f
                   hsize_t rows, hsize_t width) {
   const std::array<hsize_t, 2> shape{rows, width};
   const Handle space(H5Screate_simple(2, shape.data(), nullptr));
-  const Handle create(H5Pcreate(H5P_DATASET_CREATE));
+  const Handle create = data::h5::timeless();
   if (rows > 0 && width > 0) {
     const std::array<hsize_t, 2> chunk{std::min(rows, kChunkRows), width};
     H5Pset_chunk(create.get(), 2, chunk.data());

@@ -21,6 +21,7 @@
 #include "core/schema/geometry.h"
 #include "core/schema/weights.h"
 #include "core/schema/weights_sources.h"
+#include "core/train/checked_weights.h"
 #include "core/train/foreign_file.h"
 #include "core/train/weights_file.h"
 #include "data/sets/sets.h"
@@ -173,31 +174,12 @@ void set_frames(schema::FrontendOptions& frontend, int64_t frames) {
               Exit::kData);
 }
 
-}  // namespace
-
-fs::path published_file(const std::string& name) {
-  const schema::WeightsSource* source = schema::find_weights_source(name);
-  if (source == nullptr)
-    throw Error(fmt::format(
-        "there are no published weights '{}'; `exp models --weights` lists them", name));
-  const fs::path file = schema::weights_file(*source);
-  if (fs::exists(file)) return file;
-  throw Error(
-      fmt::format("weights {} are not here: run `exp fetch {}`\n  or download {}\n  to          {}",
-                  name, name, source->url, file.string()),
-      Exit::kData);
-}
-
-OpenModel open_model(const std::string& what, const OpenOptions& options) {
-  OpenModel out;
-  const bool published = schema::find_weights(what) != nullptr && !fs::exists(what);
-  if (!published && !fs::exists(expand_user(what))) throw_unknown(what);
-  const fs::path file = published ? published_file(what) : weights_path(expand_user(what), "");
-  out.name = published ? what : name_of(what);
-  const Archive archive = Archive::open(file);
+/// `published` is the name of published weights; "" for a file.
+void read_model(const Archive& archive, const fs::path& file, const std::string& published,
+                const OpenOptions& options, OpenModel& out) {
   const std::optional<Carried> carried = carried_of(archive, file);
   const auto config = carried ? std::nullopt : model::torchonly_config(archive, file);
-  if (!config) check_options(options, out, published || carried.has_value());
+  if (!config) check_options(options, out, !published.empty() || carried.has_value());
   int64_t classes = 0;
   model::ImportOptions import;
   import.strict = options.strict;
@@ -217,7 +199,7 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
     classes = std::max<int64_t>(1, static_cast<int64_t>(carried->classes.size()));
   } else {
     const schema::PublishedWeights* weights =
-        published ? schema::find_weights(what) : namesake(file);
+        published.empty() ? namesake(file) : schema::find_weights(published);
     if (config) {
       take_description(*config, out.name, options.arch, options.fstride, options.tstride,
                        out.options, out.frontend);
@@ -268,6 +250,32 @@ OpenModel open_model(const std::string& what, const OpenOptions& options) {
   if (out.model->classes() == 0) out.classes.clear();
   out.report = model::load_weights(*out.model, archive, file, import);
   out.model->require_grad(false);
+}
+
+}  // namespace
+
+fs::path published_file(const std::string& name) {
+  const schema::WeightsSource* source = schema::find_weights_source(name);
+  if (source == nullptr)
+    throw Error(fmt::format(
+        "there are no published weights '{}'; `exp models --weights` lists them", name));
+  const fs::path file = schema::weights_file(*source);
+  if (fs::exists(file)) return file;
+  throw Error(
+      fmt::format("weights {} are not here: run `exp fetch {}`\n  or download {}\n  to          {}",
+                  name, name, source->url, file.string()),
+      Exit::kData);
+}
+
+OpenModel open_model(const std::string& what, const OpenOptions& options) {
+  OpenModel out;
+  const bool published = schema::find_weights(what) != nullptr && !fs::exists(what);
+  if (!published && !fs::exists(expand_user(what))) throw_unknown(what);
+  const fs::path file = published ? published_file(what) : weights_path(expand_user(what), "");
+  out.name = published ? what : name_of(what);
+  use_checked_weights(file, [&](const Archive& archive) {
+    read_model(archive, file, published ? what : "", options, out);
+  });
   return out;
 }
 

@@ -160,6 +160,41 @@ pid_t start_exp(const TempDir& dir, const std::string& words, const fs::path& lo
   return start_process({"sh", "-c", fmt::format("exec {}/exp {}", XP_BIN_DIR, words)}, options);
 }
 
+TEST(SweepIntegration, PrintLeavesNothingAndResumeKeepsTheExecutor) {
+  NEEDS_COMPUTE();
+  TempDir dir;
+  write_workspace(dir);
+  const Shell printed = exp(dir, "sweep --param tome.r=0,2 --executor slurm --print");
+  EXPECT_EQ(printed.code, 0) << printed.text;
+  EXPECT_NE(printed.text.find("#SBATCH --array=1\n"), std::string::npos) << printed.text;
+  EXPECT_FALSE(fs::exists(dir / ".exp" / "sweeps"));
+  EXPECT_FALSE(fs::exists(dir / ".exp" / "frozen"));
+
+  // An sbatch that takes jobs and runs none, and says what it was asked.
+  fs::create_directories(dir / "bin");
+  for (const char* name : {"sbatch", "squeue", "scontrol"}) {
+    std::ofstream(dir / "bin" / name)
+        << "#!/bin/sh\necho $(basename $0) >> '" << (dir / "asked").string() << "'; echo 100\n";
+    fs::permissions(dir / "bin" / name, fs::perms::owner_all);
+  }
+  const std::string path = fmt::format("PATH='{}':$PATH", (dir / "bin").string());
+  const Shell submitted =
+      exp(dir, "sweep --param tome.r=0,2 --executor slurm --slurm=--time=5 --detach", path);
+  ASSERT_EQ(submitted.code, 0) << submitted.text;
+  const fs::path sweep = sweeps::find_sweep(dir / ".exp", "last");
+  EXPECT_EQ(sweeps::SweepDb::open(sweep).counts().all(), 2);
+  // Wider, and only looked at: the sweep is as it was.
+  EXPECT_NE(exp(dir, "sweep --param tome.r=0,2,4 --executor slurm --print").text.find("#SBATCH"),
+            std::string::npos);
+  EXPECT_EQ(sweeps::SweepDb::open(sweep).counts().all(), 2);
+  fs::remove(dir / "asked");
+  const Shell resumed = exp(dir, "sweeps resume last --detach", path);
+  EXPECT_EQ(resumed.code, 0) << resumed.text;
+  EXPECT_NE(read_file(dir / "asked").find("sbatch\n"), std::string::npos) << "not on this machine";
+  EXPECT_NE(exp(dir, "sweeps resume last --print").text.find("#SBATCH --time=5\n"),
+            std::string::npos);
+}
+
 TEST(SweepIntegration, TwoDriversAtOnceHelpOneSweep) {
   NEEDS_COMPUTE();
   TempDir dir;

@@ -82,7 +82,8 @@ class SweepTest : public PretendedWorkspace {
     std::vector<sweeps::Trial> trials;
     if (described.spec.strategy == "grid") trials = grid_trials(described.spec, recipes, notes_);
     const auto earlier = earlier_sweep(workspace, described.spec.family);
-    return sweeps::SweepDb::open(store_sweep(earlier, described.spec, trials, workspace, 1));
+    return sweeps::SweepDb::open(
+        store_sweep(earlier, described.spec, trials, workspace.exp_folder() / "sweeps", 1));
   }
   // A worker in this process.
   size_t work(sweeps::SweepDb& db) {

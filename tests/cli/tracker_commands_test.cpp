@@ -184,6 +184,56 @@ TEST_F(TrackerCommandsIntegration, ALiveRunIsFollowedAndStopped) {
   EXPECT_EQ(json("runs status=interrupted").size(), 1u);
 }
 
+TEST_F(TrackerCommandsIntegration, SqlFindsARunInAnyFolder) {
+  const std::filesystem::path odd = dir / "a#b?c%20 d";
+  tracker::Store store(odd / ".exp");
+  tracker::testing_runs::finished_run(store, "odd", 8, 0.5);
+  const Shell answer = testing::shell(
+      fmt::format("cd '{}' && NO_COLOR=1 {}/exp sql --run last 'SELECT name FROM run.run'",
+                  odd.string(), XP_BIN_DIR));
+  EXPECT_EQ(answer.code, 0) << answer.text;
+  EXPECT_NE(answer.text.find("odd\n"), std::string::npos) << answer.text;
+}
+
+// Names and notes of others do not write to a terminal, nor to a file that one will show.
+TEST_F(TrackerCommandsIntegration, EscapeCodesOfNamesAreShown) {
+  tracker::Store store(dir / ".exp");
+  tracker::NewRun run = tracker::testing_runs::sample("red\x1b[31m", 8);
+  run.tags = {"tag\x1b]0;title\x07"};
+  run.notes = "two\nlines\x9b and \xc2\x9b\x7f";
+  store.create(run, tracker::testing_runs::quiet())->finish(tracker::Outcome::kDone, "", "", 0);
+  for (const char* command :
+       {"show last", "runs", "runs --json", "show last --json", "tag last 'a\x1b[0m'",
+        "sql \"SELECT name, notes FROM run\"", "sql --json \"SELECT name, notes FROM run\"",
+        "show nobody\x1b[2J 2>&1", "runs --columns name,tags,notes"}) {
+    const Shell shown = exp(command);
+    for (const char c : {'\x1b', '\x07', '\x7f', '\x9b'})
+      EXPECT_EQ(shown.text.find(c), std::string::npos) << command << ": " << shown.text;
+  }
+  EXPECT_NE(exp("show last").text.find("red\\x1b[31m"), std::string::npos);
+  const auto json = nlohmann::json::parse(exp("show last --json").text);
+  EXPECT_EQ(json["name"], "red\x1b[31m") << "JSON has its own escapes";
+}
+
+// What makes the numbers of two runs differ is named.
+TEST_F(TrackerCommandsIntegration, ReproduceNamesTheEnvironmentThatDiffers) {
+  tracker::Store store(dir / ".exp");
+  for (const char* threads : {"1", "4"}) {
+    auto run =
+        store.create(tracker::testing_runs::sample("env", 8), tracker::testing_runs::quiet());
+    run->note_fact("run.threads", threads);
+    run->note_fact("env.OMP_PROC_BIND", std::string(threads) == "1" ? "true" : "close");
+    run->note_fact("host.boot_id", threads);
+    run->finish(tracker::Outcome::kDone, "", "", 0);
+  }
+  const Shell said = exp("reproduce last-1 --check last");
+  EXPECT_NE(said.text.find("environment differs: env.OMP_PROC_BIND true -> close\n"
+                           "environment differs: run.threads 1 -> 4\n"),
+            std::string::npos)
+      << said.text;
+  EXPECT_EQ(said.text.find("boot_id"), std::string::npos) << said.text;
+}
+
 TEST_F(TrackerCommandsIntegration, SqlDecodesPoints) {
   EXPECT_EQ(
       exp("sql \"SELECT step, value FROM points('last-1', 'train.loss') WHERE step<=2\"").text,

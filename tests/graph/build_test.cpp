@@ -11,6 +11,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/base/error.h"
+#include "core/graph/manifest.h"
 #include "core/graph/plan.h"
 #include "core/recipe/recipe.h"
 #include "core/schema/load.h"
@@ -290,6 +292,50 @@ TEST_F(Build, PathsAreInTheKeyByContent) {
   EXPECT_EQ(changed(before, build(moved)), Set{});
   std::ofstream(dir_ / "moved.npy") << "Logits";
   EXPECT_EQ(changed(before, build(moved)), (Set{"student", "eval"}));
+}
+
+// One bit of a checkpoint, of logits in a folder, or of a manifest: the plan names the file.
+TEST_F(Build, OutputsGivenByPathAreWhatTheirManifestSays) {
+  const fs::path folder = dir_ / "given";
+  fs::create_directories(folder);
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream(folder / name) << text;
+  };
+  write("last.safetensors", "weights");
+  write("best.safetensors", "others");
+  Manifest manifest;
+  manifest.kind = "train";
+  manifest.key = std::string(32, 'b');
+  manifest.metrics = {{"acc", 0.5}};
+  manifest.files = list_output(folder);
+  write("manifest.json", manifest_text(manifest));
+  const auto refusal = [&](const fs::path& given) -> std::string {
+    try {
+      build(kDistillation, {"stages.teach.checkpoint=" + given.string()});
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return "";
+  };
+  const fs::path file = folder / "last.safetensors";
+  EXPECT_EQ(refusal(file), "");
+  EXPECT_EQ(refusal(folder), "");
+  write("last.safetensors", "weightr");
+  EXPECT_EQ(refusal(file).find(file.string() + ": its content does not match the digest"), 0U)
+      << refusal(file);
+  EXPECT_EQ(refusal(folder).find(file.string() + ": its content does not match the digest"), 0U);
+  EXPECT_EQ(refusal(folder / "best.safetensors"), "") << "it is whole";
+  fs::remove(file);
+  EXPECT_EQ(refusal(folder), "") << "who needs it says that it is missing";
+  write("last.safetensors", "weights");
+  EXPECT_EQ(refusal(folder), "");
+  std::string text = manifest_text(manifest);
+  text.replace(text.find("0.5"), 3, "0.9");
+  write("manifest.json", text);
+  EXPECT_NE(refusal(file).find("manifest.json: it was changed after it was made"),
+            std::string::npos);
+  write("manifest.json", R"({"name": "of another program"})");
+  EXPECT_EQ(refusal(file), "");
 }
 
 TEST_F(Build, SoundsThatAListNamesAreInputs) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
@@ -301,6 +302,58 @@ TEST(Manifest, RefusesWhatItCannotRead) {
   } catch (const Error& error) {
     EXPECT_EQ(error.message(), "m.json: manifest of format 9, this exp reads 1");
   }
+}
+
+TEST(Manifest, KnowsThatItWasEdited) {
+  Manifest manifest;
+  manifest.kind = "evaluate";
+  manifest.stage = "eval \xff";  // no UTF-8
+  manifest.metrics = {{"acc", 0.5}, {"loss", 0.1}};
+  manifest.created_ns = 1790000000123456789;
+  const std::string text = manifest_text(manifest);
+  EXPECT_EQ(parse_manifest(text, "m.json").metrics, manifest.metrics);
+  std::string edited = text;
+  edited.replace(edited.find("\"acc\": 0.5"), 10, "\"acc\": 0.9");
+  try {
+    parse_manifest(edited, "m.json");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(),
+              "m.json: it was changed after it was made: it does not match its own digest");
+    EXPECT_EQ(error.code(), Exit::kData);
+  }
+  // Laid out otherwise it says the same; without a digest it is of an earlier exp.
+  nlohmann::ordered_json json = nlohmann::ordered_json::parse(text);
+  EXPECT_EQ(parse_manifest(json.dump(), "m.json").metrics, manifest.metrics);
+  json.erase("digest");
+  EXPECT_EQ(parse_manifest(json.dump(), "m.json").metrics, manifest.metrics);
+}
+
+TEST(Manifest, AnEditedOneIsNoResult) {
+  const TempDir dir;
+  const Cache cache(dir / "cache");
+  Wanted wanted;
+  wanted.kind = "evaluate";
+  wanted.key = std::string(32, 'a');
+  const auto never = [](const Holder&) { return false; };
+  std::string damage;
+  const auto damaged = [&damage](const std::string& what) { damage = what; };
+  {
+    auto claim = cache.claim(wanted, false, never, damaged);
+    ASSERT_TRUE(claim);
+    put(claim->output() / "metrics.json", "{}");
+    claim->publish({{"acc", 0.5}}, 1);
+  }
+  ASSERT_TRUE(cache.find("evaluate", wanted.key));
+  const fs::path file = cache.folder("evaluate", wanted.key) / "manifest.json";
+  std::string text = read_file(file);
+  text.replace(text.find("\"acc\": 0.5"), 10, "\"acc\": 0.9");
+  put(file, text);
+  EXPECT_FALSE(cache.find("evaluate", wanted.key));
+  const auto claim = cache.claim(wanted, false, never, damaged);
+  ASSERT_TRUE(claim);
+  EXPECT_EQ(claim->finished(), nullptr) << "it is made again";
+  EXPECT_EQ(damage, "its manifest cannot be read");
 }
 
 TEST(Manifest, NanMetricReadsAsAbsent) {

@@ -175,11 +175,72 @@ srun --ntasks=1 /ws/.exp/frozen/0123/exp-compute sweeps work 01J0000000000000000
   --trial "$SLURM_ARRAY_TASK_ID" --job "$task" --threads "${SLURM_CPUS_PER_TASK:-1}"
 code=$?
 echo "$code" > /ws/.exp/sweeps/01J0000000000000000000WXYZ/slurm/"$task".exit
-if [ "$code" -eq 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 20 ]; then
+# What Slurm ends by itself is not started again: scancel, or a preemption that requeues.
+case " $(scontrol show job -o "$task" 2> /dev/null) " in
+  *" JobState=RUNNING "* | *" Reason=TimeLimit "* | "  ") goes_on=yes ;;
+  *) goes_on=no ;;
+esac
+if [ "$code" -eq 75 ] && [ "$goes_on" = yes ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 20 ]; then
   scontrol requeue "$task" && sleep 60    # Slurm ends this script and starts it again
 fi
 exit "$code"
 )");
+}
+
+// Shell code in a name, a path or an option is what it is: text.
+TEST(SlurmScript, NothingOfARecipeOrAPathIsACommand) {
+  testing::TempDir dir;
+  const std::string mark = (dir / "started").string();
+  SweepSpec spec = fake_spec();
+  spec.name = "a\ntouch " + mark + "\n#";
+  SlurmOptions options;
+  options.program = dir / ("it's $(touch " + fs::path(mark).filename().string() + ") `x`.sh");
+  std::ofstream(options.program) << "#!/bin/sh\nprintf '%s\\n' \"$0\" \"$@\" > '"
+                                 << (dir / "ran").string() << "'\n";
+  fs::permissions(options.program, fs::perms::owner_all);
+  options.workspace = "/w s/$(touch " + mark + ") \"#;";
+  options.lines = {"--comment=$(touch " + mark + "); 'x' #", "-p gpu", "--exclusive"};
+  const fs::path folder = dir / "sweep `touch started` 100%'s";
+  fs::create_directories(folder / "slurm");
+  const std::string script = job_script(options, spec, folder, {1});
+  std::ofstream(dir / "job.sh") << script;
+  // sbatch reads its lines with the shell's quotes, and acts on nothing else in them.
+  std::vector<std::string> words;
+  size_t at = 0;
+  while ((at = script.find("#SBATCH ", at)) != std::string::npos) {
+    const std::string line = script.substr(at + 8, script.find('\n', at) - at - 8);
+    words.push_back(
+        testing::shell(fmt::format("cd '{}'; printf '%s|' {}", dir.path().string(), line)).text);
+    at += 8;
+  }
+  const auto has = [&](const std::string& word) {
+    return std::find(words.begin(), words.end(), word + "|") != words.end();
+  };
+  EXPECT_TRUE(has("--chdir=" + options.workspace.string())) << script;
+  EXPECT_TRUE(has("--comment=$(touch " + mark + "); 'x' #")) << script;
+  EXPECT_TRUE(std::find(words.begin(), words.end(), "-p|gpu|") != words.end()) << script;
+  EXPECT_TRUE(has("--output=" + (dir / "sweep `touch started` 100%%'s/slurm/%A_%a.log").string()))
+      << script;
+  const auto ran =
+      testing::shell(fmt::format("cd '{}' && srun() {{ shift; \"$@\"; }} && scontrol() {{ :; }} && "
+                                 "SLURM_ARRAY_JOB_ID=9 SLURM_ARRAY_TASK_ID=1 && . ./job.sh",
+                                 dir.path().string()));
+  EXPECT_EQ(ran.code, 0) << ran.text;
+  EXPECT_EQ(read_file(dir / "ran").find(options.program.string() + "\nsweeps\nwork\n"), 0U);
+  EXPECT_EQ(read_file(folder / "slurm" / "9_1.exit"), "0\n");
+  EXPECT_FALSE(fs::exists(mark));
+}
+
+TEST(SlurmScript, WhatSbatchCannotTakeIsRefused) {
+  SlurmOptions options;
+  options.program = "/p";
+  options.workspace = "/ws\n#SBATCH --wrap=x";
+  EXPECT_THROW(job_script(options, fake_spec(), "/f", {1}), Error);
+  options.workspace = "/ws";
+  for (const char* line : {"--comment=a\nrm x", "partition=gpu", "--a$(x)=1", "; touch x"}) {
+    options.lines = {line};
+    EXPECT_THROW(job_script(options, fake_spec(), "/f", {1}), Error) << line;
+  }
 }
 
 TEST(SlurmScript, AnswersAreRead) {
@@ -192,6 +253,10 @@ TEST(SlurmScript, AnswersAreRead) {
   EXPECT_EQ(ended.state, "TIMEOUT");
   EXPECT_TRUE(ended.over());
   EXPECT_TRUE(parse_scontrol("slurm_load_jobs error: Invalid job id specified").over());
+  const TaskState taken = parse_scontrol("Job 1_3 not found");
+  EXPECT_TRUE(taken.over());
+  EXPECT_EQ(taken.reason, TaskState::kNotFound);
+  EXPECT_TRUE(parse_scontrol("JobId=3 JobState=CANCELLED Reason=None").cancelled());
 }
 
 TEST(SlurmScript, AProgramIsFrozenByItsContent) {
@@ -237,6 +302,7 @@ class FakeSlurmIntegration : public ExecutorTest {
             "  [ -e again.$id ] || break\n"
             "  export SLURM_RESTART_COUNT=$(( ${SLURM_RESTART_COUNT:-0} + 1 ))\n"
             "done\n"
+            "[ \"$(cat state.$id)\" = CANCELLED ] && exit\n"
             "if [ $code = 0 ]; then echo COMPLETED > state.$id; else echo FAILED > state.$id; fi");
     script(dir_ / "bin" / "srun", "shift; exec \"$@\"");
     script(dir_ / "bin" / "squeue", "cd " + home +
@@ -287,6 +353,54 @@ TEST_F(FakeSlurmIntegration, APreemptedTaskIsRequeuedByItsArrayId) {
   EXPECT_NE(requeued.find("100_1\n"), std::string::npos) << requeued;
   EXPECT_NE(requeued.find("100_3\n"), std::string::npos) << requeued;
   for (const Trial& trial : db_.trials(true)) EXPECT_EQ(trial.tries, 2);
+}
+
+// scancel: the step saves a checkpoint as for a preemption, and Slurm says that it ends the job.
+TEST_F(FakeSlurmIntegration, ACancelledTaskStaysCancelled) {
+  set("XP_FAKE_HOW", "preempt once");
+  script(dir_ / "bin" / "srun",
+         "shift; \"$@\"; code=$?\n"
+         "[ $code = 75 ] && echo CANCELLED > " +
+             dir_.path().string() +
+             "/state.${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\n"
+             "exit $code");
+  db_.add(fake_trials(4, 2), false);
+  const Driven driven = run();
+  EXPECT_EQ(driven.counts.stopped, 4);
+  EXPECT_FALSE(fs::exists(dir_ / "requeued"));
+  EXPECT_EQ(read_file(dir_ / "job"), "100\n") << "nothing was submitted again";
+  for (const Trial& trial : db_.trials(true))
+    EXPECT_NE(trial.error.find("was cancelled (scancel); --retry stopped"), std::string::npos);
+  EXPECT_EQ(db_.retry(TrialState::kStopped), 4U);
+  script(dir_ / "bin" / "srun", "shift; exec \"$@\"");
+  EXPECT_EQ(run().counts.done, 4) << "asked for, they are run";
+}
+
+// A pending task of an array that is cancelled leaves no record: "Job 100_1 not found".
+TEST_F(FakeSlurmIntegration, TasksCancelledWhileTheyWaitAreOver) {
+  script(dir_ / "bin" / "sbatch", "[ \"$1\" = --version ] || { cd " + dir_.path().string() +
+                                      "; cat job 2>/dev/null || echo 100 | tee job; }");
+  script(dir_ / "bin" / "squeue", "exit 0");
+  script(dir_ / "bin" / "scontrol", "echo \"Job $4 not found\"; exit 1");
+  db_.add(fake_trials(4, 2), false);
+  EXPECT_EQ(run().counts.stopped, 4);
+  SlurmExecutor later(db_, options_);
+  EXPECT_EQ(later.active(), 0) << "a later driver has nothing to wait for";
+}
+
+TEST_F(FakeSlurmIntegration, WhatTheSweepTakesBackIsGoneOnWith) {
+  script(dir_ / "bin" / "sbatch", "[ \"$1\" = --version ] || echo 100");
+  script(dir_ / "bin" / "squeue", "exit 0");
+  script(dir_ / "bin" / "scontrol", "echo \"Job $4 not found\"; exit 1");
+  db_.add(fake_trials(2, 1), false);
+  SlurmExecutor executor(db_, options_);
+  executor.tick(2, 2);
+  db_.halt("cancelled", true);
+  SlurmExecutor::cancel(db_.folder());
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  executor.tick(0, 0);
+  EXPECT_EQ(executor.active(), 0);
+  EXPECT_EQ(db_.counts().queued, 2) << "`exp sweeps resume` goes on with them";
 }
 
 TEST_F(FakeSlurmIntegration, ATaskThatDiesIsSubmittedAgain) {
@@ -363,6 +477,19 @@ TEST_F(LocalSlurm, APreemptedTaskGoesOn) {
   const std::string tasks =
       testing::shell(fmt::format("ls '{}'", (dir_ / "sweep" / "slurm").string())).text;
   EXPECT_EQ(std::count(tasks.begin(), tasks.end(), '\n'), 4) << "one array, requeued:\n" << tasks;
+}
+
+TEST_F(LocalSlurm, ScancelCancels) {
+  set("XP_FAKE_HOW", "wait for a signal");
+  db_.add(fake_trials(6, 1), false);  // two cores: some run, the others wait
+  SlurmExecutor executor(db_, options_);
+  executor.tick(6, 6);
+  for (int i = 0; i < 300 && db_.counts().running == 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  ASSERT_GT(db_.counts().running, 0);
+  testing::shell("scancel $(squeue -h -o %A | sort -u)");
+  EXPECT_EQ(drive(db_, executor, {}).counts.stopped, 6);
+  EXPECT_EQ(testing::shell("squeue -h").text, "");
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 // main of the sweeps' tests: the usual one, and, as `--fake-worker`, the worker that the executors'
 // tests start in place of exp-compute. It ends the trials that it claims; the environment says
 // which sweep, which bundle, and how it is to fail.
+#include <chrono>
 #include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <unistd.h>
@@ -28,12 +30,17 @@ class Ends final : public TrialRunner {
       if (how == "die once" && trial.tries == 1) ::_exit(9);
       out[trial.number].metrics["eval.mAP"] = 0.5;
     }
+    while (how == "wait for a signal" && stop_requested() == StopReason::kNone)
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    if (how == "wait for a signal")
+      for (auto& [number, ending] : out) ending.state = TrialState::kQueued;
     if (how == "preempt once" && trials.front().tries == 1) request_stop(StopReason::kPreempted);
     return out;
   }
 };
 
 int work_as_told() {
+  install_stop_signals();
   if (testing::env("XP_FAKE_HOW") == "cannot start") return 4;
   SweepDb db = SweepDb::open(std::string(testing::env("XP_FAKE_SWEEP")));
   Ends ends;

@@ -276,14 +276,56 @@ TEST_F(StoreTest, QueuedAndUnfinishedRuns) {
   const std::string queued = store.queue(sample("q", 8));
   Query query(folder);
   EXPECT_EQ(query.run(queued).status, Status::kQueued);
-  EXPECT_EQ(store.unfinished("hash-q"), std::nullopt) << "what waits in the queue is the queue's";
+  EXPECT_TRUE(store.earlier("hash-q").empty()) << "what waits in the queue is the queue's";
   auto run = store.resume(queued, sample("q", 8), quiet());
   EXPECT_EQ(run->attempt(), 1);
-  EXPECT_EQ(store.unfinished("hash-q"), std::nullopt) << "somebody works on it";
+  EXPECT_TRUE(store.earlier("hash-q").empty()) << "somebody works on it";
   run->finish(Outcome::kPreempted, "", "", 75);
-  EXPECT_EQ(store.unfinished("hash-q"), queued);
+  ASSERT_EQ(store.earlier("hash-q").size(), 1U);
+  EXPECT_EQ(store.earlier("hash-q")[0].uid, queued);
+  EXPECT_FALSE(store.earlier("hash-q")[0].done);
   store.resume(queued, sample("q", 8), quiet())->finish(Outcome::kDone, "", "", 0);
-  EXPECT_EQ(store.unfinished("hash-q"), std::nullopt);
+  EXPECT_TRUE(store.earlier("hash-q")[0].done);
+}
+
+TEST_F(StoreTest, ALaterAttemptKeepsWhatItWasStartedWith) {
+  NewRun first = sample("a", 8);
+  first.params.push_back({"train.workers", int64_t{2}, "--set"});
+  const auto run = store.create(first, quiet());
+  run->finish(Outcome::kPreempted, "", "", 75);
+  NewRun second = first;
+  second.name = "b";
+  second.params.back() = {"train.shard_mb", int64_t{9}, "--set"};
+  second.argv = {"exp", "run", "other.toml"};
+  store.resume(run->uid(), second, quiet())->finish(Outcome::kDone, "", "", 0);
+  Query query(folder);
+  EXPECT_EQ(query.run(run->uid()).name, "b");
+  EXPECT_EQ(query.run(run->uid()).params.count("train.workers"), 0U);
+  const RunDetail detail = query.detail(run->uid());
+  EXPECT_TRUE(detail.attempts[0].changes.empty());
+  EXPECT_EQ(detail.attempts[0].argv, first.argv);
+  EXPECT_EQ(detail.attempts[1].argv, second.argv);
+  const auto& changes = detail.attempts[1].changes;
+  ASSERT_EQ(changes.size(), 3U);
+  EXPECT_EQ(changes[0].key, "name");
+  EXPECT_EQ(changes[1].key, "train.shard_mb");
+  EXPECT_EQ(changes[1].was, std::nullopt);
+  EXPECT_EQ(changes[1].now, "9");
+  EXPECT_EQ(changes[2].key, "train.workers");
+  EXPECT_EQ(changes[2].was, "2");
+  EXPECT_EQ(changes[2].now, std::nullopt);
+}
+
+TEST_F(StoreTest, ARunOfBeforeChangesWereKeptIsReadAndGoneOnWith) {
+  const auto run = store.create(sample("a", 8), quiet());
+  run->finish(Outcome::kPreempted, "", "", 75);
+  {
+    sql::Database db = sql::Database::open(store.run_folder(run->uid()) / "run.db", kRunSchema);
+    db.exec("DROP TABLE change; PRAGMA user_version=1");
+  }
+  EXPECT_TRUE(Query(folder).detail(run->uid()).attempts.at(0).changes.empty());
+  store.resume(run->uid(), sample("b", 8), quiet())->finish(Outcome::kDone, "", "", 0);
+  EXPECT_FALSE(Query(folder).detail(run->uid()).attempts.at(1).changes.empty());
 }
 
 TEST_F(StoreTest, ARunThatWasKilledBeforeItWasWrittenDownIsBegunAgain) {
@@ -497,7 +539,7 @@ TEST_F(StoreTest, CorruptRunIsNamedAndTheOthersStayReadable) {
   EXPECT_EQ(query.runs({.filter = "status=done"}).at(0).uid, good);
   EXPECT_EQ(references(folder).unreadable.size(), 1u) << "gc must not remove what it may need";
   EXPECT_THROW(unreferenced_objects(folder), Error);
-  EXPECT_EQ(store.unfinished("hash-bad"), std::nullopt);
+  EXPECT_TRUE(store.earlier("hash-bad").empty());
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "core/train/loss.h"
 #include "core/train/optimiser.h"
 #include "core/train/schedule.h"
+#include "data/hdf5.h"
 #include "tests/train/loop_fixture.h"
 
 namespace xp::train {
@@ -252,6 +253,13 @@ TEST(ScoreFile, ComesBackAsItWas) {
   EXPECT_TRUE(back.mask.empty());
   EXPECT_EQ(back.texts, file.texts);
   EXPECT_EQ(back.numbers, file.numbers);
+  // Without times in it, the same scores are the same bytes whenever they are written.
+  const data::h5::File stored = data::h5::File::open(folder / "p.h5");
+  for (const std::string& name : {file.dataset, std::string("targets"), std::string("ids")}) {
+    H5O_info_t info{};
+    ASSERT_GE(H5Oget_info(stored.open_dataset(name).get(), &info), 0);
+    EXPECT_EQ(info.mtime, 0) << name;
+  }
 }
 
 void write_npy(const std::filesystem::path& file, const std::string& header,
