@@ -88,7 +88,9 @@ void write_folder(const fs::path& folder, const json& config, const json& input 
 at::Tensor logits_of(const OpenModel& open) {
   const at::NoGradGuard no_grad;
   at::manual_seed(3);
-  return open.model->forward(at::randn({2, open.geometry.F, open.geometry.T}), {}).logits;
+  return open.model
+      ->forward(model::Input::whole(at::randn({2, open.geometry.F, open.geometry.T})), {})
+      .logits;
 }
 
 std::string error_of(const fs::path& folder) {
@@ -227,7 +229,8 @@ void hf_ast(const testing::Case& c, testing::Report& report) {
     report.every_setting();
     const at::NoGradGuard no_grad;
     const at::Tensor mel = testing::tensor_of(c.at("input/mel")).transpose(1, 2);
-    report.compare("output/logits", testing::floats_of(open.model->forward(mel, {}).logits));
+    report.compare("output/logits",
+                   testing::floats_of(open.model->forward(model::Input::whole(mel), {}).logits));
   } catch (const Error& error) {
     if (refused.empty()) throw;
     report.refused(error.what(), {refused});
