@@ -79,7 +79,9 @@ InitRule ModelOptions::init_rule() const {
   whole.cut_depth = 0;  // PaSST's own
   const Arch own = whole.resolved();
   const Arch listed = find_arch(arch).value_or(own);
-  const bool same = own.dim == listed.dim && own.depth == listed.depth && own.heads == listed.heads;
+  const bool same = own.dim == listed.dim && own.depth == listed.depth &&
+                    own.heads == listed.heads && own.patch_f == listed.patch_f &&
+                    own.patch_t == listed.patch_t && (mlp_dim == 0 || mlp_dim == 4 * own.dim);
   return same && listed.name != kOwnSizes ? original_rule(own.family) : InitRule::kXavier;
 }
 

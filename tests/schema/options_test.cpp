@@ -58,6 +58,16 @@ TEST(Options, AutoStartsAsTheOriginalOfTheseSizes) {
   EXPECT_EQ(rule("mn04"), InitRule::kEfficientAt);
   EXPECT_EQ(rule("dymn10"), InitRule::kEfficientAt);
   EXPECT_EQ(rule("pool"), InitRule::kXavier);
+
+  ModelOptions other;
+  other.arch = "ast-base384";
+  other.mlp_dim = 4 * 768;
+  EXPECT_EQ(other.init_rule(), InitRule::kAst) << "the width that it has";
+  other.mlp_dim = 768;
+  EXPECT_EQ(other.init_rule(), InitRule::kXavier);
+  other.mlp_dim = 0;
+  other.patch_t = 8;
+  EXPECT_EQ(other.init_rule(), InitRule::kXavier);
 }
 
 TEST(Options, HowFreshWeightsStartIsInNoKeyWhereNoneAreDrawn) {
