@@ -17,7 +17,7 @@
 #include "core/schema/augment.h"
 #include "core/schema/weights.h"
 #include "core/train/device.h"
-#include "core/train/logits_file.h"
+#include "core/train/embedding_file.h"
 
 namespace xp::cli {
 namespace {
@@ -75,23 +75,31 @@ EmbedSettings settings_of(const EmbedCommand& command, const train::EmbedModule*
   return settings;
 }
 
-void append(train::ScoreFile& file, const at::Tensor& rows, const std::string& id) {
+/// Rows [n, D] of one clip.
+void append(train::EmbeddingFile& out, const std::string& file, const at::Tensor& rows,
+            const std::vector<double>& times_ms, const train::OpenModel& open) {
+  check_finite(rows, open);
   const at::Tensor values = rows.contiguous();
-  const float* const data = values.const_data_ptr<float>();
-  file.values.insert(file.values.end(), data, data + values.numel());
-  file.width = values.size(1);
-  for (int64_t i = 0; i < values.size(0); ++i) file.ids.push_back(id);
+  out.append(file, {values.const_data_ptr<float>(), static_cast<size_t>(values.numel())},
+             values.size(1), times_ms);
 }
 
 void embed(const std::string& file, bool timestamps, const train::Embedder& embedder,
-           const train::OpenModel& open, train::ScoreFile& out) {
+           const train::OpenModel& open, train::EmbeddingFile& out) {
   const train::Sound sound = train::Sound::of(read_wave(file, open.frontend.rate_hz));
-  train::TimeEmbeddings times;
-  if (timestamps) times = embedder.timestamps(sound);
-  const at::Tensor rows = timestamps ? times.values[0] : embedder.scene(sound);
-  check_finite(rows, open);
-  append(out, rows, file);
-  out.times_ms.insert(out.times_ms.end(), times.times_ms.begin(), times.times_ms.end());
+  const int64_t before = out.rows();
+  try {
+    if (timestamps) {
+      embedder.timestamps(sound, [&](const train::TimeEmbeddings& some) {
+        append(out, file, some.values[0], some.times_ms, open);
+      });
+    } else {
+      append(out, file, embedder.scene(sound), {}, open);
+    }
+  } catch (...) {
+    out.cut(before);  // of a clip all or nothing
+    throw;
+  }
 }
 
 }  // namespace
@@ -127,9 +135,9 @@ int compute_embed(Command& base, Session& session) {
   const train::Embedder embedder(frontend, *open.model, settings_of(command, module, open), device);
 
   const std::vector<std::string> files = sound_files_of(command.listen.inputs);
-  train::ScoreFile out;
-  out.dataset = "embeddings";
-  out.texts = {{"model", open.name}, {"content", command.content}, {"module", command.module}};
+  train::EmbeddingFile out(
+      command.out, files,
+      {{"model", open.name}, {"content", command.content}, {"module", command.module}});
   Failures failures;
   {
     Progress progress("embed", static_cast<int64_t>(files.size()), "clips");
@@ -138,16 +146,16 @@ int compute_embed(Command& base, Session& session) {
       progress.add(1);
     }
   }
-  if (out.ids.empty()) return failures.report();
+  if (out.rows() == 0) return failures.report();
   const size_t clips = files.size() - failures.count();
-  train::write_scores(command.out, out);
+  out.commit();
   if (session.json) {
     fmt::print("{}\n", dump({{"file", command.out},
                              {"clips", clips},
-                             {"rows", out.ids.size()},
-                             {"width", out.width}}));
+                             {"rows", out.rows()},
+                             {"width", out.width()}}));
   } else {
-    fmt::print("{}: {} clips, {} rows of {}\n", command.out, clips, out.ids.size(), out.width);
+    fmt::print("{}: {} clips, {} rows of {}\n", command.out, clips, out.rows(), out.width());
   }
   return failures.report();
 }

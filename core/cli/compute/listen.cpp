@@ -1,9 +1,11 @@
 #include "core/cli/compute/listen.h"
 
 #include <filesystem>
+#include <memory>
+#include <utility>
 
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/tensor.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -74,7 +76,9 @@ at::Tensor read_wave(const std::string& file, int64_t rate_hz) {
   data::Wave wave = data::Decoder(options).read(data::FileSource{file});
   if (!wave.problem.empty()) throw Error(Place{file}, wave.problem, Exit::kData);
   data::round_as_stored(wave.samples);
-  return at::tensor(wave.samples).unsqueeze(0);
+  const auto samples = std::make_shared<std::vector<float>>(std::move(wave.samples));
+  return at::from_blob(
+      samples->data(), {1, static_cast<int64_t>(samples->size())}, [samples](void*) {}, at::kFloat);
 }
 
 void check_finite(const at::Tensor& outputs, const train::OpenModel& open) {
