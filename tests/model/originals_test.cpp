@@ -26,12 +26,18 @@ bool is_block(const std::string& name) { return name.rfind("blocks.", 0) == 0; }
 Weights read_weights(const std::filesystem::path& file) {
   Weights weights;
   const checkpoint::Archive archive = checkpoint::Archive::open(file);
+  // Of {"state_dict", "state_dict_ema"} the averaged copy is meant.
+  const std::string copy = "state_dict_ema.";
+  const bool averaged =
+      std::any_of(archive.entries().begin(), archive.entries().end(),
+                  [&](const checkpoint::Entry& e) { return e.name.starts_with(copy); });
   for (const checkpoint::Entry& entry : archive.entries()) {
+    if (averaged && !entry.name.starts_with(copy)) continue;
     const bool integer = entry.dtype == checkpoint::Dtype::kI64;
     if (!integer && entry.dtype != checkpoint::Dtype::kF32) continue;
     at::Tensor tensor = at::empty(entry.shape, integer ? at::kLong : at::kFloat);
     std::memcpy(tensor.mutable_data_ptr(), entry.bytes.data(), entry.bytes.size());
-    weights[without(without(entry.name, "model."), "module.")] = tensor;
+    weights[without(without(without(entry.name, copy), "model."), "module.")] = tensor;
   }
   return weights;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
@@ -15,9 +16,10 @@
 #include "core/recipe/language.h"
 #include "core/recipe/recipe.h"
 #include "core/schema/load.h"
+#include "core/train/transformers_config.h"
 #include "tests/testing/temp_dir.h"
 
-namespace xp::model {
+namespace xp::train {
 namespace {
 
 struct Row {
@@ -76,7 +78,25 @@ std::string config_error(const std::map<std::string, std::string>& config) {
   for (const auto& [key, value] : config)
     archive.set_metadata("resolved_config.model." + key, value);
   try {
-    torchonly_config(archive, "file.pth");
+    model::torchonly_config(archive, "file.pth");
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+/// The error of a transformers folder whose config.json has the entry.
+std::string transformers_error(const std::string& key, const std::string& value) {
+  const testing::TempDir dir;
+  nlohmann::json entry = nlohmann::json::parse(value, nullptr, false);
+  if (entry.is_discarded()) entry = value;
+  write_file_atomic(dir / "config.json", nlohmann::json{{key, entry}}.dump());
+  checkpoint::Archive archive;
+  const std::vector<std::byte> values(4);
+  archive.add("audio_spectrogram_transformer.embeddings.cls_token", checkpoint::Dtype::kF32, {1},
+              values);
+  try {
+    transformers_config(archive, dir / "model.safetensors");
     return "";
   } catch (const Error& error) {
     return error.what();
@@ -116,10 +136,15 @@ TEST(Fidelity, EveryOptionIsComputedByAKeyOrRefusedByItsName) {
     for (const std::string& text : texts) {
       ++refusals;
       const size_t equals = text.find(" = ");
-      const std::string name = text.substr(0, equals);
+      constexpr std::string_view kTransformers = "config.json ";
+      const bool transformers = text.starts_with(kTransformers);
+      const std::string name = text.substr(transformers ? kTransformers.size() : 0,
+                                           equals - (transformers ? kTransformers.size() : 0));
       std::string error;
       if (equals == text.npos) {
         error = key_error(text);
+      } else if (transformers) {
+        error = transformers_error(name, text.substr(equals + 3));
       } else {
         auto config = whole_config();
         config[name] = text.substr(equals + 3);
@@ -137,7 +162,7 @@ TEST(Fidelity, WhatAConfigLeavesOutIsItsConstructorsDefault) {
   checkpoint::Archive archive;
   for (const auto& [key, value] : whole_config())
     archive.set_metadata("resolved_config.model." + key, value);
-  const auto config = torchonly_config(archive, "file.pth");
+  const auto config = model::torchonly_config(archive, "file.pth");
   ASSERT_TRUE(config.has_value());
   // PyTorch's layer: after the sum, ReLU, 2048 wide, epsilon 1e-5.
   EXPECT_FALSE(config->model.norm_first);
@@ -149,4 +174,4 @@ TEST(Fidelity, WhatAConfigLeavesOutIsItsConstructorsDefault) {
 }
 
 }  // namespace
-}  // namespace xp::model
+}  // namespace xp::train
