@@ -219,7 +219,7 @@ void read_model(const Archive& archive, const fs::path& file, const std::string&
     const std::set<std::string> said = schema::adjust(options.set, out.options, out.frontend);
     if (schema::is_cnn(out.options.resolved().family)) {
       if (options.frames > 0) set_frames(out.frontend, options.frames);
-      const model::Geometry input = geometry_of(out);
+      const model::Geometry input = schema::usual_geometry(out.frontend);
       classes = model::read_cnn(archive, out.options, input);
       schema::adjust(options.set, out.options, out.frontend);
       model::check_gated_frames(archive, file, out.options, input);
