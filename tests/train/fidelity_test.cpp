@@ -22,13 +22,13 @@
 namespace xp::train {
 namespace {
 
-struct Row {
+struct OptionRow {
   std::string option, here;
 };
 
-std::vector<Row> table_rows() {
+std::vector<OptionRow> table_rows() {
   std::istringstream page(read_file(testing::source_dir() / "docs/fidelity.md"));
-  std::vector<Row> rows;
+  std::vector<OptionRow> rows;
   for (std::string line; std::getline(page, line);) {
     if (!line.starts_with("| ") || line.starts_with("| option |") || line.starts_with("| ---"))
       continue;
@@ -120,7 +120,7 @@ std::string key_error(const std::string& key) {
 TEST(Fidelity, EveryOptionIsComputedByAKeyOrRefusedByItsName) {
   ASSERT_EQ(config_error(whole_config()), "");
   int keys = 0, refusals = 0;
-  for (const Row& row : table_rows()) {
+  for (const OptionRow& row : table_rows()) {
     SCOPED_TRACE(row.option);
     const size_t refused = row.here.find("refused: ");
     const bool computed = row.here.starts_with("computed: ");
