@@ -70,14 +70,14 @@ class GrowingRows {
 }  // namespace
 
 struct EmbeddingFile::Impl {
-  Impl(const std::filesystem::path& the_file, const std::vector<std::string>& ids,
+  Impl(const std::filesystem::path& the_file, const std::vector<std::string>& all_ids,
        const std::map<std::string, std::string>& texts)
       : path(the_file), target(the_file), file(data::h5::File::create(target.path())) {
     file.write_attribute("version", static_cast<int64_t>(kEmbeddingVersion));
     file.write_attribute("dataset", "embeddings");
     for (const auto& [name, text] : texts) file.write_attribute(name, text);
     size_t longest = 1;
-    for (const std::string& id : ids) longest = std::max(longest, id.size());
+    for (const std::string& id : all_ids) longest = std::max(longest, id.size());
     id_type = Handle(H5Tcopy(H5T_C_S1));
     H5Tset_size(id_type.get(), longest);
     H5Tset_strpad(id_type.get(), H5T_STR_NULLPAD);
