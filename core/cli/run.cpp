@@ -29,6 +29,7 @@ nlohmann::json kept_flags(const RunArguments& arguments) {
   add("--until", arguments.request.until);
   for (const std::string& stage : arguments.request.force) add("--force", stage);
   add("--devices", arguments.devices);
+  if (arguments.any_memory) out.push_back("--any-memory");
   return out;
 }
 

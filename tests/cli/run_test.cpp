@@ -450,6 +450,15 @@ TEST_F(RunCommandTest, ATrainingThatNeedsMoreMemoryThanThereIsIsRefused) {
   EXPECT_EQ(refusal(1), "") << "what is cached needs none";
 }
 
+TEST_F(RunCommandTest, AQueuedRunKeepsThatItMayTakeAnyMemory) {
+  const auto queued =
+      testing::shell(fmt::format("cd '{}' && {}/exp run --queue --any-memory --json 2>/dev/null",
+                                 dir_.path().string(), XP_BIN_DIR));
+  const std::string uid = nlohmann::json::parse(queued.text)["queued"];
+  const auto kept = nlohmann::json::parse(read_file(".exp/runs/" + uid + "/queue.json"));
+  EXPECT_EQ(kept["flags"], nlohmann::json::array({"--any-memory"}));
+}
+
 TEST_F(RunCommandTest, FailuresAreJsonWhereThatIsAskedFor) {
   session_.json = true;
   runner_.before = [](const graph::Node& node, graph::StageContext&) {
