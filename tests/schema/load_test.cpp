@@ -60,7 +60,7 @@ TEST(RecipeLoad, AllFaultsAtOnce) {
       "extends = [\"b.toml\"]\n[model]\narch = \"ast-nano\"\nwidht = 3\n[train]\nepochs = \"ten\"\n"
       "[stages.train]\ndo = \"train\"\n");
   files.add("b.toml", "[dataset]\nname = \"esc5\"\n");
-  EXPECT_EQ(files.fault(), R"(a.toml:4:1: unknown key 'widht' in [model]
+  EXPECT_EQ(files.fault(), R"(a.toml:4:1: unknown key 'widht' in [model]; did you mean 'width'?
   widht = 3
   ^
 a.toml:6:10: train.epochs: expected an integer in [1, 1000000], received a string "ten"
@@ -143,7 +143,7 @@ TEST(RecipeLoad, SyntaxErrorsOfEachFile) {
   EXPECT_EQ(files.fault(), R"(a.toml:1:22: there is no file gone.toml
   extends = ["b.toml", "gone.toml", "c.toml"]
                        ^
-a.toml:3:1: unknown key 'widht' in [model]
+a.toml:3:1: unknown key 'widht' in [model]; did you mean 'width'?
   widht = 3
   ^
 b.toml:1:9: not TOML (table header): expected ']', saw '\n'
