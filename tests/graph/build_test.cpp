@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
@@ -294,6 +295,16 @@ TEST_F(Build, PathsAreInTheKeyByContent) {
   EXPECT_EQ(changed(before, build(moved)), (Set{"student", "eval"}));
 }
 
+/// A checkpoint of one tensor that holds `data`.
+std::string tensor_file(const std::string& data) {
+  const std::string header =
+      fmt::format(R"({{"cls_token":{{"dtype":"U8","shape":[{}],"data_offsets":[0,{}]}}}})",
+                  data.size(), data.size());
+  std::string out(8, '\0');
+  out[0] = static_cast<char>(header.size());
+  return out + header + data;
+}
+
 // One bit of a checkpoint, of logits in a folder, or of a manifest: the plan names the file.
 TEST_F(Build, OutputsGivenByPathAreWhatTheirManifestSays) {
   const fs::path folder = dir_ / "given";
@@ -301,8 +312,8 @@ TEST_F(Build, OutputsGivenByPathAreWhatTheirManifestSays) {
   const auto write = [&](const std::string& name, const std::string& text) {
     std::ofstream(folder / name) << text;
   };
-  write("last.safetensors", "weights");
-  write("best.safetensors", "others");
+  write("last.safetensors", tensor_file("weights"));
+  write("best.safetensors", tensor_file("others"));
   Manifest manifest;
   manifest.kind = "train";
   manifest.key = std::string(32, 'b');
@@ -320,14 +331,14 @@ TEST_F(Build, OutputsGivenByPathAreWhatTheirManifestSays) {
   const fs::path file = folder / "last.safetensors";
   EXPECT_EQ(refusal(file), "");
   EXPECT_EQ(refusal(folder), "");
-  write("last.safetensors", "weightr");
+  write("last.safetensors", tensor_file("weightr"));
   EXPECT_EQ(refusal(file).find(file.string() + ": its content does not match the digest"), 0U)
       << refusal(file);
   EXPECT_EQ(refusal(folder).find(file.string() + ": its content does not match the digest"), 0U);
   EXPECT_EQ(refusal(folder / "best.safetensors"), "") << "it is whole";
   fs::remove(file);
   EXPECT_EQ(refusal(folder), "") << "who needs it says that it is missing";
-  write("last.safetensors", "weights");
+  write("last.safetensors", tensor_file("weights"));
   EXPECT_EQ(refusal(folder), "");
   std::string text = manifest_text(manifest);
   text.replace(text.find("0.5"), 3, "0.9");

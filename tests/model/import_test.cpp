@@ -677,12 +677,11 @@ TEST(Export, SaysWhatHasNoSuchForm) {
             "this model cannot be written as EfficientAT mn: it is a transformer");
   TrunkOptions o = tiny_model();
   o.aggregator = Aggregator::kMean;
-  for (const Original as : {Original::kAst, Original::kTorchOnly}) {
-    EXPECT_EQ(error(Trunk(o, Init(0)), as),
-              fmt::format("this model cannot be written as {}: its classifier is a norm and a "
-                          "linear layer on the mean of the two special tokens",
-                          original_name(as)));
-  }
+  EXPECT_EQ(
+      error(Trunk(o, Init(0)), Original::kAst),
+      "this model cannot be written as AST: its classifier is a norm and a linear layer on the "
+      "mean of the two special tokens");
+  EXPECT_EQ(error(Trunk(o, Init(0)), Original::kTorchOnly), "") << "it has a mean aggregator";
   o.head = Head::kNone;
   EXPECT_EQ(error(Trunk(o, Init(0)), Original::kTorchOnly), "");
 }
