@@ -80,7 +80,8 @@ namespace {
 void put(Level level, std::string_view for_stderr, std::string_view for_file) {
   const std::lock_guard lock(state().mutex);
   if (state().file != nullptr) {
-    fmt::print(state().file, "{} {} {}\n", utc_text(wall_ns()), name(level), for_file);
+    fmt::print(state().file, "{} {} {}\n", utc_text(wall_ns()), name(level),
+               printable_lines(for_file));
     std::fflush(state().file);
   }
   if (level < state().level) return;
@@ -92,18 +93,18 @@ void put(Level level, std::string_view for_stderr, std::string_view for_file) {
 }  // namespace
 
 void write(Level level, std::string_view text) {
-  const std::string shown = printable_lines(text);
   // Information is the bare text: it is what a person reads; the others say what they are.
   const bool plain = level == Level::kInfo;
   const bool paint = !plain && colours(STDERR_FILENO);
+  const std::string shown = printable_lines(text);
   const std::string line = plain ? fmt::format("{}\n", shown)
                                  : fmt::format("{}{}:{} {}\n", paint ? colour(level) : "",
-                                               name(level), paint ? "\033[0m" : "", text);
-  put(level, line, shown);
+                                               name(level), paint ? "\033[0m" : "", shown);
+  put(level, line, text);
 }
 
 void write_bare(Level level, std::string_view for_stderr, std::string_view for_file) {
-  put(level, fmt::format("{}\n", for_stderr), printable_lines(for_file));
+  put(level, fmt::format("{}\n", for_stderr), for_file);
 }
 
 }  // namespace xp::log

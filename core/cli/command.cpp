@@ -15,6 +15,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
+#include "core/base/printable.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
 #include "core/cli/arguments.h"
@@ -59,7 +60,7 @@ constexpr const char* kExamples =
 // reader that went away (`exp runs | head`) has what it wanted.
 void require_output_written() {
   errno = 0;
-  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  const bool written = flush_output();
   const int captured = tracker::Capture::stdout_error();
   if (captured == 0 && (written || errno == EPIPE)) return;
   const int why = captured != 0 ? captured : errno;
@@ -179,19 +180,19 @@ void tell_failure(bool json, const Error& error) {
   const std::string line =
       nlohmann::ordered_json({{"error", out}})
           .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  log::write_bare(log::Level::kError, line, error.what());
+  log::write_bare(log::Level::kError, printable_json(line), error.what());
 }
 
 int run_command_line(int argc, char** argv, ComputeTable compute) {
   install_stop_signals();
   // Here, since every command may start exp-compute: itself, a sweep's workers, queued runs.
   keep_waiting_threads_from_spinning();
+  PlainOutput output;
   const bool json = std::find(argv + 1, argv + argc, std::string_view("--json")) != argv + argc;
   const auto failed = [&](const Error& error) {
     tell_failure(json, error);
     return static_cast<int>(error.code());
   };
-  PlainOutput output;
   int code = 0;
   try {
     try {

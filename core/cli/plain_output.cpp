@@ -9,6 +9,13 @@
 #include "core/base/printable.h"
 
 namespace xp::cli {
+namespace {
+
+FILE* behind_stdout = nullptr;  // of the PlainOutput that lives
+
+bool flushed(FILE* stream) { return std::fflush(stream) == 0 && std::ferror(stream) == 0; }
+
+}  // namespace
 
 PlainOutput::PlainOutput() : behind_(stdout) {
   std::fflush(stdout);
@@ -16,6 +23,7 @@ PlainOutput::PlainOutput() : behind_(stdout) {
   XP_CHECK(front_ != nullptr, "no memory for a stream");
   std::setvbuf(front_, nullptr, ::isatty(STDOUT_FILENO) != 0 ? _IOLBF : _IOFBF, BUFSIZ);
   stdout = front_;
+  behind_stdout = behind_;
 }
 
 PlainOutput::~PlainOutput() {
@@ -24,6 +32,11 @@ PlainOutput::~PlainOutput() {
   std::fwrite(rest.data(), 1, rest.size(), behind_);
   std::fflush(behind_);
   stdout = behind_;
+  behind_stdout = nullptr;
+}
+
+bool flush_output() {
+  return flushed(stdout) && (behind_stdout == nullptr || flushed(behind_stdout));
 }
 
 ssize_t PlainOutput::write(void* self, const char* bytes, size_t size) {

@@ -29,6 +29,10 @@ class PlainOutput {
   std::string unfinished_;  ///< the begin of a character whose rest comes with the next bytes
 };
 
+/// Writes what was printed so far, also what did not pass a PlainOutput (std::cout). False where
+/// that failed now or before; errno may say why.
+bool flush_output();
+
 /// Text for the terminal itself, as to clear it: not to be seen by a PlainOutput.
 void print_control(const char* codes);
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/error.h"
 #include "core/graph/inputs.h"
 #include "core/graph/manifest.h"
 

@@ -186,6 +186,8 @@ TEST_F(TrackerCommandsIntegration, ALiveRunIsFollowedAndStopped) {
 
 TEST_F(TrackerCommandsIntegration, SqlFindsARunInAnyFolder) {
   const std::filesystem::path odd = dir / "a#b?c%20 d";
+  std::filesystem::create_directories(odd);
+  std::ofstream(odd / "exp.toml") << "";
   tracker::Store store(odd / ".exp");
   tracker::testing_runs::finished_run(store, "odd", 8, 0.5);
   const Shell answer = testing::shell(
