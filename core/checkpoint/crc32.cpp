@@ -1,8 +1,8 @@
-// Bytes are coefficients of a polynomial over GF(2), and the CRC is its remainder. Where the machine
-// multiplies such polynomials, 64 bytes at a time are folded into the next 64: a block times x^n
-// is replaced by its product with x^n mod P, which has the same remainder (V. Gopal et al., Fast CRC
-// Computation for Generic Polynomials Using PCLMULQDQ, Intel 2009). The rest, and every other
-// machine, is zlib's.
+// Bytes are coefficients of a polynomial over GF(2), and the CRC is its remainder. Where the
+// machine multiplies such polynomials, 64 bytes at a time are folded into the next 64: a block
+// times x^n is replaced by its product with x^n mod P, which has the same remainder (V. Gopal et
+// al., Fast CRC Computation for Generic Polynomials Using PCLMULQDQ, Intel 2009). The rest, and
+// every other machine, is zlib's.
 #include "core/checkpoint/crc32.h"
 
 #include <algorithm>

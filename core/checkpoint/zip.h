@@ -29,7 +29,8 @@ class ZipReader {
     std::shared_ptr<const void> owner;  ///< null when the bytes are a view into the file
   };
   /// Throws Error (kData) when absent, damaged (with `checksums` its bytes are not those of its
-  /// CRC-32), or when it would unpack to more than `budget` bytes; what is unpacked is taken off the budget.
+  /// CRC-32), or when it would unpack to more than `budget` bytes; what is unpacked is taken off
+  /// the budget.
   Content read(const std::string& name, int64_t& budget) const;
 
  private:

@@ -198,10 +198,10 @@ TEST_F(DataCommandIntegration, OddClipsAreSaid) {
     }
     return fs::path();
   };
-  const auto predicted =
-      nlohmann::json::parse(exp(fmt::format("--json predict {} set/test/a/4.wav --top 2 --softmax 2> log",
-                                            output("train", "last.safetensors").string()))
-                                .text);
+  const auto predicted = nlohmann::json::parse(
+      exp(fmt::format("--json predict {} set/test/a/4.wav --top 2 --softmax 2> log",
+                      output("train", "last.safetensors").string()))
+          .text);
   std::map<std::string, double> probability;
   for (const auto& one : predicted.at(0).at("windows").at(0).at("classes"))
     probability[one.at("name")] = one.at("p");

@@ -113,8 +113,7 @@ TEST_F(TeacherIntegration, MissingRowsAreAnErrorZeroOrTheLabel) {
   EXPECT_NEAR(none.probability[0][1].item<double>(), 0.75 * sigmoid(-0.5), 1e-6);
   EXPECT_EQ(none.probability[1].abs().sum().item<double>(), 0);
   // Rows without a teacher add nothing and are counted in the mean: 0.75 log 2 of 2 clips.
-  EXPECT_NEAR(soft_loss(options, logits, none).item<double>(),
-              0.75 * std::log(2.0) / 2, 1e-6);
+  EXPECT_NEAR(soft_loss(options, logits, none).item<double>(), 0.75 * std::log(2.0) / 2, 1e-6);
 
   options.on_missing = schema::OnMissing::kLabel;
   const TeacherLogits label(logits_, "", options, clips_, rows_);
