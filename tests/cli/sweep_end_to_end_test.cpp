@@ -122,19 +122,32 @@ TEST(SweepIntegration, TrainsOnceReportsAndAddsWhatIsMissing) {
   EXPECT_NE(status.text.find("5 trials: 5 done"), std::string::npos) << status.text;
 }
 
+/// A checkpoint of a transformer of width 32 with two blocks that holds its class token alone: a
+/// header of safetensors, then 32 floats.
+void put_one_tensor(const fs::path& file) {
+  std::string header =
+      R"({"cls_token":{"dtype":"F32","shape":[1,1,32],"data_offsets":[0,128]},)"
+      R"("blocks.1.norm1.bias":{"dtype":"F32","shape":[0],"data_offsets":[128,128]}})";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  std::string size(8, '\0');
+  size[0] = static_cast<char>(header.size());
+  std::ofstream(file, std::ios::binary) << size << header << std::string(128, '\0');
+}
+
 TEST(SweepIntegration, AFailingTrialIsShownAndTheOthersEnd) {
   NEEDS_COMPUTE();
   TempDir dir;
   write_workspace(dir);
-  std::ofstream(dir / "garbage.pt") << "no weights";
-  const Shell result = exp(dir, "sweep --param model.weights=none,garbage.pt --jobs 2");
+  // Its sizes are the model's, so no check stops it; what it lacks is found when it is loaded.
+  put_one_tensor(dir / "half.safetensors");
+  const Shell result = exp(dir, "sweep --param model.weights=none,half.safetensors --jobs 2");
   EXPECT_EQ(result.code, 1) << result.text;
-  EXPECT_NE(result.text.find("error: trial 2 (model.weights = garbage.pt) failed: "),
+  EXPECT_NE(result.text.find("error: trial 2 (model.weights = half.safetensors) failed: "),
             std::string::npos)
       << "as it happens: " << result.text;
   EXPECT_NE(result.text.find("2 trials: 1 done, 1 failed"), std::string::npos) << result.text;
   const Shell again =
-      exp(dir, "sweep --param model.weights=none,garbage.pt --retry failed --fail-fast");
+      exp(dir, "sweep --param model.weights=none,half.safetensors --retry failed --fail-fast");
   EXPECT_EQ(again.code, 1) << again.text;
   EXPECT_NE(again.text.find("a trial failed (--fail-fast)"), std::string::npos) << again.text;
 }

@@ -28,18 +28,26 @@ constexpr std::string_view kTrunk =
 x = F.conv2d(golden["mel"][:, None], w["patch_embed.proj.weight"], w["patch_embed.proj.bias"], ({sf}, {st}))
 pos = w["pos.grid"] if "pos.grid" in w else w["pos.freq"][:, None] + w["pos.time"][None, : x.shape[3]]
 x = (x.permute(0, 2, 3, 1)[:, :, : pos.shape[1]] + pos).flatten(1, 2)  # patches, frequency-major
-special = [w[n] for n in ("cls_token", "dist_token") if n in w]
-if special:
-    x = torch.cat([(torch.cat(special, 1) + w.get("pos.special", 0)).expand(len(x), -1, -1), x], 1)
-for n in [f"blocks.{{i}}." for i in range({depth})]:
-    before, after = (lambda x, m: norm(x, n + m)), (lambda x, m: x)
-    if not {norm_first}:
-        before, after = after, before
-    q, k, v = linear(before(x, "norm1"), n + "attn.qkv").unflatten(-1, (3, {heads}, -1)).permute(2, 0, 3, 1, 4)
-    x = after(x + linear(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2), n + "attn.proj"), "norm1")
-    x = after(x + linear(F.{activation}(linear(before(x, "norm2"), n + "mlp.fc1")), n + "mlp.fc2"), "norm2")
-x = (norm(x, "norm", {final_eps}) if "norm.weight" in w else x){pool}
+{special}for n in [f"blocks.{{i}}." for i in range({depth})]:
+{block}x = (norm(x, "norm", {final_eps}) if "norm.weight" in w else x){pool}
 x = linear(norm(x, "head.norm", {head_eps}) if "head.norm.weight" in w else x, "head.linear")
+)";
+
+constexpr std::string_view kSpecial =
+    R"(x = torch.cat([(torch.cat([w[n] for n in ("cls_token", "dist_token") if n in w], 1) + w.get("pos.special", 0)).expand(len(x), -1, -1), x], 1)
+)";
+
+// A block whose norms stand before its parts, and one whose norms stand after their sums.
+constexpr std::string_view kNormFirst =
+    R"(    q, k, v = linear(norm(x, n + "norm1"), n + "attn.qkv").unflatten(-1, (3, {heads}, -1)).permute(2, 0, 3, 1, 4)
+    x = x + linear(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2), n + "attn.proj")
+    x = x + linear(F.{activation}(linear(norm(x, n + "norm2"), n + "mlp.fc1")), n + "mlp.fc2")
+)";
+constexpr std::string_view kNormLast =
+    R"(    q, k, v = linear(x, n + "attn.qkv").unflatten(-1, (3, {heads}, -1)).permute(2, 0, 3, 1, 4)
+    mixed = linear(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2), n + "attn.proj")
+    x = norm(x + mixed, n + "norm1")
+    x = norm(x + linear(F.{activation}(linear(x, n + "mlp.fc1")), n + "mlp.fc2"), n + "norm2")
 )";
 
 // One convolution with its batch norm, for both CNN families.
@@ -157,14 +165,16 @@ std::string_view head_of(schema::CnnHead head) {
 std::string check_program(const train::OpenModel& open) {
   if (const auto* trunk = dynamic_cast<const model::Trunk*>(open.model.get())) {
     const model::TrunkOptions& o = trunk->options();
+    const std::string block =
+        fmt::format(fmt::runtime(o.norm_first ? kNormFirst : kNormLast), fmt::arg("heads", o.heads),
+                    fmt::arg("activation", recipe::enum_name(o.activation)));
     return std::string(kStart) +
            fmt::format(fmt::runtime(kTrunk), fmt::arg("eps", o.norm_eps),
-                       fmt::arg("norm_first", o.norm_first ? "True" : "False"),
-                       fmt::arg("activation", recipe::enum_name(o.activation)),
+                       fmt::arg("special", o.special > 0 ? kSpecial : ""), fmt::arg("block", block),
                        fmt::arg("final_eps", o.final_norm_eps > 0 ? o.final_norm_eps : o.norm_eps),
                        fmt::arg("head_eps", o.head_norm_eps), fmt::arg("sf", o.stride_f),
                        fmt::arg("st", o.stride_t), fmt::arg("depth", o.depth),
-                       fmt::arg("heads", o.heads), fmt::arg("pool", pool_of(o))) +
+                       fmt::arg("pool", pool_of(o))) +
            std::string(kEnd);
   }
   const schema::Arch arch = open.options.resolved();
