@@ -11,8 +11,8 @@ namespace xp::model {
 /// the draws of each clip stand.
 struct Input {
   /// `draws.positions` may be empty: 0 .. B-1. Not explicit: a front end's result is an input.
-  Input(frontend::Spectrograms spectrograms,
-        DrawKey draws = {});  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Input(frontend::Spectrograms spectrograms, DrawKey draws = {});
 
   /// Clips that all fill their rows of `mel` [B, F, T].
   static Input whole(const at::Tensor& mel, DrawKey draws = {});
