@@ -79,12 +79,12 @@ std::vector<Setting> neutral_settings(
     if (key == "core.excludesfile") out.push_back(setting);
     if (key.starts_with("filter.") && key.rfind('.') > 7)
       drivers.insert(key.substr(0, key.rfind('.')));
-    if (key.starts_with("protocol.") && key.ends_with(".allow")) out.push_back({key, "never"});
+    if (key.starts_with("protocol.") && key.ends_with(".allow")) out.emplace_back(key, "never");
   }
   for (const std::string& driver : drivers) {
     for (const char* program : {".clean", ".smudge", ".process"})
-      out.push_back({driver + program, ""});
-    out.push_back({driver + ".required", "false"});
+      out.emplace_back(driver + program, "");
+    out.emplace_back(driver + ".required", "false");
   }
   return out;
 }
