@@ -73,7 +73,7 @@ void pieces(const Args& args, int64_t tokens, at::ScalarType dtype) {
     }
   }
   const xp::model::Match match = xp::model::match_tokens(qkv[1], r, {true, true});
-  xp::model::Block block(768, 12, 3072, 1e-6, xp::model::Init(1));
+  xp::model::Block block(xp::model::BlockOptions{}, xp::model::Init(1));
   block.to(dtype);
   const xp::model::Block::Drop drop{0, 0, 0, std::make_shared<const xp::model::Noise>()};
   // Whole blocks keep the residual stream in float32.
