@@ -8,8 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <ctime>
-#include <map>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -17,19 +15,15 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "bench/model/bench.h"
 #include "core/model/registry.h"
 #include "core/schema/model.h"
 #include "core/schema/tome.h"
 
 namespace {
 
-using Args = std::map<std::string, std::string>;
-
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
+using bench::Args;
+using bench::cpu_seconds;
 
 double seconds_of(const xp::model::Model& model, const xp::model::Input& input, bool train) {
   const double before = cpu_seconds();
@@ -47,13 +41,7 @@ int main(int argc, char** argv) {
   Args args = {{"--arch", "ast-nano"}, {"--batch", "16"}, {"--frames", "1000"},
                {"--shortest", "0.1"},  {"--r", "0"},      {"--threads", "1"},
                {"--train", "0"},       {"--repeats", "5"}};
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (args.count(argv[i]) == 0) {
-      std::fprintf(stderr, "lengths_bench: unknown option %s\n", argv[i]);
-      return 2;
-    }
-    args[argv[i]] = argv[i + 1];
-  }
+  bench::take_arguments("lengths_bench", argc, argv, args);
   at::set_num_threads(std::stoi(args["--threads"]));
   const bool train = args["--train"] == "1";
   const int64_t batch = std::stoll(args["--batch"]);

@@ -7,15 +7,14 @@
 // The last line is JSON, {"clip_s": ...}: the fastest repeat, after one that is not counted.
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <functional>
-#include <map>
 #include <string>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 
+#include "bench/model/bench.h"
 #include "core/model/attention.h"
 #include "core/model/block.h"
 #include "core/model/registry.h"
@@ -26,13 +25,8 @@
 
 namespace {
 
-using Args = std::map<std::string, std::string>;
-
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
+using bench::Args;
+using bench::cpu_seconds;
 
 double fastest(int64_t repeats, const std::function<void()>& work) {
   work();
@@ -104,13 +98,7 @@ int main(int argc, char** argv) {
       {"--patchout_t", "0"},     {"--patchout_f", "0"}, {"--dtype", "fp32"}, {"--batch", "2"},
       {"--threads", "1"},        {"--train", "0"},      {"--repeats", "3"},  {"--pieces", "0"},
       {"--depth", "0"}};
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (args.count(argv[i]) == 0) {
-      std::fprintf(stderr, "model_bench: unknown option %s\n", argv[i]);
-      return 2;
-    }
-    args[argv[i]] = argv[i + 1];
-  }
+  bench::take_arguments("model_bench", argc, argv, args);
   at::set_num_threads(std::stoi(args["--threads"]));
   const bool half = args["--dtype"] == "bf16", train = args["--train"] == "1";
   const int64_t batch = std::stoll(args["--batch"]);
