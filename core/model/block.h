@@ -6,8 +6,8 @@
 #include <ATen/core/Tensor.h>
 
 #include "core/model/layers.h"
+#include "core/model/reduce/tome.h"
 #include "core/model/tokens.h"
-#include "core/model/tome.h"
 #include "core/schema/model.h"
 
 namespace xp::model {

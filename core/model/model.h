@@ -9,7 +9,7 @@
 #include "core/model/input.h"
 #include "core/model/module.h"
 #include "core/model/patchout.h"
-#include "core/model/tome.h"
+#include "core/model/reduce/tome.h"
 
 namespace xp::model {
 

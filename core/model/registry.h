@@ -34,9 +34,9 @@ struct ModelSpec {
 };
 
 /// Builds `options.arch` by the factory of its family (core/schema/models.inc). Parameters are
-/// functions of (seed, name); `model.weights` is not read here (core/model/import.h). Throws Error
-/// naming `model.arch` when it is unknown, and what does not fit otherwise (dim not a multiple of
-/// heads, no patch fits).
+/// functions of (seed, name); `model.weights` is not read here (core/model/files/import.h). Throws
+/// Error naming `model.arch` when it is unknown, and what does not fit otherwise (dim not a
+/// multiple of heads, no patch fits).
 std::unique_ptr<Model> make_model(const schema::ModelOptions& options,
                                   const schema::TomeOptions* tome,
                                   const schema::PatchoutOptions* patchout, Geometry geometry,

@@ -6,7 +6,8 @@ namespace xp::ops {
 
 /// The parts of token merging that no matrix product does, for one clip on the CPU. The tokens are
 /// dealt into A (even positions, ceil(N / 2)) and B (odd positions, floor(N / 2)). The templates
-/// are defined in token_merge_inl.h, and made for each type in core/model/token_merge_loops.cpp.
+/// are defined in token_merge_inl.h, and made for each type in
+/// core/model/reduce/token_merge_loops.cpp.
 
 /// Sums keys over `heads`, scales each sum to length 1 and deals it out: a [ceil(N/2), C], b
 /// [floor(N/2), C]. Element (head, token, channel) is keys[head * head_stride + token *

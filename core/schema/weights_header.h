@@ -11,8 +11,8 @@
 namespace xp::schema {
 
 /// What the header of a file of weights says of the network, read without its tensors: enough to
-/// tell before anything runs that a model cannot take them. The import (core/model/import.h) has
-/// the last word.
+/// tell before anything runs that a model cannot take them. The import (core/model/files/import.h)
+/// has the last word.
 struct WeightsHeader {
   Body body = Body::kPlain;
   int64_t dim = 0;    ///< transformers: width of a token

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
-#include "core/model/cnn_file.h"
-#include "core/model/key_map.h"
+#include "core/model/files/cnn_file.h"
+#include "core/model/files/key_map.h"
 #include "core/schema/adjust.h"
 
 namespace xp::train {

@@ -9,7 +9,7 @@
 
 #include <c10/core/Device.h>
 
-#include "core/model/import.h"
+#include "core/model/files/import.h"
 #include "core/model/model.h"
 #include "core/schema/frontend.h"
 #include "core/schema/model.h"

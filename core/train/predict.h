@@ -10,7 +10,7 @@
 
 #include "core/frontend/frontend.h"
 #include "core/model/model.h"
-#include "core/model/tome.h"
+#include "core/model/reduce/tome.h"
 #include "core/schema/eval.h"
 #include "core/schema/train.h"
 #include "core/train/source.h"

@@ -9,7 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "core/model/key_map.h"
+#include "core/model/files/key_map.h"
 #include "core/schema/geometry.h"
 
 namespace xp::train {

@@ -5,7 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "core/model/import.h"
+#include "core/model/files/import.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/cost.h"
 #include "core/schema/geometry.h"

@@ -1,7 +1,7 @@
 // What a file of EfficientAT shows is read from it: each option of the originals' constructors
 // comes back from the names and shapes of the tensors, and the model that they describe takes the
 // weights.
-#include "core/model/cnn_file.h"
+#include "core/model/files/cnn_file.h"
 
 #include <functional>
 #include <string>
@@ -11,8 +11,8 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
-#include "core/model/export.h"
-#include "core/model/import.h"
+#include "core/model/files/export.h"
+#include "core/model/files/import.h"
 #include "core/model/init.h"
 #include "core/model/registry.h"
 #include "core/recipe/options_io.h"

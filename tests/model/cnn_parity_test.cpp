@@ -5,9 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "core/checkpoint/archive.h"
-#include "core/model/dymn.h"
-#include "core/model/import.h"
-#include "core/model/mn.h"
+#include "core/model/cnn/dymn.h"
+#include "core/model/cnn/mn.h"
+#include "core/model/files/import.h"
 #include "tests/testing/fixtures.h"
 #include "tests/testing/tensors.h"
 

@@ -11,8 +11,8 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
-#include "core/model/dymn.h"
-#include "core/model/mn.h"
+#include "core/model/cnn/dymn.h"
+#include "core/model/cnn/mn.h"
 #include "core/model/registry.h"
 
 namespace xp::model {

@@ -1,5 +1,5 @@
 // Rows and columns of a position embedding that a file holds as a list.
-#include "core/model/file_grid.h"
+#include "core/model/files/file_grid.h"
 
 #include <gtest/gtest.h>
 

@@ -4,7 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
-#include "core/model/tome_device.h"
+#include "core/model/reduce/tome_device.h"
 #include "core/model/trunk.h"
 
 namespace xp::model {

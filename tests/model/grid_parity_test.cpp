@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "core/checkpoint/archive.h"
-#include "core/model/import.h"
+#include "core/model/files/import.h"
 #include "core/model/trunk.h"
 #include "tests/testing/fixtures.h"
 #include "tests/testing/tensors.h"

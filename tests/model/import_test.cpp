@@ -1,6 +1,6 @@
 // Checkpoints in the originals' names: imported by load_weights alone they give the originals'
 // outputs, what is exported is what was imported, and what does not fit is said.
-#include "core/model/import.h"
+#include "core/model/files/import.h"
 
 #include <array>
 #include <map>
@@ -13,9 +13,9 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
-#include "core/model/archive_tensors.h"
-#include "core/model/export.h"
-#include "core/model/mn.h"
+#include "core/model/cnn/mn.h"
+#include "core/model/files/archive_tensors.h"
+#include "core/model/files/export.h"
 #include "core/model/pool.h"
 #include "core/model/registry.h"
 #include "core/model/torchonly.h"

@@ -13,11 +13,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "core/model/cnn_layers.h"
-#include "core/model/dymn.h"
-#include "core/model/key_map.h"
+#include "core/model/cnn/cnn_layers.h"
+#include "core/model/cnn/dymn.h"
+#include "core/model/cnn/mn.h"
+#include "core/model/files/key_map.h"
 #include "core/model/masked.h"
-#include "core/model/mn.h"
 #include "tests/testing/fixtures.h"
 #include "tests/testing/settings.h"
 

@@ -9,8 +9,8 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/model/cnn/mn.h"
 #include "core/model/masked.h"
-#include "core/model/mn.h"
 #include "core/model/registry.h"
 #include "core/schema/model.h"
 

@@ -4,7 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
-#include "core/model/tome.h"
+#include "core/model/reduce/tome.h"
 #include "core/model/trunk.h"
 #include "tests/model/originals.h"
 #include "tests/testing/tensors.h"

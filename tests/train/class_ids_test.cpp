@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
-#include "core/model/class_order.h"
+#include "core/model/files/class_order.h"
 #include "core/model/registry.h"
 #include "core/train/open_model.h"
 #include "core/train/session.h"

@@ -3,7 +3,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-#include "core/model/import.h"
+#include "core/model/files/import.h"
 #include "core/model/trunk.h"
 #include "core/schema/augment.h"
 #include "core/schema/frontend.h"

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
-#include "core/model/export.h"
+#include "core/model/files/export.h"
 #include "core/model/registry.h"
 #include "tests/testing/temp_dir.h"
 

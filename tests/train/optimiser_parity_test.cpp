@@ -7,7 +7,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/checkpoint/archive.h"
-#include "core/model/import.h"
+#include "core/model/files/import.h"
 #include "core/model/registry.h"
 #include "core/train/loss.h"
 #include "core/train/optimiser.h"

@@ -12,7 +12,7 @@
 #include "core/checkpoint/archive.h"
 #include "core/cli/compute/bundle_check.h"
 #include "core/graph/manifest.h"
-#include "core/model/archive_tensors.h"
+#include "core/model/files/archive_tensors.h"
 #include "core/model/init.h"
 #include "core/recipe/options_io.h"
 #include "core/train/weights_file.h"

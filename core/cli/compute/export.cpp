@@ -1,5 +1,5 @@
 // exp export: a model under the names of the originals, or as a bundle.
-#include "core/model/export.h"
+#include "core/model/files/export.h"
 
 #include <array>
 #include <filesystem>

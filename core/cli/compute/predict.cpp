@@ -19,7 +19,7 @@
 #include "core/cli/compute/listen.h"
 #include "core/cli/run_text.h"
 #include "core/frontend/frontend.h"
-#include "core/model/merge_picture.h"
+#include "core/model/reduce/merge_picture.h"
 #include "core/model/trunk.h"
 #include "core/ops/spectrogram_image.h"
 #include "core/schema/augment.h"

@@ -1,4 +1,4 @@
-#include "core/model/cnn.h"
+#include "core/model/cnn/cnn.h"
 
 #include <charconv>
 

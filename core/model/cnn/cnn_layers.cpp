@@ -1,4 +1,4 @@
-#include "core/model/cnn_layers.h"
+#include "core/model/cnn/cnn_layers.h"
 
 #include <array>
 #include <mutex>

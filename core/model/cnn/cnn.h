@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "core/model/cnn_layers.h"
+#include "core/model/cnn/cnn_layers.h"
 #include "core/model/model.h"
 #include "core/model/registry.h"
 #include "core/model/widths.h"

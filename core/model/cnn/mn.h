@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/model/cnn.h"
+#include "core/model/cnn/cnn.h"
 #include "core/model/registry.h"
 
 namespace xp::model {

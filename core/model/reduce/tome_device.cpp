@@ -1,4 +1,4 @@
-#include "core/model/tome_device.h"
+#include "core/model/reduce/tome_device.h"
 
 #include <limits>
 

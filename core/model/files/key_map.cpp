@@ -1,4 +1,4 @@
-#include "core/model/key_map.h"
+#include "core/model/files/key_map.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 #include <fmt/ranges.h>
 
 #include "core/base/error.h"
-#include "core/model/archive_tensors.h"
+#include "core/model/files/archive_tensors.h"
 
 namespace xp::model {
 namespace {

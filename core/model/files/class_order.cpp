@@ -1,4 +1,4 @@
-#include "core/model/class_order.h"
+#include "core/model/files/class_order.h"
 
 #include <algorithm>
 #include <array>

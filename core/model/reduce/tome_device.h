@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "core/model/tome.h"
+#include "core/model/reduce/tome.h"
 
 /// Token merging by tensor operations, for GPUs: no copy to the host, no synchronisation. Any
 /// device; the tests compare it with the CPU's kernels.

@@ -1,4 +1,4 @@
-#include "core/model/tome.h"
+#include "core/model/reduce/tome.h"
 
 #include <algorithm>
 #include <utility>
@@ -16,7 +16,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/base/error.h"
-#include "core/model/tome_device.h"
+#include "core/model/reduce/tome_device.h"
 #include "core/ops/token_merge.h"
 #include "core/schema/geometry.h"
 

@@ -1,4 +1,4 @@
-#include "core/model/dymn.h"
+#include "core/model/cnn/dymn.h"
 
 #include <algorithm>
 #include <string>

@@ -1,4 +1,4 @@
-#include "core/model/import.h"
+#include "core/model/files/import.h"
 
 #include <algorithm>
 #include <array>
@@ -12,9 +12,9 @@
 #include <fmt/ranges.h>
 
 #include "core/base/error.h"
-#include "core/model/dymn.h"
-#include "core/model/file_grid.h"
-#include "core/model/mn.h"
+#include "core/model/cnn/dymn.h"
+#include "core/model/cnn/mn.h"
+#include "core/model/files/file_grid.h"
 #include "core/model/position.h"
 #include "core/model/trunk.h"
 

@@ -1,4 +1,4 @@
-#include "core/model/archive_tensors.h"
+#include "core/model/files/archive_tensors.h"
 
 #include <array>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "core/model/file_grid.h"
+#include "core/model/files/file_grid.h"
 
 #include <algorithm>
 #include <cmath>

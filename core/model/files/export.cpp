@@ -1,4 +1,4 @@
-#include "core/model/export.h"
+#include "core/model/files/export.h"
 
 #include <map>
 #include <string>
@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
-#include "core/model/archive_tensors.h"
+#include "core/model/files/archive_tensors.h"
 #include "core/model/trunk.h"
 
 namespace xp::model {

@@ -1,4 +1,4 @@
-#include "core/model/cnn_file.h"
+#include "core/model/files/cnn_file.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 #include <fmt/ranges.h>
 
 #include "core/base/error.h"
-#include "core/model/cnn_layers.h"
+#include "core/model/cnn/cnn_layers.h"
 #include "core/schema/cnn.h"
 
 namespace xp::model {

@@ -1,4 +1,4 @@
-#include "core/model/mn.h"
+#include "core/model/cnn/mn.h"
 
 #include <utility>
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/checkpoint/archive.h"
-#include "core/model/key_map.h"
+#include "core/model/files/key_map.h"
 #include "core/model/model.h"
 
 namespace xp::model {

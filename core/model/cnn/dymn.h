@@ -3,8 +3,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/model/cnn.h"
-#include "core/model/mn.h"
+#include "core/model/cnn/cnn.h"
+#include "core/model/cnn/mn.h"
 #include "core/model/registry.h"
 
 namespace xp::model {

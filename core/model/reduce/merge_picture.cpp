@@ -1,4 +1,4 @@
-#include "core/model/merge_picture.h"
+#include "core/model/reduce/merge_picture.h"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "core/checkpoint/archive.h"
-#include "core/model/key_map.h"
+#include "core/model/files/key_map.h"
 #include "core/model/model.h"
 
 namespace xp::model {
