@@ -159,7 +159,7 @@ function(xp_programs folder)
   if(XP_TORCH)
     file(GLOB compute CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/compute/*.cpp)
     add_executable(exp-compute ${compute})
-    target_link_libraries(exp-compute PRIVATE exp::cli exp::data exp::frontend exp::model exp::dist exp::train
+    target_link_libraries(exp-compute PRIVATE exp::cli exp::data exp::frontend exp::model exp::dist exp::batches exp::load exp::evaluate exp::train
       exp::checkpoint exp::metric exp::ops nlohmann_json::nlohmann_json exp_png xp_warnings)
     xp_use_torch(exp-compute PRIVATE)
     xp_unity(exp-compute)

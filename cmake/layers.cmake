@@ -11,10 +11,14 @@ xp_library(data             PUBLIC exp::base exp::recipe exp::schema exp::graph
 xp_library(core/report      PUBLIC exp::base exp::tracker exp::metric PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/frontend    TORCH PUBLIC exp::base exp::schema exp::ops)
 xp_library(core/model       TORCH PUBLIC exp::base exp::schema exp::frontend PRIVATE exp::ops exp::checkpoint)
-xp_library(core/dist        TORCH PUBLIC exp::base)
-xp_library(core/train       TORCH PUBLIC exp::base exp::schema exp::graph exp::tracker exp::data
-                            PRIVATE exp::metric exp::checkpoint exp::frontend exp::model exp::dist exp::ops exp_hdf5
-                            nlohmann_json::nlohmann_json)
+xp_library(core/dist        TORCH PUBLIC exp::base exp::schema exp::graph exp::tracker)
+xp_library(core/batches     TORCH PUBLIC exp::base exp::schema exp::graph exp::data exp::frontend)
+xp_library(core/load        TORCH PUBLIC exp::base exp::schema exp::graph exp::model exp::batches
+                            PRIVATE exp::checkpoint nlohmann_json::nlohmann_json)
+xp_library(core/evaluate    TORCH PUBLIC exp::base exp::schema exp::graph exp::tracker exp::data exp::dist exp::model exp::batches exp::load
+                            PRIVATE exp::metric exp::frontend exp::ops exp_hdf5 nlohmann_json::nlohmann_json)
+xp_library(core/train       TORCH PUBLIC exp::base exp::schema exp::graph exp::tracker exp::data exp::dist exp::model exp::batches exp::load exp::evaluate
+                            PRIVATE exp::checkpoint exp::frontend nlohmann_json::nlohmann_json)
 xp_library(sweeps           ONCE PUBLIC exp::base exp::recipe exp::graph exp::tracker
                             PRIVATE SQLite::SQLite3 nlohmann_json::nlohmann_json)
 xp_programs(core/cli)

@@ -15,7 +15,7 @@ TORCH = re.compile(r"<(ATen|c10|torch|caffe2|gloo)/")
 OWNERS = {
     "toml++/": {"core/recipe"},
     "sqlite3.h": {"tracker", "sweeps"},
-    "hdf5.h": {"data", "core/train"},
+    "hdf5.h": {"data", "core/evaluate"},
     "ogg/ogg.h": {"data"},
     "sndfile.h": {"data"},
     "soxr.h": {"data"},

@@ -82,7 +82,7 @@ void write_marker(const Cache& cache) {
 FileLock lock_cache(const Cache& cache) {
   make_folders(cache.root());
   auto lock = FileLock::acquire(cache.root() / kLock, [] {
-    throw_if_stopped();
+    xp::throw_if_stopped();
     return true;
   });
   XP_CHECK(lock.has_value(), "a wait without an end ended");

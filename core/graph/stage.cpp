@@ -50,4 +50,9 @@ const StageInput& StageContext::input(std::string_view role) const {
   return *found.front();
 }
 
+void throw_if_stopped(const StageContext& context) {
+  const StopReason reason = context.stop_requested();
+  if (reason != StopReason::kNone) throw Stopped(reason);
+}
+
 }  // namespace xp::graph

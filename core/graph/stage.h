@@ -82,7 +82,8 @@ enum class Depth {
 /// methods may be called from any thread.
 ///
 /// Run halves: `void run_KIND(const schema::OPTIONS&, graph::StageContext&)`, OPTIONS as in
-/// stages.inc; prepare and stats in data/, the others in core/train. A kind may add
+/// stages.inc; prepare and stats in data/, pretrain and train in core/train, the others in
+/// core/evaluate. A kind may add
 /// `void run_KIND_many(std::span<const schema::OPTIONS* const>, std::span<StageContext* const>)`
 /// for several pending stages with equal inputs.
 struct StageContext {
@@ -129,5 +130,8 @@ struct StageContext {
   /// All inputs of that role, in the recipe's order.
   std::vector<const StageInput*> inputs_of(std::string_view role) const;
 };
+
+/// Throws Stopped after a request to stop.
+void throw_if_stopped(const StageContext& context);
 
 }  // namespace xp::graph

@@ -15,7 +15,8 @@ void fill(const std::vector<at::Tensor>& tensors, double value) {
 
 }  // namespace
 
-void reestimate_batch_norm(const model::Model& model, Task& task, Batches& batches, int64_t steps) {
+void reestimate_batch_norm(const model::Model& model, Task& task, batches::Batches& batches,
+                           int64_t steps) {
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> running;
   for (const model::NamedTensor& named : model.buffers())

@@ -9,7 +9,7 @@
 #include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "core/train/archive_io.h"
+#include "core/load/archive_io.h"
 
 namespace xp::train {
 namespace {
@@ -78,7 +78,8 @@ void CheckpointFolder::save(int64_t step, const States& states) {
   for (const auto& [name, state] : states) {
     json& facts = index["states"][name] = json::object();
     for (const auto& [key, fact] : state.facts) facts[key] = fact_json(fact);
-    for (const auto& [key, tensor] : state.tensors) add_tensor(archive, name + "/" + key, tensor);
+    for (const auto& [key, tensor] : state.tensors)
+      load::add_tensor(archive, name + "/" + key, tensor);
   }
   const fs::path tensors = file(step, "safetensors");
   archive.write_safetensors(tensors);
@@ -121,7 +122,7 @@ CheckpointFolder::Loaded CheckpointFolder::read(int64_t step) const {
     const size_t slash = entry.name.find('/');
     XP_CHECK(slash != std::string::npos, "a state's tensor without a state: " + entry.name);
     loaded.states[entry.name.substr(0, slash)].tensors[entry.name.substr(slash + 1)] =
-        to_tensor(entry);
+        load::to_tensor(entry);
   }
   return loaded;
 }

@@ -15,7 +15,7 @@ std::optional<frontend::Draws> ClipTask::take(const data::Batch& batch, const Pl
   const frontend::DrawKey key{setup_.seed, static_cast<uint64_t>(batch.epoch),
                               static_cast<uint64_t>(batch.step),
                               static_cast<uint64_t>(batch.position)};
-  const frontend::Waves waves = waves_of(batch, setup_.device);
+  const frontend::Waves waves = batches::waves_of(batch, setup_.device);
   frontend::Draws draws = setup_.frontend->draw(key, waves);
   spectrograms_ = setup_.frontend->forward(waves, &draws);
   return draws;

@@ -6,11 +6,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/batches/source.h"
 #include "core/frontend/frontend.h"
 #include "core/model/model.h"
 #include "core/schema/train.h"
 #include "core/train/loop.h"
-#include "core/train/source.h"
 
 namespace xp::train {
 
@@ -21,7 +21,7 @@ class ClipTask : public Task {
   struct Setup {
     const frontend::Frontend* frontend = nullptr;
     schema::TrainOptions train;
-    Clips clips;
+    batches::Clips clips;
     std::vector<uint32_t> rows;
     uint64_t seed = 0;
     at::Device device = at::kCPU;

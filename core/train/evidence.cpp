@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "core/train/archive_io.h"
+#include "core/load/archive_io.h"
 #include "core/train/loop.h"
 
 namespace xp::train {
@@ -15,7 +15,7 @@ std::string loss_text(double loss) { return std::isnan(loss) ? "nan" : fmt::form
 std::string write_evidence(const std::filesystem::path& file, const State& evidence,
                            const StepResult& result) {
   checkpoint::Archive archive;
-  for (const auto& [name, tensor] : evidence.tensors) add_tensor(archive, name, tensor);
+  for (const auto& [name, tensor] : evidence.tensors) load::add_tensor(archive, name, tensor);
   std::string ids;
   for (const auto& [name, fact] : evidence.facts) {
     if (const auto* text = std::get_if<std::string>(&fact)) {

@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/dist/group.h"
+#include "core/evaluate/evaluation.h"
 #include "core/graph/stage.h"
 #include "core/train/averaging.h"
 #include "core/train/batch_norm.h"
@@ -36,11 +37,11 @@ std::vector<std::pair<std::string, at::Tensor>> state_tensors(const model::Model
 /// Writes the weights as they are now.
 void write(const Fit& fit, const Loop& loop, const std::string& name, const Metrics& metrics,
            const graph::StageContext& context) {
-  Carried carried = fit.carried;
+  load::Carried carried = fit.carried;
   carried.epoch = loop.epoch();
   carried.step = loop.step();
   carried.metrics = metrics;
-  write_weights(context.output, name, *fit.model, carried);
+  load::write_weights(context.output, name, *fit.model, carried);
 }
 
 /// Weights of every epoch, where train.keep lists "epochs".
@@ -61,15 +62,15 @@ class EpochWeights final : public Hook {
 };
 
 /// A full state has no class ids; the weights beside it have.
-void check_classes_of_state(const fs::path& folder, const ClassList& classes) {
+void check_classes_of_state(const fs::path& folder, const load::ClassList& classes) {
   const fs::path weights = folder / "last.safetensors";
   if (!fs::exists(weights)) return;
-  if (const std::optional<Carried> carried = read_carried(weights))
-    require_same_classes(carried->classes, classes, "train.start_from: " + folder.string());
+  if (const std::optional<load::Carried> carried = load::read_carried(weights))
+    load::require_same_classes(carried->classes, classes, "train.start_from: " + folder.string());
 }
 
 /// Goes on from this stage's newest checkpoint, or takes over another training's last state.
-void restore(Loop& loop, const ClassList& classes, const graph::StageContext& context) {
+void restore(Loop& loop, const load::ClassList& classes, const graph::StageContext& context) {
   const auto warn = [&](std::string_view text) {
     if (loop.first_rank()) context.say("WARNING: " + std::string(text));
   };
@@ -98,7 +99,7 @@ void restore(Loop& loop, const ClassList& classes, const graph::StageContext& co
 
 /// `.average`: batch norm re-estimated with the averaged weights in place, which are then put back.
 void write_average(const Fit& fit, Loop& loop, Averaging& averaging, graph::StageContext& context,
-                   const Session& session) {
+                   const dist::Session& session) {
   if (averaging.count() == 0)
     throw Error(
         fmt::format("[averaging] took no weights in {} epochs: lower first_epoch", loop.epoch()));
@@ -113,7 +114,7 @@ void write_average(const Fit& fit, Loop& loop, Averaging& averaging, graph::Stag
   if (fit.validate) metrics = fit.validate();
   if (session.rank() == 0) {
     for (const auto& [metric, value] : metrics)
-      context.sink->summary("average." + metric, value, metric_unit(metric));
+      context.sink->summary("average." + metric, value, evaluate::metric_unit(metric));
     write(fit, loop, "average", metrics, context);
   }
 }
@@ -126,7 +127,7 @@ void drop(const graph::StageContext& context, const char* name) {
 
 }  // namespace
 
-void run_fit(Fit& fit, graph::StageContext& context, const Session& session) {
+void run_fit(Fit& fit, graph::StageContext& context, const dist::Session& session) {
   LoopOptions options;
   options.train = fit.train;
   options.optimiser = fit.optimiser;
@@ -134,7 +135,7 @@ void run_fit(Fit& fit, graph::StageContext& context, const Session& session) {
   options.micro_batch =
       context.resources.micro_batch > 0 ? context.resources.micro_batch : fit.train.micro_batch;
   options.evidence = fit.evidence;
-  options.evidence["carried"] = carried_text(fit.carried);
+  options.evidence["carried"] = load::carried_text(fit.carried);
   if (context.depth == graph::Depth::kCheck) options.stop_after_steps = 1;
 
   Averaging::Named named;
@@ -180,7 +181,7 @@ void run_fit(Fit& fit, graph::StageContext& context, const Session& session) {
   if (!keeps(fit.train, "last") && keeps(fit.train, "best")) drop(context, "last");
   if (!keeps(fit.train, "best") && keeps(fit.train, "last")) drop(context, "best");
   for (const auto& [metric, value] : validation.last())
-    context.sink->summary("final." + metric, value, metric_unit(metric));
+    context.sink->summary("final." + metric, value, evaluate::metric_unit(metric));
   if (validation.best_epoch() > 0)
     context.sink->summary("best_epoch", static_cast<double>(validation.best_epoch()),
                           tracker::Unit::kCount);

@@ -26,7 +26,7 @@ at::Tensor last_bias(model::Model& model) {
   return found;
 }
 
-std::vector<double> log_frequencies(const Clips& clips, const std::vector<uint32_t>& rows,
+std::vector<double> log_frequencies(const batches::Clips& clips, const std::vector<uint32_t>& rows,
                                     bool exclusive) {
   const std::vector<int64_t> counts = data::class_counts(clips.shards->labels(), rows);
   std::vector<double> judged(counts.size(), static_cast<double>(rows.size()));
@@ -58,7 +58,8 @@ HeadBias chosen(const schema::TrainStageOptions& options, bool from_nothing) {
 }  // namespace
 
 void start_head_bias(model::Model& model, const schema::TrainStageOptions& options,
-                     bool from_nothing, const Clips& clips, const std::vector<uint32_t>& rows) {
+                     bool from_nothing, const batches::Clips& clips,
+                     const std::vector<uint32_t>& rows) {
   const HeadBias kind = chosen(options, from_nothing);
   if (kind == HeadBias::kInit) return;
   at::Tensor bias = last_bias(model);

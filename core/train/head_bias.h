@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/batches/source.h"
 #include "core/model/model.h"
 #include "core/schema/stage_options.h"
-#include "core/train/source.h"
 
 namespace xp::train {
 
@@ -23,6 +23,7 @@ namespace xp::train {
 ///
 /// Throws Error for a head without a bias for each class (cnn_head = "attention").
 void start_head_bias(model::Model& model, const schema::TrainStageOptions& options,
-                     bool from_nothing, const Clips& clips, const std::vector<uint32_t>& rows);
+                     bool from_nothing, const batches::Clips& clips,
+                     const std::vector<uint32_t>& rows);
 
 }  // namespace xp::train

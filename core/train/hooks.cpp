@@ -6,10 +6,10 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/dist/device.h"
 #include "core/dist/group.h"
+#include "core/evaluate/evaluation.h"
 #include "core/graph/stage.h"
-#include "core/train/device.h"
-#include "core/train/evaluation.h"
 
 namespace xp::train {
 namespace {
@@ -27,7 +27,7 @@ void LogHook::before_epoch(Loop& loop) {
   epoch_began_ns_ = steady_ns();
   epoch_clips_ = 0;
   loop.batches().take_stats();
-  reset_peak(loop.device());
+  dist::reset_peak(loop.device());
 }
 
 void LogHook::after_step(Loop& loop, const StepResult& result) {
@@ -62,7 +62,7 @@ void LogHook::after_epoch(Loop& loop) {
   };
   epoch("train.clips_per_s", Unit::kPerSecond, static_cast<double>(epoch_clips_) / seconds);
   epoch("train.stall_p", Unit::kFraction, stats.stall_s / seconds);
-  epoch("train.peak_mem_mb", Unit::kMebibytes, peak_memory_mb(loop.device()));
+  epoch("train.peak_mem_mb", Unit::kMebibytes, dist::peak_memory_mb(loop.device()));
 }
 
 State LogHook::state() const {
@@ -90,7 +90,8 @@ void ValidateHook::after_epoch(Loop& loop) {
   tracker::RunSink& sink = *loop.context().sink;
   if (loop.first_rank())
     for (const auto& [metric, value] : last_)
-      sink.log(sink.metric("val." + metric, metric_unit(metric), Grain::kEpoch), epoch, value);
+      sink.log(sink.metric("val." + metric, evaluate::metric_unit(metric), Grain::kEpoch), epoch,
+               value);
   const auto signed_value = [&](const schema::MetricGoal& wanted) {
     const auto found = last_.find(wanted.metric);
     if (found == last_.end()) return std::nan("");
@@ -104,7 +105,7 @@ void ValidateHook::after_epoch(Loop& loop) {
     said_absent_ = true;
     loop.context().say(fmt::format("WARNING: epoch {}: train.select = \"{}\" finds no {}: {}",
                                    epoch, train.select, goal->metric,
-                                   why_absent(goal->metric, value)));
+                                   evaluate::why_absent(goal->metric, value)));
   }
   if (!std::isnan(value) && (best_epoch_ == 0 || value > best_)) {
     best_ = value;

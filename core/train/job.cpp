@@ -83,49 +83,7 @@ json context_json(const graph::StageContext& context) {
           {"overfit_clips", context.overfit_clips}};
 }
 
-template <class Options>
-std::string write_job(const char* kind, const Options& options,
-                      const graph::StageContext& context) {
-  json job{{"kind", kind}, {"context", context_json(context)}, {"options", json::object()}};
-  Writer<Options> writer{options, job["options"]};
-  Options::describe(writer);
-  return job.dump();
-}
-
-template <class Options>
-Options read_job(const std::string& text) {
-  const json job = json::parse(text);
-  Options options;
-  Reader<Options> reader{options, job.at("options")};
-  Options::describe(reader);
-  return options;
-}
-
-}  // namespace
-
-std::string job_text(const schema::TrainStageOptions& options, const graph::StageContext& context) {
-  return write_job("train", options, context);
-}
-
-std::string job_text(const schema::PretrainStageOptions& options,
-                     const graph::StageContext& context) {
-  return write_job("pretrain", options, context);
-}
-
-std::string job_kind(const std::string& text) {
-  return json::parse(text).at("kind").get<std::string>();
-}
-
-schema::TrainStageOptions train_job(const std::string& text) {
-  return read_job<schema::TrainStageOptions>(text);
-}
-
-schema::PretrainStageOptions pretrain_job(const std::string& text) {
-  return read_job<schema::PretrainStageOptions>(text);
-}
-
-void read_job_context(const std::string& text, graph::StageContext& context) {
-  const json object = json::parse(text).at("context");
+void read_context(const json& object, graph::StageContext& context) {
   object.at("name").get_to(context.name);
   object.at("key").get_to(context.key);
   for (const json& item : object.at("inputs")) {
@@ -145,6 +103,48 @@ void read_job_context(const std::string& text, graph::StageContext& context) {
   object.at("micro_batch").get_to(context.resources.micro_batch);
   context.depth = static_cast<graph::Depth>(object.at("depth").get<int>());
   object.at("overfit_clips").get_to(context.overfit_clips);
+}
+
+template <class Options>
+dist::Job make_job(const char* kind, const Options& options, const graph::StageContext& context,
+                   void (*rank)(const Options&, graph::StageContext&, const dist::Session&)) {
+  json text{{"kind", kind}, {"context", context_json(context)}, {"options", json::object()}};
+  Writer<Options> writer{options, text["options"]};
+  Options::describe(writer);
+  dist::Job job;
+  job.text = text.dump();
+  job.workers = options.train.workers;
+  job.rank = [options, rank](graph::StageContext& its, const dist::Session& session) {
+    rank(options, its, session);
+  };
+  return job;
+}
+
+template <class Options>
+Options read_options(const json& text) {
+  Options options;
+  Reader<Options> reader{options, text};
+  Options::describe(reader);
+  return options;
+}
+
+}  // namespace
+
+dist::Job job_of(const schema::TrainStageOptions& options, const graph::StageContext& context) {
+  return make_job("train", options, context, train_rank);
+}
+
+dist::Job job_of(const schema::PretrainStageOptions& options, const graph::StageContext& context) {
+  return make_job("pretrain", options, context, pretrain_rank);
+}
+
+dist::Job read_job(const std::string& text, graph::StageContext& context) {
+  const json job = json::parse(text);
+  read_context(job.at("context"), context);
+  const json& options = job.at("options");
+  if (job.at("kind") == "train")
+    return job_of(read_options<schema::TrainStageOptions>(options), context);
+  return job_of(read_options<schema::PretrainStageOptions>(options), context);
 }
 
 }  // namespace xp::train

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "core/dist/team.h"
+
 namespace xp::graph {
 struct StageContext;
 }
@@ -10,18 +12,20 @@ struct PretrainStageOptions;
 struct TrainStageOptions;
 }  // namespace xp::schema
 
-/// A stage as a text that another process can take up: what rank 0 tells its workers.
+/// A training as a job of several ranks: what rank 0 tells its workers is the text of a stage.
 namespace xp::train {
 
-std::string job_text(const schema::TrainStageOptions& options, const graph::StageContext& context);
-std::string job_text(const schema::PretrainStageOptions& options,
-                     const graph::StageContext& context);
+/// One rank's part (run_train.cpp, run_pretrain.cpp).
+void train_rank(const schema::TrainStageOptions& options, graph::StageContext& context,
+                const dist::Session& session);
+void pretrain_rank(const schema::PretrainStageOptions& options, graph::StageContext& context,
+                   const dist::Session& session);
 
-/// "train" or "pretrain".
-std::string job_kind(const std::string& text);
-schema::TrainStageOptions train_job(const std::string& text);
-schema::PretrainStageOptions pretrain_job(const std::string& text);
-/// Name, key, inputs, output, resources and depth; sink and callbacks are the caller's.
-void read_job_context(const std::string& text, graph::StageContext& context);
+dist::Job job_of(const schema::TrainStageOptions& options, const graph::StageContext& context);
+dist::Job job_of(const schema::PretrainStageOptions& options, const graph::StageContext& context);
+
+/// The job of such a text (dist::ReadJob). Into `context`: name, key, inputs, output, resources and
+/// depth; sink and callbacks are the caller's.
+dist::Job read_job(const std::string& text, graph::StageContext& context);
 
 }  // namespace xp::train

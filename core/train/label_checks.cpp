@@ -12,7 +12,8 @@ namespace {
 constexpr float kPositive = 0.5F;  // a target above it is positive, as in core/metric
 
 /// Clips of each class.
-std::vector<int64_t> clips_of_classes(const Clips& clips, const std::vector<uint32_t>& rows) {
+std::vector<int64_t> clips_of_classes(const batches::Clips& clips,
+                                      const std::vector<uint32_t>& rows) {
   std::vector<int64_t> count(static_cast<size_t>(clips.classes()), 0);
   const data::LabelTable labels = clips.shards->labels();
   for (const uint32_t row : rows) {
@@ -24,7 +25,7 @@ std::vector<int64_t> clips_of_classes(const Clips& clips, const std::vector<uint
   return count;
 }
 
-std::string several_labels(const Clips& clips, const std::vector<uint32_t>& rows) {
+std::string several_labels(const batches::Clips& clips, const std::vector<uint32_t>& rows) {
   const data::LabelTable labels = clips.shards->labels();
   int64_t several = 0;
   std::string first;
@@ -42,7 +43,7 @@ std::string several_labels(const Clips& clips, const std::vector<uint32_t>& rows
 }
 
 /// The rows of a split that need not be there.
-std::vector<uint32_t> rows_or_none(const Clips& clips, std::string_view role) {
+std::vector<uint32_t> rows_or_none(const batches::Clips& clips, std::string_view role) {
   try {
     return clips.rows(role);
   } catch (const Error&) {
@@ -50,8 +51,8 @@ std::vector<uint32_t> rows_or_none(const Clips& clips, std::string_view role) {
   }
 }
 
-std::string classes_without_training(const Clips& clips, const std::vector<int64_t>& trained,
-                                     const char* role) {
+std::string classes_without_training(const batches::Clips& clips,
+                                     const std::vector<int64_t>& trained, const char* role) {
   const std::vector<int64_t> there = clips_of_classes(clips, rows_or_none(clips, role));
   constexpr int64_t kShown = 5;
   int64_t without = 0;
@@ -69,7 +70,7 @@ std::string classes_without_training(const Clips& clips, const std::vector<int64
 
 }  // namespace
 
-std::vector<std::string> label_warnings(const Clips& clips, schema::Loss loss) {
+std::vector<std::string> label_warnings(const batches::Clips& clips, schema::Loss loss) {
   const std::vector<uint32_t> rows = clips.rows("train");
   const std::vector<int64_t> trained = clips_of_classes(clips, rows);
   std::vector<std::string> found;

@@ -12,9 +12,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/dist/device.h"
 #include "core/dist/group.h"
 #include "core/graph/stage.h"
-#include "core/train/device.h"
 #include "core/train/evidence.h"
 #include "tracker/run_sink.h"
 
@@ -33,7 +33,7 @@ int64_t limited(int64_t steps, int64_t limit) { return limit > 0 ? std::min(step
 
 Loop::Loop(const LoopOptions& options,
            std::vector<std::pair<std::string, at::Tensor>> model_tensors,
-           std::vector<Trained> trained, int64_t layers, Task& task, Batches& batches,
+           std::vector<Trained> trained, int64_t layers, Task& task, batches::Batches& batches,
            std::vector<Hook*> hooks, graph::StageContext& context, at::Device device,
            dist::Group* group)
     : options_(options),
@@ -191,7 +191,7 @@ StepResult Loop::do_step(const data::Batch& batch) {
           attempt(batch, place, micro_ > 0 ? micro_ : std::max<int64_t>(1, batch.size));
       return result;
     } catch (const std::exception& error) {
-      if (!is_out_of_memory(error)) throw;
+      if (!dist::is_out_of_memory(error)) throw;
       const int64_t size = micro_ > 0 ? std::min(micro_, batch.size) : batch.size;
       if (options_.micro_batch > 0 || size <= 1 || group_ != nullptr)
         throw Error(fmt::format("out of memory in step {} with {} clips at a time: lower "
@@ -367,7 +367,7 @@ void Loop::report(const StepResult& result) {
       fmt::format("steps, epoch {}/{}, loss {:.4f}, lr {:.2e}, {:.1f} clips/s, stall {:.0f} %, "
                   "{:.0f} MiB",
                   result.place.epoch + 1, epochs(), result.loss, result.lr, clips_per_s_,
-                  100 * stall_p_, memory_mb(device_)),
+                  100 * stall_p_, dist::memory_mb(device_)),
       static_cast<double>(step_), static_cast<double>(epochs() * steps_per_epoch_));
 }
 

@@ -11,6 +11,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/batches/batches.h"
 #include "core/schema/optimiser.h"
 #include "core/schema/schedule.h"
 #include "core/schema/train.h"
@@ -55,18 +56,6 @@ class Task {
   virtual Loss loss(int64_t first, int64_t count) = 0;
   /// What a broken step was given: input and targets of the batch, ids of the clips.
   virtual State evidence() const = 0;
-};
-
-/// Batches of this rank in the order of the epoch. The loader in programs, a list in tests.
-class Batches {
- public:
-  virtual ~Batches() = default;
-  virtual void start(int64_t epoch, int64_t first_step) = 0;
-  virtual std::optional<data::Batch> next() = 0;
-  virtual int64_t steps_per_epoch() const = 0;
-  /// Clips of all ranks together in the batch number `step` of an epoch.
-  virtual int64_t clips(int64_t step) const = 0;
-  virtual data::LoaderStats take_stats() = 0;
 };
 
 /// What one optimiser step did; means over all clips of all ranks.
@@ -119,7 +108,7 @@ class Loop {
   /// `model_tensors`: the tensors of the model that a checkpoint holds, by name. `group` null for
   /// one rank.
   Loop(const LoopOptions& options, std::vector<std::pair<std::string, at::Tensor>> model_tensors,
-       std::vector<Trained> trained, int64_t layers, Task& task, Batches& batches,
+       std::vector<Trained> trained, int64_t layers, Task& task, batches::Batches& batches,
        std::vector<Hook*> hooks, graph::StageContext& context, at::Device device,
        dist::Group* group);
   ~Loop();
@@ -142,7 +131,7 @@ class Loop {
   Optimiser& optimiser() { return optimiser_; }
   Schedule& schedule() { return schedule_; }
   graph::StageContext& context() { return context_; }
-  Batches& batches() { return batches_; }
+  batches::Batches& batches() { return batches_; }
   dist::Group* group() { return group_; }
   bool first_rank() const;
   at::Device device() const { return device_; }
@@ -173,7 +162,7 @@ class Loop {
   LoopOptions options_;
   std::vector<std::pair<std::string, at::Tensor>> model_tensors_;
   Task& task_;
-  Batches& batches_;
+  batches::Batches& batches_;
   std::vector<Hook*> hooks_;
   graph::StageContext& context_;
   at::Device device_;

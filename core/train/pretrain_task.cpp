@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
+#include "core/dist/device.h"
 #include "core/dist/group.h"
-#include "core/train/device.h"
 
 namespace xp::train {
 namespace {
@@ -33,7 +33,7 @@ model::MaskedLosses PretrainTask::losses(const model::Input& input, const model:
                                          int64_t number) const {
   const model::MaskSettings settings{options_.masked, options_.cluster_min, options_.cluster_max};
   const at::Tensor masks = model::draw_masks(settings, model_.grids_of(input), input.draws, number);
-  const Autocast autocast(setup_.device, setup_.train.precision);
+  const dist::Autocast autocast(setup_.device, setup_.train.precision);
   return model_.losses(input, masks, number == 0, number == 1, pass);
 }
 
@@ -63,23 +63,24 @@ Loss PretrainTask::loss(int64_t first, int64_t count) {
 
 std::map<std::string, double> PretrainTask::validate(const std::vector<uint32_t>& rows,
                                                      const schema::FrontendOptions& frontend,
-                                                     const PredictOptions& how) const {
+                                                     const evaluate::PredictOptions& how) const {
   const at::NoGradGuard no_grad;
   const auto total = static_cast<int64_t>(rows.size());
   const int64_t rank = how.group == nullptr ? 0 : how.group->rank();
   const int64_t world = how.group == nullptr ? 1 : how.group->size();
   const int64_t begin = total * rank / world;
   const std::vector<uint32_t> mine(rows.begin() + begin, rows.begin() + total * (rank + 1) / world);
-  check_lengths(setup_.clips, rows, frontend, model_.least_frames());
-  EvaluationBatches batches(setup_.clips, mine, frontend,
-                            {how.batch_size, how.workers, setup_.device});
+  batches::check_lengths(setup_.clips, rows, frontend, model_.least_frames());
+  batches::EvaluationBatches batches(setup_.clips, mine, frontend,
+                                     {how.batch_size, how.workers, setup_.device});
   // Sums over clips of NCE, masked accuracy, MSE, and their number.
   at::Tensor sums = at::zeros({4}, at::kDouble);
   while (const auto batch = batches.next()) {
     how.check();
     model::DrawKey draws;
     for (const int64_t row : batch->rows) draws.positions.push_back(begin + row);
-    const model::Input clips(setup_.frontend->forward(waves_of(*batch, setup_.device)), draws);
+    const model::Input clips(setup_.frontend->forward(batches::waves_of(*batch, setup_.device)),
+                             draws);
     const auto sum = [](const at::Tensor& of_clips) {
       return of_clips.cpu().to(at::kDouble).sum();
     };

@@ -7,10 +7,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/evaluate/predict.h"
 #include "core/model/masked.h"
 #include "core/schema/pretrain.h"
 #include "core/train/clip_task.h"
-#include "core/train/predict.h"
 
 namespace xp::train {
 
@@ -29,7 +29,7 @@ class PretrainTask final : public ClipTask {
   /// masks at every validation.
   std::map<std::string, double> validate(const std::vector<uint32_t>& rows,
                                          const schema::FrontendOptions& frontend,
-                                         const PredictOptions& how) const;
+                                         const evaluate::PredictOptions& how) const;
 
  private:
   /// Losses [B] of pass `number`.

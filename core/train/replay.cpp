@@ -12,18 +12,18 @@
 
 #include "core/base/error.h"
 #include "core/checkpoint/archive.h"
+#include "core/load/archive_io.h"
+#include "core/load/weights_file.h"
 #include "core/model/registry.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/kd.h"
 #include "core/schema/patchout.h"
 #include "core/schema/pretrain.h"
 #include "core/schema/tome.h"
-#include "core/train/archive_io.h"
 #include "core/train/evidence.h"
 #include "core/train/pretrain_task.h"
 #include "core/train/state.h"
 #include "core/train/supervised.h"
-#include "core/train/weights_file.h"
 
 namespace xp::train {
 namespace {
@@ -39,7 +39,7 @@ struct Kept {
     if (archive.metadata().count("exp.carried") == 0 || archive.find("mel") == nullptr)
       throw Error(fmt::format("{} is not a kept step of a training", file.string()), Exit::kData);
     for (const checkpoint::Entry& entry : archive.entries())
-      if (!entry.name.starts_with(kWeights)) batch.tensors[entry.name] = to_tensor(entry);
+      if (!entry.name.starts_with(kWeights)) batch.tensors[entry.name] = load::to_tensor(entry);
     place = {number("step"), number("epoch")};
     setup.train = recipe::from_text<schema::TrainOptions>(text("train"));
     setup.train.precision = schema::Precision::kFp32;
@@ -78,7 +78,7 @@ void take_weights(model::Model& model, const Kept& kept, Lines& lines) {
     if (entry == nullptr)
       throw Error(fmt::format("{} lacks the weights '{}'", kept.file.string(), named.name),
                   Exit::kData);
-    const at::Tensor values = to_tensor(*entry);
+    const at::Tensor values = load::to_tensor(*entry);
     copy_into(named.tensor, values, named.name);
     if (!finite(values)) lines.push_back("not finite: weights " + named.name);
   }
@@ -111,7 +111,7 @@ void say_batch(const model::Model& model, const Loss& loss, Lines& lines) {
       lines.push_back("not finite: gradient of " + named.name);
 }
 
-void replay_supervised(const Kept& kept, const Carried& carried, Lines& lines) {
+void replay_supervised(const Kept& kept, const load::Carried& carried, Lines& lines) {
   const auto tome = kept.section<schema::TomeOptions>("tome");
   const auto patchout = kept.section<schema::PatchoutOptions>("patchout");
   const auto model =
@@ -132,7 +132,7 @@ void replay_supervised(const Kept& kept, const Carried& carried, Lines& lines) {
   say_batch(*model, task.loss_of(logits, 0, clips), lines);
 }
 
-void replay_pretraining(const Kept& kept, const Carried& carried,
+void replay_pretraining(const Kept& kept, const load::Carried& carried,
                         const schema::PretrainOptions& options, Lines& lines) {
   const auto model = model::make_masked_model(carried.model, carried.geometry, 0, false);
   take_weights(*model, kept, lines);
@@ -150,7 +150,7 @@ std::vector<std::string> replay(const std::filesystem::path& path) {
   lines.push_back(fmt::format("step {}, epoch {}: the loss was {}", kept.place.step,
                               kept.place.epoch + 1, kept.text("loss")));
   if (!finite(kept.batch.tensor("mel"))) lines.push_back("not finite: the spectrograms");
-  const Carried carried = parse_carried(kept.text("carried"));
+  const load::Carried carried = load::parse_carried(kept.text("carried"));
   if (const auto masks = kept.section<schema::PretrainOptions>("pretrain"))
     replay_pretraining(kept, carried, *masks, lines);
   else

@@ -1,16 +1,16 @@
+#include "core/dist/team.h"
 #include "core/model/registry.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/stage_options.h"
+#include "core/train/job.h"
 #include "core/train/pretrain_task.h"
 #include "core/train/run.h"
-#include "core/train/session.h"
-#include "core/train/team.h"
 #include "core/train/training_setup.h"
 
 namespace xp::train {
 
 void pretrain_rank(const schema::PretrainStageOptions& options, graph::StageContext& context,
-                   const Session& session) {
+                   const dist::Session& session) {
   TrainingSetup setup(FitOptions::of(options), context, session);
   const auto model = model::make_masked_model(options.model, setup.geometry(),
                                               static_cast<uint64_t>(options.seed));
@@ -26,7 +26,7 @@ void pretrain_rank(const schema::PretrainStageOptions& options, graph::StageCont
 }
 
 void run_pretrain(const schema::PretrainStageOptions& options, graph::StageContext& context) {
-  run_team(options, context);
+  dist::run_team(job_of(options, context), context);
 }
 
 }  // namespace xp::train

@@ -3,18 +3,18 @@
 
 #include <fmt/format.h>
 
+#include "core/dist/team.h"
+#include "core/evaluate/predict.h"
 #include "core/graph/stage.h"
 #include "core/model/registry.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/geometry.h"
 #include "core/schema/stage_options.h"
 #include "core/train/head_bias.h"
+#include "core/train/job.h"
 #include "core/train/label_checks.h"
-#include "core/train/predict.h"
 #include "core/train/run.h"
-#include "core/train/session.h"
 #include "core/train/supervised.h"
-#include "core/train/team.h"
 #include "core/train/training_setup.h"
 
 namespace xp::train {
@@ -46,9 +46,10 @@ void say_shapes(const schema::TrainStageOptions& options, const model::Model& mo
 }
 
 std::optional<TeacherLogits> teacher_of(const schema::TrainStageOptions& options,
-                                        const Clips& clips, const std::vector<uint32_t>& rows,
+                                        const batches::Clips& clips,
+                                        const std::vector<uint32_t>& rows,
                                         const graph::StageContext& context,
-                                        const Session& session) {
+                                        const dist::Session& session) {
   if (!options.kd) return std::nullopt;
   std::optional<TeacherLogits> teacher(std::in_place, context.input("logits").path,
                                        options.kd->index, *options.kd, clips, rows);
@@ -64,9 +65,9 @@ std::optional<TeacherLogits> teacher_of(const schema::TrainStageOptions& options
 }  // namespace
 
 void train_rank(const schema::TrainStageOptions& options, graph::StageContext& context,
-                const Session& session) {
+                const dist::Session& session) {
   TrainingSetup setup(FitOptions::of(options), context, session);
-  const Clips& clips = setup.clips();
+  const batches::Clips& clips = setup.clips();
   const auto model =
       model::make_model(setup.model(), options.tome ? &*options.tome : nullptr,
                         options.patchout ? &*options.patchout : nullptr, setup.geometry(),
@@ -92,15 +93,16 @@ void train_rank(const schema::TrainStageOptions& options, graph::StageContext& c
   if (options.kd) fit.evidence["kd"] = recipe::to_text(*options.kd);
   if (!setup.rows().val.empty())
     fit.validate = [&] {
-      return score(predict({model.get()}, setup.frontend(), setup.frontend_options(), clips,
-                           setup.rows().val, setup.validation()),
-                   options.train.loss);
+      return evaluate::score(
+          evaluate::predict({model.get()}, setup.frontend(), setup.frontend_options(), clips,
+                            setup.rows().val, setup.validation()),
+          options.train.loss);
     };
   run_fit(fit, context, session);
 }
 
 void run_train(const schema::TrainStageOptions& options, graph::StageContext& context) {
-  run_team(options, context);
+  dist::run_team(job_of(options, context), context);
 }
 
 }  // namespace xp::train

@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
+#include "core/dist/device.h"
+#include "core/evaluate/loss.h"
 #include "core/frontend/spec_mixup.h"
-#include "core/train/device.h"
-#include "core/train/loss.h"
 
 namespace xp::train {
 
@@ -13,8 +13,8 @@ void SupervisedTask::begin(const data::Batch& batch, const Place& place) {
   const at::NoGradGuard no_grad;
   const auto draws = take(batch, place);
   if (!draws) return;
-  labels_ = labels_of(batch, setup_.device);
-  mask_ = mask_of(batch, setup_.device);
+  labels_ = batches::labels_of(batch, setup_.device);
+  mask_ = batches::mask_of(batch, setup_.device);
   teacher_ = {};
   if (kd_) teacher_ = teacher_logits_->target(batch, setup_.device);
   if (!draws->mix) return;
@@ -27,7 +27,7 @@ void SupervisedTask::begin(const data::Batch& batch, const Place& place) {
 }
 
 at::Tensor SupervisedTask::logits(int64_t first, int64_t count) const {
-  const Autocast autocast(setup_.device, setup_.train.precision);
+  const dist::Autocast autocast(setup_.device, setup_.train.precision);
   return model_.forward(input(first, count), training_pass()).logits.to(at::kFloat);
 }
 
@@ -39,14 +39,15 @@ std::vector<std::string> SupervisedTask::parts() const {
 Loss SupervisedTask::loss_of(const at::Tensor& logits, int64_t first, int64_t count) const {
   const at::Tensor mask = mask_.defined() ? mask_.narrow(0, first, count) : at::Tensor();
   Loss loss;
-  const at::Tensor hard = label_loss(setup_.train.loss, logits, labels_.narrow(0, first, count),
-                                     mask, setup_.train.label_smoothing);
+  const at::Tensor hard =
+      evaluate::label_loss(setup_.train.loss, logits, labels_.narrow(0, first, count), mask,
+                           setup_.train.label_smoothing);
   loss.total = hard;
   if (!kd_) return loss;
-  const SoftTarget teacher{teacher_.probability.narrow(0, first, count),
-                           teacher_.weight.narrow(0, first, count)};
-  const at::Tensor soft = soft_loss(*kd_, logits, teacher);
-  loss.total = kd_loss(kd_->lambda, hard, soft);
+  const evaluate::SoftTarget teacher{teacher_.probability.narrow(0, first, count),
+                                     teacher_.weight.narrow(0, first, count)};
+  const at::Tensor soft = evaluate::soft_loss(*kd_, logits, teacher);
+  loss.total = evaluate::kd_loss(kd_->lambda, hard, soft);
   loss.parts = {{"loss_hard", hard.detach()}, {"loss_kd", soft.detach()}};
   return loss;
 }

@@ -36,9 +36,9 @@ class SupervisedTask final : public ClipTask {
   std::optional<schema::KdOptions> kd_;
   const TeacherLogits* teacher_logits_;
   // The present batch.
-  at::Tensor labels_;   // [B, K]
-  at::Tensor mask_;     // [B, K] or undefined
-  SoftTarget teacher_;  // undefined tensors without a teacher
+  at::Tensor labels_;             // [B, K]
+  at::Tensor mask_;               // [B, K] or undefined
+  evaluate::SoftTarget teacher_;  // undefined tensors without a teacher
 };
 
 }  // namespace xp::train

@@ -9,7 +9,7 @@ namespace xp::train {
 
 TeacherLogits::TeacherLogits(const std::filesystem::path& logits,
                              const std::filesystem::path& index, const schema::KdOptions& options,
-                             const Clips& clips, const std::vector<uint32_t>& rows)
+                             const batches::Clips& clips, const std::vector<uint32_t>& rows)
     : options_(options), clips_(clips), rows_(rows) {
   bank_ = read_teacher_bank(logits, index);
   found_ = match_teacher_rows(bank_, clips, rows);
@@ -39,7 +39,7 @@ at::Tensor TeacherLogits::labels_of(std::span<const int64_t> rows) const {
   return labels;
 }
 
-SoftTarget TeacherLogits::gather(std::span<const int64_t> rows, at::Device device) const {
+evaluate::SoftTarget TeacherLogits::gather(std::span<const int64_t> rows, at::Device device) const {
   std::vector<int64_t> index;
   std::vector<float> present;
   for (const int64_t row : rows) {
@@ -48,7 +48,8 @@ SoftTarget TeacherLogits::gather(std::span<const int64_t> rows, at::Device devic
     present.push_back(bank_row < 0 ? 0.0F : 1.0F);
   }
   const at::Tensor picked = logits_.index_select(0, at::tensor(index, at::kLong));
-  SoftTarget target = soft_target(picked.to(device), at::tensor(present).to(device), options_);
+  evaluate::SoftTarget target =
+      evaluate::soft_target(picked.to(device), at::tensor(present).to(device), options_);
   if (options_.on_missing != schema::OnMissing::kLabel || missing() == 0) return target;
   target.probability = target.probability + labels_of(rows).to(device);
   // No partner (row -1) is none that lacks logits.
@@ -58,12 +59,12 @@ SoftTarget TeacherLogits::gather(std::span<const int64_t> rows, at::Device devic
   return target;
 }
 
-SoftTarget TeacherLogits::target(const data::Batch& batch, at::Device device) const {
-  SoftTarget target = gather(batch.rows, device);
+evaluate::SoftTarget TeacherLogits::target(const data::Batch& batch, at::Device device) const {
+  evaluate::SoftTarget target = gather(batch.rows, device);
   if (options_.mix_teacher) {
     // A clip without a partner has weight 1; its partner row -1 counts nothing.
     const at::Tensor weight = at::tensor(std::vector<float>(batch.mix)).to(device);
-    target = mix(target, gather(batch.partner_rows, device), weight);
+    target = evaluate::mix(target, gather(batch.partner_rows, device), weight);
   }
   return target;
 }

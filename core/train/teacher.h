@@ -9,9 +9,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/batches/source.h"
+#include "core/evaluate/loss.h"
 #include "core/schema/kd.h"
-#include "core/train/loss.h"
-#include "core/train/source.h"
 #include "core/train/teacher_rows.h"
 #include "data/loader.h"
 
@@ -26,12 +26,12 @@ class TeacherLogits {
   /// Throws Error (kData) as read_teacher_bank and match_teacher_rows do, and with on_missing
   /// "error" naming the first clip without a row and how many lack one.
   TeacherLogits(const std::filesystem::path& logits, const std::filesystem::path& index,
-                const schema::KdOptions& options, const Clips& clips,
+                const schema::KdOptions& options, const batches::Clips& clips,
                 const std::vector<uint32_t>& rows);
 
   /// The soft target of a batch: both rows of a mixed clip unless kd.mix_teacher is off. With
   /// on_missing "label" a clip's own labels stand in for a missing row.
-  SoftTarget target(const data::Batch& batch, at::Device device) const;
+  evaluate::SoftTarget target(const data::Batch& batch, at::Device device) const;
 
   // logits_ is a view of the bank's values, which move with it.
   TeacherLogits(TeacherLogits&&) = default;
@@ -45,12 +45,12 @@ class TeacherLogits {
   std::string description() const;
 
  private:
-  SoftTarget gather(std::span<const int64_t> rows, at::Device device) const;
+  evaluate::SoftTarget gather(std::span<const int64_t> rows, at::Device device) const;
 
   at::Tensor labels_of(std::span<const int64_t> rows) const;
 
   schema::KdOptions options_;
-  Clips clips_;
+  batches::Clips clips_;
   std::vector<uint32_t> rows_;
   TeacherBank bank_;
   TeacherRows found_;

@@ -9,9 +9,9 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/evaluate/score_file.h"
+#include "core/load/id_index.h"
 #include "core/metric/metric.h"
-#include "core/train/id_index.h"
-#include "core/train/logits_file.h"
 
 namespace xp::train {
 namespace {
@@ -24,7 +24,7 @@ std::span<const float> row_values(const TeacherBank& bank, int64_t row) {
 }
 
 int64_t find_row(const TeacherBank& bank, std::string_view id) {
-  for (const std::string& name : id_candidates(id)) {
+  for (const std::string& name : load::id_candidates(id)) {
     const auto entry = bank.row_of.find(name);
     if (entry == bank.row_of.end()) continue;
     if (entry->second < 0 || entry->second >= bank.rows)
@@ -48,7 +48,7 @@ void check_row(const TeacherBank& bank, int64_t row, std::string_view id) {
 
 /// Rows that several clips share, in one line; "" for none. The same id in two joined sets is one
 /// clip twice.
-std::string shared_rows(const TeacherBank& bank, const Clips& clips,
+std::string shared_rows(const TeacherBank& bank, const batches::Clips& clips,
                         const std::vector<uint32_t>& rows, const std::vector<int64_t>& row_of) {
   std::unordered_map<int64_t, std::string_view> first;
   int64_t sharing = 0;
@@ -86,8 +86,8 @@ TeacherBank read_teacher_bank(const fs::path& logits, const fs::path& index) {
     if (index.empty())
       throw Error(
           fmt::format("{}: an .npy file needs kd.index, the row of each clip", bank.file.string()));
-    Matrix matrix = read_npy(bank.file);
-    bank.row_of = read_id_index(index);
+    load::Matrix matrix = load::read_npy(bank.file);
+    bank.row_of = load::read_id_index(index);
     bank.values = std::move(matrix.values);
     bank.rows = matrix.rows;
     bank.classes = matrix.columns;
@@ -95,7 +95,7 @@ TeacherBank read_teacher_bank(const fs::path& logits, const fs::path& index) {
         fmt::format("{}: logits of {} clips", bank.file.filename().string(), bank.rows);
     return bank;
   }
-  ScoreFile scores = read_scores(bank.file);
+  evaluate::ScoreFile scores = evaluate::read_scores(bank.file);
   for (size_t i = 0; i < scores.ids.size(); ++i) {
     const auto row = static_cast<int64_t>(i);
     const auto [at, fresh] = bank.row_of.emplace(scores.ids[i], row);
@@ -114,14 +114,15 @@ TeacherBank read_teacher_bank(const fs::path& logits, const fs::path& index) {
   return bank;
 }
 
-TeacherRows match_teacher_rows(const TeacherBank& bank, const Clips& clips,
+TeacherRows match_teacher_rows(const TeacherBank& bank, const batches::Clips& clips,
                                const std::vector<uint32_t>& rows) {
   const std::string whose = "the teacher in " + bank.file.string();
   if (bank.classes != clips.classes())
     throw Error(
         fmt::format("{} has {} classes, the data set {}", whose, bank.classes, clips.classes()),
         Exit::kData);
-  if (!bank.class_list.empty()) require_same_classes(bank.class_list, clips.class_list(), whose);
+  if (!bank.class_list.empty())
+    load::require_same_classes(bank.class_list, clips.class_list(), whose);
   TeacherRows found;
   for (const uint32_t row : rows) {
     const std::string_view id = clips.shards->id(row);
@@ -141,7 +142,7 @@ TeacherRows match_teacher_rows(const TeacherBank& bank, const Clips& clips,
 }
 
 std::string score_teacher_rows(const TeacherBank& bank, const TeacherRows& found,
-                               const Clips& clips, const std::vector<uint32_t>& rows) {
+                               const batches::Clips& clips, const std::vector<uint32_t>& rows) {
   constexpr size_t kMost = 20000;
   std::vector<size_t> with_row;
   for (size_t i = 0; i < rows.size(); ++i)

@@ -6,8 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/train/class_ids.h"
-#include "core/train/source.h"
+#include "core/batches/source.h"
+#include "core/load/class_ids.h"
 
 namespace xp::train {
 
@@ -18,8 +18,8 @@ struct TeacherBank {
   std::vector<float> values;                        ///< [rows, classes]
   int64_t rows = 0;
   int64_t classes = 0;
-  ClassList class_list;     ///< empty where the file does not say
-  std::string description;  ///< "teacher NAME: logits of 120 clips"
+  load::ClassList class_list;  ///< empty where the file does not say
+  std::string description;     ///< "teacher NAME: logits of 120 clips"
 };
 
 /// Reads a teach stage's folder or its logits.h5, or NAME.npy with `index`. Throws Error (kData)
@@ -38,13 +38,13 @@ struct TeacherRows {
 /// Finds the clips' rows. Throws Error (kData) for other classes than the data set's, rows that the
 /// bank does not have, and a logit that is NaN or infinite. Warns where clips share a row, and of
 /// values that look like probabilities.
-TeacherRows match_teacher_rows(const TeacherBank& bank, const Clips& clips,
+TeacherRows match_teacher_rows(const TeacherBank& bank, const batches::Clips& clips,
                                const std::vector<uint32_t>& rows);
 
 /// How the logits of rows agree with their clips' own labels: ", mAP 0.47, acc 0.81 against the
 /// labels" (acc where each clip has one label). A wrong index shows here. Of large splits 20000
 /// clips, evenly spaced; "" where nothing can be ranked.
 std::string score_teacher_rows(const TeacherBank& bank, const TeacherRows& found,
-                               const Clips& clips, const std::vector<uint32_t>& rows);
+                               const batches::Clips& clips, const std::vector<uint32_t>& rows);
 
 }  // namespace xp::train

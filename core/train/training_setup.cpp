@@ -3,15 +3,16 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "core/dist/session.h"
 #include "core/graph/stage.h"
+#include "core/load/stage_model.h"
 #include "core/recipe/options_io.h"
-#include "core/train/session.h"
 #include "data/overlap.h"
 
 namespace xp::train {
 namespace {
 
-SplitRows training_rows(const Clips& clips, const graph::StageContext& context) {
+SplitRows training_rows(const batches::Clips& clips, const graph::StageContext& context) {
   SplitRows rows{clips.rows("train"), clips.rows("val")};
   if (rows.train.empty()) throw Error("the training split has no clips", Exit::kData);
   if (context.depth != graph::Depth::kOverfit) return rows;
@@ -21,11 +22,11 @@ SplitRows training_rows(const Clips& clips, const graph::StageContext& context) 
   return {few, few};
 }
 
-std::unique_ptr<Batches> batches_of(const FitOptions& options, const Clips& clips,
-                                    const std::vector<uint32_t>& rows,
-                                    const schema::FrontendOptions& frontend,
-                                    const Session& session) {
-  TrainingInput input;
+std::unique_ptr<batches::Batches> batches_of(const FitOptions& options, const batches::Clips& clips,
+                                             const std::vector<uint32_t>& rows,
+                                             const schema::FrontendOptions& frontend,
+                                             const dist::Session& session) {
+  batches::TrainingInput input;
   input.frontend = frontend;
   input.augment = options.augment;
   input.sampler = options.sampler;
@@ -35,36 +36,37 @@ std::unique_ptr<Batches> batches_of(const FitOptions& options, const Clips& clip
   input.rank = session.rank();
   input.world = session.world();
   input.device = session.device;
-  return training_batches(clips, rows, input);
+  return batches::training_batches(clips, rows, input);
 }
 
 }  // namespace
 
 TrainingSetup::TrainingSetup(FitOptions options, graph::StageContext& context,
-                             const Session& session)
+                             const dist::Session& session)
     : options_(std::move(options)),
       context_(context),
       session_(session),
-      clips_(open_clips(context, options_.dataset)),
+      clips_(batches::open_clips(context, options_.dataset)),
       rows_(training_rows(clips_, context)),
-      frontend_options_(with_stats(options_.frontend, context)),
+      frontend_options_(batches::with_stats(options_.frontend, context)),
       frontend_(frontend_options_, options_.augment),
-      size_(input_size(frontend_options_, clips_, rows_.train)),
+      size_(batches::input_size(frontend_options_, clips_, rows_.train)),
       batches_(batches_of(options_, clips_, rows_.train, frontend_options_, session)) {
   for (const char* role : {"weights", "checkpoint"})
     if (const graph::StageInput* input = context_.find_input(role))
-      take_positions(options_.model, *input, size_.frames);
+      load::take_positions(options_.model, *input, size_.frames);
   if (session.rank() != 0 || context.depth == graph::Depth::kOverfit) return;
   for (const std::string& line : data::overlap_warnings(*clips_.shards, options_.dataset))
     context.say("WARNING: " + line);
 }
 
 void TrainingSetup::start(model::Model& model) const {
-  check_lengths(clips_, rows_.train, frontend_options_, model.least_frames());
-  check_lengths(clips_, rows_.val, frontend_options_, model.least_frames());
+  batches::check_lengths(clips_, rows_.train, frontend_options_, model.least_frames());
+  batches::check_lengths(clips_, rows_.val, frontend_options_, model.least_frames());
   for (const char* role : {"weights", "checkpoint"})
     if (const graph::StageInput* input = context_.find_input(role))
-      initialise(model, options_.model, frontend_options_, clips_.class_list(), *input, context_);
+      load::initialise(model, options_.model, frontend_options_, clips_.class_list(), *input,
+                       context_);
   model.to(session_.device);
   model.apply_freezing();
 }
@@ -80,15 +82,15 @@ ClipTask::Setup TrainingSetup::task() const {
   return setup;
 }
 
-PredictOptions TrainingSetup::validation() const {
-  PredictOptions how;
-  how.batch_size = evaluation_batch(0, session_.device);
+evaluate::PredictOptions TrainingSetup::validation() const {
+  evaluate::PredictOptions how;
+  how.batch_size = batches::evaluation_batch(0, session_.device);
   how.precision = options_.train.precision;
   how.device = session_.device;
   how.workers = session_.threads.load;
   how.group = session_.group;
   how.check = [this] {
-    if (session_.group == nullptr) throw_if_stopped(context_);
+    if (session_.group == nullptr) graph::throw_if_stopped(context_);
   };
   return how;
 }

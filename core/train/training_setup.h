@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/evaluate/predict.h"
 #include "core/frontend/frontend.h"
 #include "core/model/model.h"
 #include "core/schema/averaging.h"
@@ -12,7 +13,6 @@
 #include "core/schema/schedule.h"
 #include "core/train/clip_task.h"
 #include "core/train/fit.h"
-#include "core/train/predict.h"
 
 namespace xp::train {
 
@@ -55,9 +55,9 @@ struct SplitRows {
 class TrainingSetup {
  public:
   /// Throws Error (kData) for a training split without clips.
-  TrainingSetup(FitOptions options, graph::StageContext& context, const Session& session);
+  TrainingSetup(FitOptions options, graph::StageContext& context, const dist::Session& session);
 
-  const Clips& clips() const { return clips_; }
+  const batches::Clips& clips() const { return clips_; }
   const SplitRows& rows() const { return rows_; }
   const frontend::Frontend& frontend() const { return frontend_; }
   /// With the statistics of the stage's input.
@@ -71,20 +71,20 @@ class TrainingSetup {
   void start(model::Model& model) const;
   ClipTask::Setup task() const;
   /// How the rows of `val` are scored.
-  PredictOptions validation() const;
+  evaluate::PredictOptions validation() const;
   /// Trains; `carried.classes` and `.loss`, `evidence` and `validate` are the caller's to fill.
   Fit fit(model::Model& model, Task& task);
 
  private:
   FitOptions options_;
   graph::StageContext& context_;
-  const Session& session_;
-  Clips clips_;
+  const dist::Session& session_;
+  batches::Clips clips_;
   SplitRows rows_;
   schema::FrontendOptions frontend_options_;
   frontend::Frontend frontend_;
-  InputSize size_;
-  std::unique_ptr<Batches> batches_;
+  batches::InputSize size_;
+  std::unique_ptr<batches::Batches> batches_;
 };
 
 }  // namespace xp::train

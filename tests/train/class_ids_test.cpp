@@ -1,5 +1,5 @@
 // A checkpoint knows its classes by their ids: in another order they are found, others are not.
-#include "core/train/class_ids.h"
+#include "core/load/class_ids.h"
 
 #include <algorithm>
 #include <fstream>
@@ -10,11 +10,11 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/load/open_model.h"
+#include "core/load/stage_model.h"
+#include "core/load/weights_file.h"
 #include "core/model/files/class_order.h"
 #include "core/model/registry.h"
-#include "core/train/open_model.h"
-#include "core/train/session.h"
-#include "core/train/weights_file.h"
 #include "tests/train/stages_fixture.h"
 
 namespace xp::train {
@@ -22,18 +22,19 @@ namespace {
 
 using namespace fixture;
 
-const ClassList kOurs = {{"dog", "Dog"}, {"cat", "Cat"}, {"cow", "Cow"}};
+const load::ClassList kOurs = {{"dog", "Dog"}, {"cat", "Cat"}, {"cow", "Cow"}};
 
 TEST(ClassIds, AreFoundInAnyOrderOrNot) {
-  EXPECT_EQ(places_by_id(kOurs, {{"cow", ""}, {"dog", ""}, {"cat", ""}}),
+  EXPECT_EQ(load::places_by_id(kOurs, {{"cow", ""}, {"dog", ""}, {"cat", ""}}),
             (std::vector<int64_t>{1, 2, 0}));
-  EXPECT_EQ(places_by_id(kOurs, {{"cow", ""}, {"dog", ""}, {"hen", ""}}), std::nullopt);
-  EXPECT_EQ(first_absent(kOurs, {{"cow", ""}, {"dog", ""}, {"hen", ""}}), "cat");
-  EXPECT_TRUE(says_ids(kOurs));
-  EXPECT_FALSE(says_ids({{"0", "a"}, {"1", "b"}}));
-  EXPECT_NO_THROW(require_same_classes(kOurs, kOurs, "x"));
-  EXPECT_THROW(require_same_classes(kOurs, {{"cat", ""}, {"dog", ""}, {"cow", ""}}, "x"), Error);
-  EXPECT_THROW(require_same_classes(kOurs, {{"dog", ""}}, "x"), Error);
+  EXPECT_EQ(load::places_by_id(kOurs, {{"cow", ""}, {"dog", ""}, {"hen", ""}}), std::nullopt);
+  EXPECT_EQ(load::first_absent(kOurs, {{"cow", ""}, {"dog", ""}, {"hen", ""}}), "cat");
+  EXPECT_TRUE(load::says_ids(kOurs));
+  EXPECT_FALSE(load::says_ids({{"0", "a"}, {"1", "b"}}));
+  EXPECT_NO_THROW(load::require_same_classes(kOurs, kOurs, "x"));
+  EXPECT_THROW(load::require_same_classes(kOurs, {{"cat", ""}, {"dog", ""}, {"cow", ""}}, "x"),
+               Error);
+  EXPECT_THROW(load::require_same_classes(kOurs, {{"dog", ""}}, "x"), Error);
 }
 
 schema::ModelOptions small(schema::Family family, const std::string& arch) {
@@ -73,13 +74,13 @@ TEST(ClassOrder, LogitsFollowTheirClassesInEveryHead) {
 class StartOfTraining : public ::testing::Test {
  protected:
   /// A checkpoint of the classes, with weights of seed 1.
-  fs::path written(const ClassList& classes) {
-    Carried carried;
+  fs::path written(const load::ClassList& classes) {
+    load::Carried carried;
     carried.model = options_;
     carried.frontend = frontend_;
     carried.geometry = {64, 64};
     carried.classes = classes;
-    write_weights(folder_.path(), "last", *made(1), carried);
+    load::write_weights(folder_.path(), "last", *made(1), carried);
     return folder_ / "last.safetensors";
   }
   std::unique_ptr<model::Model> made(uint64_t seed) const {
@@ -93,7 +94,7 @@ class StartOfTraining : public ::testing::Test {
     context.say = [this](std::string_view line) { said_ += line; };
     graph::StageInput input;
     input.path = file;
-    initialise(*model, options_, frontend_, kOurs, input, context);
+    load::initialise(*model, options_, frontend_, kOurs, input, context);
     return model;
   }
   static at::Tensor head(const model::Model& model) {
@@ -135,15 +136,15 @@ TEST_F(StartOfTraining, AFileThatNamesNoClassesIsTakenInItsOrder) {
 
 TEST_F(StartOfTraining, LabelsAreFoundByIdOrRefused) {
   const fs::path file = written(kOurs), labels = folder_ / "labels.csv";
-  OpenOptions options;
+  load::OpenOptions options;
   options.labels = labels;
   std::ofstream(labels) << "index,mid,display_name\n0,cow,Kuh\n1,hen,Huhn\n2,cat,Katze\n"
                            "3,dog,Hund\n";
-  EXPECT_EQ(open_model(file.string(), options).classes,
-            (ClassList{{"dog", "Hund"}, {"cat", "Katze"}, {"cow", "Kuh"}}));
+  EXPECT_EQ(load::open_model(file.string(), options).classes,
+            (load::ClassList{{"dog", "Hund"}, {"cat", "Katze"}, {"cow", "Kuh"}}));
   std::ofstream(labels) << "index,mid,display_name\n0,cow,Kuh\n1,hen,Huhn\n2,cat,Katze\n";
   try {
-    open_model(file.string(), options);
+    load::open_model(file.string(), options);
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Exit::kData);
@@ -153,13 +154,13 @@ TEST_F(StartOfTraining, LabelsAreFoundByIdOrRefused) {
 }
 
 TEST(CarriedLoss, IsKeptAndMayBeAbsent) {
-  Carried carried;
+  load::Carried carried;
   carried.model = schema::ModelOptions::of_kind(schema::Family::k_ast);
   carried.model.arch = "ast-nano";
-  EXPECT_EQ(parse_carried(carried_text(carried)).loss, std::nullopt);
-  EXPECT_EQ(carried_text(carried).find("loss"), std::string::npos);
+  EXPECT_EQ(load::parse_carried(load::carried_text(carried)).loss, std::nullopt);
+  EXPECT_EQ(load::carried_text(carried).find("loss"), std::string::npos);
   carried.loss = schema::Loss::kCe;
-  EXPECT_EQ(parse_carried(carried_text(carried)).loss, schema::Loss::kCe);
+  EXPECT_EQ(load::parse_carried(load::carried_text(carried)).loss, schema::Loss::kCe);
 }
 
 }  // namespace

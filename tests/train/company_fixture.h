@@ -12,10 +12,10 @@
 #include <fmt/format.h>
 
 #include "core/base/rng.h"
+#include "core/batches/source.h"
+#include "core/evaluate/predict.h"
 #include "core/model/masked.h"
 #include "core/model/registry.h"
-#include "core/train/predict.h"
-#include "core/train/source.h"
 #include "data/export.h"
 #include "tests/train/stages_fixture.h"
 
@@ -91,9 +91,9 @@ class UnequalClips : public Stages {
     dataset.root = (*folder_ / "sounds").string();
     return dataset;
   }
-  static Clips clips() {
+  static batches::Clips clips() {
     tracker::NullSink null;
-    return open_clips(stage("clips", null), set());
+    return batches::open_clips(stage("clips", null), set());
   }
 
   static std::unique_ptr<model::Model> model_of(const Family& family,

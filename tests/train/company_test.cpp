@@ -6,12 +6,12 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/evaluate/evaluation.h"
+#include "core/evaluate/run.h"
+#include "core/evaluate/score_file.h"
 #include "core/ops/norm_stats.h"
-#include "core/train/evaluation.h"
-#include "core/train/logits_file.h"
 #include "core/train/pretrain_task.h"
 #include "core/train/run.h"
-#include "core/train/windows.h"
 #include "data/stats.h"
 #include "tests/train/company_fixture.h"
 
@@ -50,15 +50,16 @@ class CompanyIntegration : public UnequalClips, public ::testing::WithParamInter
   ~CompanyIntegration() override { at::set_num_threads(1); }
 
   /// Logits or embeddings of the rows, in their order.
-  at::Tensor outputs(const std::vector<uint32_t>& rows, const PredictOptions& how) const {
-    const Predictions predictions = predict({model_.get()}, frontend_, options_, clips_, rows, how);
+  at::Tensor outputs(const std::vector<uint32_t>& rows, const evaluate::PredictOptions& how) const {
+    const evaluate::Predictions predictions =
+        evaluate::predict({model_.get()}, frontend_, options_, clips_, rows, how);
     return how.embeddings ? predictions.embeddings : predictions.logits;
   }
-  at::Tensor alone(PredictOptions how) const {
+  at::Tensor alone(evaluate::PredictOptions how) const {
     how.batch_size = 1;
     return outputs(rows_, how);
   }
-  at::Tensor in(const Company& company, PredictOptions how) const {
+  at::Tensor in(const Company& company, evaluate::PredictOptions how) const {
     at::set_num_threads(company.threads);
     how.batch_size = company.batch_size;
     how.workers = company.workers;
@@ -66,7 +67,7 @@ class CompanyIntegration : public UnequalClips, public ::testing::WithParamInter
     return outputs({rows_.rbegin(), rows_.rend()}, how).flip(0);
   }
   /// Returns how far scores are apart at most, of the largest.
-  double expect_alike(const PredictOptions& how, double bound) const {
+  double expect_alike(const evaluate::PredictOptions& how, double bound) const {
     const at::Tensor want = alone(how);
     double worst = 0;
     for (const Company& company : kCompanies) {
@@ -84,14 +85,14 @@ class CompanyIntegration : public UnequalClips, public ::testing::WithParamInter
   schema::FrontendOptions options_;
   frontend::Frontend frontend_;
   std::unique_ptr<model::Model> model_;
-  Clips clips_;
+  batches::Clips clips_;
   std::vector<uint32_t> rows_;
 };
 
 TEST_P(CompanyIntegration, ScoresAndEmbeddings) {
   ASSERT_EQ(rows_.size(), std::size(kLengths_s));
   for (const bool embeddings : {false, true}) {
-    PredictOptions how;
+    evaluate::PredictOptions how;
     how.embeddings = embeddings;
     expect_alike(how, kBound);
   }
@@ -100,16 +101,16 @@ TEST_P(CompanyIntegration, ScoresAndEmbeddings) {
 /// The test above would notice: were padding heard, scores would differ by far more.
 TEST_P(CompanyIntegration, PaddingThatIsHeardIsNoticed) {
   const at::NoGradGuard no_grad;
-  EvaluationBatches batches(clips_, rows_, options_, {16});
+  batches::EvaluationBatches batches(clips_, rows_, options_, {16});
   const auto batch = batches.next();
-  const frontend::Spectrograms clips = frontend_.forward(waves_of(*batch, at::kCPU));
+  const frontend::Spectrograms clips = frontend_.forward(batches::waves_of(*batch, at::kCPU));
   const at::Tensor with = model_->forward(clips, {}).logits;
   const at::Tensor without = model_->forward(model::Input::whole(clips.mel), {}).logits;
   EXPECT_GT(apart(with, without), 20 * kBound * largest(with));
 }
 
 TEST_P(CompanyIntegration, ScoresOfWindows) {
-  PredictOptions how;
+  evaluate::PredictOptions how;
   const at::Tensor whole = alone(how);
   how.window_s = 0.5;
   expect_alike(how, kBound);
@@ -126,7 +127,7 @@ TEST_P(CompanyIntegration, ScoresOfWindows) {
 }
 
 TEST_P(CompanyIntegration, ScoresInBf16) {
-  PredictOptions how;
+  evaluate::PredictOptions how;
   how.precision = schema::Precision::kBf16;
   const double worst = expect_alike(how, family_.bf16);
   fmt::print("bf16: at most {:.2g} of the largest score apart\n", worst);
@@ -137,7 +138,7 @@ TEST_P(CompanyIntegration, AClipThatIsTooShortIsNamed) {
   ASSERT_EQ(rows.size(), 2U);
   if (model_->least_frames() <= 3) GTEST_SKIP() << "hears 50 ms";
   const auto message = [&](const std::vector<uint32_t>& of, int64_t batch_size) -> std::string {
-    PredictOptions how;
+    evaluate::PredictOptions how;
     how.batch_size = batch_size;
     try {
       outputs(of, how);
@@ -179,7 +180,7 @@ TEST_F(UnequalClipsIntegration, ValidationOfPretraining) {
       schema::PretrainOptions pretrain;
       pretrain.masked = 12;
       const PretrainTask task(setup, *model, pretrain);
-      PredictOptions how;
+      evaluate::PredictOptions how;
       how.batch_size = 1;
       const auto want = task.validate(setup.rows, options, how);
       for (const int64_t batch_size : {2, 3, 16}) {
@@ -194,7 +195,7 @@ TEST_F(UnequalClipsIntegration, ValidationOfPretraining) {
 
 TEST_F(UnequalClipsIntegration, Statistics) {
   for (const auto kind : {schema::FrontendKind::kKaldi, schema::FrontendKind::kAugmentMel}) {
-    const Clips all = clips();
+    const batches::Clips all = clips();
     std::vector<uint32_t> rows = all.rows("test");
     data::StatsJob job;
     const ops::NormStats want = data::norm_stats(*all.shards, rows, open_frontend(kind), job);
@@ -232,7 +233,7 @@ TEST_F(UnequalClipsIntegration, Stages) {
         schema::EvalOptions eval;
         eval.batch_size = batch_size;
         run(eval, context);
-        const ScoreFile scores = read_scores(context.output / file);
+        const evaluate::ScoreFile scores = evaluate::read_scores(context.output / file);
         all.push_back(at::tensor(scores.values));
         ids.push_back(scores.ids);
       }
@@ -251,39 +252,28 @@ TEST_F(UnequalClipsIntegration, Stages) {
     };
     const at::Tensor evaluated =
         check("predictions.h5", [&](const schema::EvalOptions& eval, graph::StageContext& context) {
-          run_evaluate(of(schema::EvaluateStageOptions{}, eval), context);
+          evaluate::run_evaluate(of(schema::EvaluateStageOptions{}, eval), context);
         });
     check("embeddings.h5", [&](const schema::EvalOptions& eval, graph::StageContext& context) {
-      run_embed(of(schema::EmbedStageOptions{}, eval), context);
+      evaluate::run_embed(of(schema::EmbedStageOptions{}, eval), context);
     });
     const at::Tensor taught =
         check("logits.h5", [&](const schema::EvalOptions& eval, graph::StageContext& context) {
           auto options = of(schema::TeachStageOptions{}, eval);
           options.split = "test";
-          run_teach(options, context);
+          evaluate::run_teach(options, context);
         });
     EXPECT_TRUE(at::equal(taught, evaluated));
     const double loss = sink.last("val.loss");
     const at::Tensor logits = evaluated.view({-1, 2});
     const at::Tensor labels =
-        at::tensor(
-            read_scores(*folder_ / fmt::format("{} predictions.h5 1", arch) / "predictions.h5")
-                .targets)
+        at::tensor(evaluate::read_scores(*folder_ / fmt::format("{} predictions.h5 1", arch) /
+                                         "predictions.h5")
+                       .targets)
             .view({-1, 2});
     const double want = -(at::log_softmax(logits, 1) * labels).sum(1).mean().item<double>();
     EXPECT_NEAR(loss, want, 1e-4) << "the validation scores as the stage does";
   }
-}
-
-TEST(Windows, CoverTheClipAndAreOfOneLength) {
-  const Windows windows = Windows::of(0.5, 0, 16000);
-  EXPECT_EQ(windows.starts_in(8000), std::vector<int64_t>{0});
-  EXPECT_EQ(windows.length_in(5000), 5000);
-  EXPECT_EQ(windows.starts_in(12000), (std::vector<int64_t>{0, 4000}));
-  EXPECT_EQ(windows.starts_in(12001), (std::vector<int64_t>{0, 4000, 4001}));
-  EXPECT_EQ(Windows::of(0.5, 3, 16000).hop, 8000);
-  EXPECT_EQ(Windows::of(0, 0, 16000).starts_in(99), std::vector<int64_t>{0});
-  EXPECT_EQ(Windows::of(0, 0, 16000).length_in(99), 99);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "core/train/device_batches.h"
+#include "core/batches/device_batches.h"
 
 #include <memory>
 #include <vector>
@@ -22,7 +22,7 @@ class DeviceBatchesTest : public Stages {
         sampler_({}, shards_->labels(), rows_, 7) {}
 
   /// Reads the sampler of the test.
-  DeviceBatches batches(at::Device device, int64_t gain_db) const {
+  batches::DeviceBatches batches(at::Device device, int64_t gain_db) const {
     data::LoaderOptions options;
     options.shards = shards_;
     options.rows = rows_;
@@ -32,12 +32,15 @@ class DeviceBatchesTest : public Stages {
     return {options, sampler_, device};
   }
   /// Every batch of an epoch from `first` on, sound beside labels, on the CPU.
-  static std::vector<at::Tensor> epoch(DeviceBatches& batches, at::Device device, int64_t first) {
+  static std::vector<at::Tensor> epoch(batches::DeviceBatches& batches, at::Device device,
+                                       int64_t first) {
     std::vector<at::Tensor> all;
     batches.start(2, first);
     while (const auto batch = batches.next())
       all.push_back(
-          at::cat({waves_of(*batch, device).samples, labels_of(*batch, device)}, 1).cpu());
+          at::cat({batches::waves_of(*batch, device).samples, batches::labels_of(*batch, device)},
+                  1)
+              .cpu());
     return all;
   }
   static void expect_equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
@@ -57,12 +60,12 @@ TEST_F(DeviceBatchesTest, SamplesOfSixteenBitsAreTheFloats) {
   options.batch_size = 8;
   data::Loader floats(options, sampler_);
   floats.start(2);
-  DeviceBatches ours = batches(at::kCPU, 0);
+  batches::DeviceBatches ours = batches(at::kCPU, 0);
   ours.start(2, 0);
   while (const auto batch = ours.next()) {
     ASSERT_NE(batch->pcm, nullptr);
     const auto want = floats.next();
-    EXPECT_TRUE(at::equal(waves_of(*batch, at::kCPU).samples,
+    EXPECT_TRUE(at::equal(batches::waves_of(*batch, at::kCPU).samples,
                           at::from_blob(want->waves, {want->size, want->samples})));
   }
   EXPECT_FALSE(floats.next());
@@ -74,8 +77,8 @@ TEST_F(DeviceBatchesGpu, WhatArrivesIsWhatTheCpuHas) {
   if (!at::hasCUDA()) GTEST_SKIP() << "no GPU here";
   const at::Device gpu(at::kCUDA, 0);
   for (const int64_t gain_db : {0, 6}) {
-    DeviceBatches on_cpu = batches(at::kCPU, gain_db);
-    DeviceBatches on_gpu = batches(gpu, gain_db);
+    batches::DeviceBatches on_cpu = batches(at::kCPU, gain_db);
+    batches::DeviceBatches on_gpu = batches(gpu, gain_db);
     const auto want = epoch(on_cpu, at::kCPU, 0);
     for (int round = 0; round < 5; ++round) expect_equal(epoch(on_gpu, gpu, 0), want);
     on_gpu.start(2, 0);  // a batch on its way is dropped

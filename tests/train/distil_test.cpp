@@ -9,9 +9,10 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
-#include "core/train/id_index.h"
-#include "core/train/logits_file.h"
-#include "core/train/loss.h"
+#include "core/evaluate/loss.h"
+#include "core/evaluate/run.h"
+#include "core/evaluate/score_file.h"
+#include "core/load/id_index.h"
 #include "core/train/replay.h"
 #include "core/train/run.h"
 #include "core/train/teacher.h"
@@ -36,19 +37,19 @@ TEST(LabelLoss, SmoothingOfMixedLabels) {
   double want = 0;
   for (int64_t k = 0; k < 3; ++k)
     want += bce(z[0][k].item<double>(), 0.9 * y[0][k].item<double>() + 0.05) / 3;
-  EXPECT_NEAR(label_loss(schema::Loss::kBce, z, y, {}, 0.1).item<double>(), want, 1e-6);
+  EXPECT_NEAR(evaluate::label_loss(schema::Loss::kBce, z, y, {}, 0.1).item<double>(), want, 1e-6);
   const at::Tensor log_p = at::log_softmax(z, -1);
   want = 0;
   for (int64_t k = 0; k < 3; ++k)
     want -= (0.9 * y[0][k].item<double>() + 0.1 / 3) * log_p[0][k].item<double>();
-  EXPECT_NEAR(label_loss(schema::Loss::kCe, z, y, {}, 0.1).item<double>(), want, 1e-6);
+  EXPECT_NEAR(evaluate::label_loss(schema::Loss::kCe, z, y, {}, 0.1).item<double>(), want, 1e-6);
 }
 
 TEST(LabelLoss, UnknownEntriesCountAsZero) {
   const at::Tensor z = row({1, -2, 0.5, 3});
   const at::Tensor y = row({1, 0, 1, 0});
   const at::Tensor mask = row({1, 0, 1, 0});
-  EXPECT_NEAR(label_loss(schema::Loss::kMaskedBce, z, y, mask).item<double>(),
+  EXPECT_NEAR(evaluate::label_loss(schema::Loss::kMaskedBce, z, y, mask).item<double>(),
               (bce(1, 1) + bce(0.5, 1)) / 4, 1e-6);
 }
 
@@ -57,9 +58,9 @@ class TeacherIntegration : public Stages {
   /// Every second training clip of the prepared set has logits.
   void SetUp() override {
     tracker::NullSink null;
-    clips_ = open_clips(stage("teacher", null), small_set());
+    clips_ = batches::open_clips(stage("teacher", null), small_set());
     rows_ = clips_.rows("train");
-    ScoreFile file;
+    evaluate::ScoreFile file;
     for (const auto& [id, name] : clips_.class_list()) {
       file.class_ids.push_back(id);
       file.class_names.push_back(name);
@@ -71,7 +72,7 @@ class TeacherIntegration : public Stages {
         file.values.push_back(static_cast<float>(i) * 0.1F - static_cast<float>(k));
     }
     logits_ = *folder_ / "some.h5";
-    write_scores(logits_, file);
+    evaluate::write_scores(logits_, file);
   }
 
   /// Rows 0 (with logits) and 1 (without), mixed 3 : 1, then row 1 alone.
@@ -84,7 +85,7 @@ class TeacherIntegration : public Stages {
     return batch;
   }
 
-  Clips clips_;
+  batches::Clips clips_;
   std::vector<uint32_t> rows_;
   fs::path logits_;
 };
@@ -107,17 +108,18 @@ TEST_F(TeacherIntegration, MissingRowsAreAnErrorZeroOrTheLabel) {
   options.on_missing = schema::OnMissing::kZero;
   const TeacherLogits zero(logits_, "", options, clips_, rows_);
   EXPECT_EQ(zero.missing(), 18);
-  const SoftTarget none = zero.target(batch(), at::kCPU);
+  const evaluate::SoftTarget none = zero.target(batch(), at::kCPU);
   EXPECT_NEAR(none.weight[0].item<double>(), 0.75, 1e-6);
   EXPECT_EQ(none.weight[1].item<double>(), 0);
   EXPECT_NEAR(none.probability[0][1].item<double>(), 0.75 * sigmoid(-0.5), 1e-6);
   EXPECT_EQ(none.probability[1].abs().sum().item<double>(), 0);
   // Rows without a teacher add nothing and are counted in the mean: 0.75 log 2 of 2 clips.
-  EXPECT_NEAR(soft_loss(options, logits, none).item<double>(), 0.75 * std::log(2.0) / 2, 1e-6);
+  EXPECT_NEAR(evaluate::soft_loss(options, logits, none).item<double>(), 0.75 * std::log(2.0) / 2,
+              1e-6);
 
   options.on_missing = schema::OnMissing::kLabel;
   const TeacherLogits label(logits_, "", options, clips_, rows_);
-  const SoftTarget some = label.target(batch(), at::kCPU);
+  const evaluate::SoftTarget some = label.target(batch(), at::kCPU);
   EXPECT_TRUE(at::equal(some.weight, at::ones({2})));
   // Each clip of the mixed pair brings its own: the first its teacher, the second its label.
   at::Tensor own = at::zeros({3});
@@ -128,7 +130,7 @@ TEST_F(TeacherIntegration, MissingRowsAreAnErrorZeroOrTheLabel) {
   EXPECT_TRUE(at::equal(some.probability[1], own));
 
   options.mix_teacher = false;
-  const SoftTarget first =
+  const evaluate::SoftTarget first =
       TeacherLogits(logits_, "", options, clips_, rows_).target(batch(), at::kCPU);
   EXPECT_NEAR(first.probability[0][0].item<double>(), sigmoid(0), 1e-6);
 }
@@ -170,7 +172,7 @@ TEST_F(TeacherIntegration, TakesAMatrixAndItsIndex) {
   data::Batch one = batch();
   one.partner_rows = {-1, -1};
   one.mix = {1, 1};
-  const SoftTarget target = teacher.target(one, at::kCPU);
+  const evaluate::SoftTarget target = teacher.target(one, at::kCPU);
   EXPECT_TRUE(at::allclose(target.probability[1], at::softmax(at::tensor({1.0F, 0.0F, -1.0F}), 0)));
   EXPECT_THROW(TeacherLogits(*folder_ / "ensemble.npy", "", options, clips_, rows_), Error);
 
@@ -269,15 +271,15 @@ TEST_F(TeacherRowsIntegration, AnIdThatStandsTwiceIsAnError) {
   const fs::path index = *folder_ / "twice.csv";
   std::ofstream(index) << "id,row\na,0\nb,1\na,2\n";
   try {
-    read_id_index(index);
+    load::read_id_index(index);
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.message(), index.string() + ": clip a stands in it twice, with rows 0 and 2");
   }
-  ScoreFile scores = read_scores(logits_);
+  evaluate::ScoreFile scores = evaluate::read_scores(logits_);
   scores.ids[3] = scores.ids[1];
   const fs::path again = *folder_ / "again.h5";
-  write_scores(again, scores);
+  evaluate::write_scores(again, scores);
   EXPECT_THROW(read_teacher_bank(again, ""), Error);
 }
 
@@ -360,12 +362,12 @@ TEST_F(TeacherIntegration, AnEnsembleTeachesTheMeanOfItsLogits) {
     graph::StageContext context =
         stage("teach_" + std::to_string(members.size()) + members[0], null);
     for (const std::string& member : members) add(context, "checkpoint", member, "last");
-    run_teach(teach, context);
-    return read_scores(context.output / "logits.h5");
+    evaluate::run_teach(teach, context);
+    return evaluate::read_scores(context.output / "logits.h5");
   };
-  const ScoreFile first = logits({"member1"});
-  const ScoreFile second = logits({"member2"});
-  const ScoreFile both = logits({"member1", "member2"});
+  const evaluate::ScoreFile first = logits({"member1"});
+  const evaluate::ScoreFile second = logits({"member2"});
+  const evaluate::ScoreFile both = logits({"member1", "member2"});
   ASSERT_EQ(both.values.size(), first.values.size());
   for (size_t i = 0; i < both.values.size(); ++i)
     EXPECT_NEAR(both.values[i], (first.values[i] + second.values[i]) / 2, 1e-6);

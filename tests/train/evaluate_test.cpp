@@ -9,10 +9,11 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "core/train/evaluation.h"
-#include "core/train/logits_file.h"
+#include "core/evaluate/evaluation.h"
+#include "core/evaluate/run.h"
+#include "core/evaluate/score_file.h"
+#include "core/evaluate/worst.h"
 #include "core/train/run.h"
-#include "core/train/worst.h"
 #include "tests/train/stages_fixture.h"
 
 namespace xp::train {
@@ -61,8 +62,8 @@ TEST_F(EvaluateIntegration, AHopBeyondTheWindowIsOneWindow) {
     options.eval.window_hop_s = hop_s;
     tracker::MemorySink sink;
     graph::StageContext context = evaluation(hop_s > 1 ? "beyond" : "window", sink);
-    run_evaluate(options, context);
-    return read_metrics(context.output);
+    evaluate::run_evaluate(options, context);
+    return evaluate::read_metrics(context.output);
   };
   EXPECT_EQ(scores(25), scores(0.3));
 }
@@ -84,8 +85,8 @@ TEST_F(EvaluateIntegration, AModelWithoutTokensMergesNothingAndSaysSo) {
     graph::StageContext context = stage(r > 0 ? "pool_merged" : "pool_plain", sink);
     add(context, "checkpoint", "train_pool", "last");
     context.say = [&said, i](std::string_view line) { said[i] += line; };
-    run_evaluate(options, context);
-    metrics[i] = read_metrics(context.output);
+    evaluate::run_evaluate(options, context);
+    metrics[i] = evaluate::read_metrics(context.output);
   }
   EXPECT_EQ(metrics[1], metrics[0]);
   EXPECT_EQ(said[0].find("merges nothing"), std::string::npos) << said[0];
@@ -116,7 +117,7 @@ TEST_F(EvaluateIntegration, ManyTogetherHaveTheBitsOfEachAlone) {
     options.push_back(&all[i]);
     contexts.push_back(&together[i]);
   }
-  run_evaluate_many(options, contexts);
+  evaluate::run_evaluate_many(options, contexts);
   EXPECT_EQ(said, (std::vector<std::string>{
                       "4 evaluations of train.last + train.average in one pass over 12 clips",
                       "2 evaluations of train.last + train.average in one pass over 12 clips"}));
@@ -124,11 +125,11 @@ TEST_F(EvaluateIntegration, ManyTogetherHaveTheBitsOfEachAlone) {
   for (size_t i = 0; i < all.size(); ++i) {
     SCOPED_TRACE(i);
     graph::StageContext alone = evaluation("alone" + std::to_string(i), null);
-    run_evaluate(all[i], alone);
+    evaluate::run_evaluate(all[i], alone);
     for (const char* file : {"metrics.json", "per_class.csv", "worst.json", "curves.json"})
       EXPECT_EQ(read_file(alone.output / file), read_file(together[i].output / file)) << file;
-    const ScoreFile a = read_scores(alone.output / "predictions.h5");
-    const ScoreFile b = read_scores(together[i].output / "predictions.h5");
+    const evaluate::ScoreFile a = evaluate::read_scores(alone.output / "predictions.h5");
+    const evaluate::ScoreFile b = evaluate::read_scores(together[i].output / "predictions.h5");
     EXPECT_EQ(a.ids, b.ids);
     EXPECT_EQ(a.values, b.values);
     EXPECT_EQ(a.targets, b.targets);
@@ -148,17 +149,17 @@ TEST_F(EvaluateIntegration, AStopEndsThePass) {
   const schema::EvaluateStageOptions b = scoring(2);
   const std::vector<const schema::EvaluateStageOptions*> options{&a, &b};
   const std::vector<graph::StageContext*> contexts{&first, &second};
-  EXPECT_THROW(run_evaluate_many(options, contexts), Stopped);
+  EXPECT_THROW(evaluate::run_evaluate_many(options, contexts), Stopped);
   EXPECT_TRUE(fs::is_empty(first.output));
 }
 
 TEST(WorstClips, OneLabelAndSeveral) {
-  ScoredSplit split;
+  evaluate::ScoredSplit split;
   split.ids = {"right", "wrong", "unsure"};
   split.classes = {{"a", "dog"}, {"b", "cat"}};
   split.logits = {4, -4, 3, -3, 0, 0};
   split.targets = {1, 0, 0, 1, 1, 0};
-  const std::vector<WrongClip> one = worst_clips(split, 2);
+  const std::vector<evaluate::WrongClip> one = evaluate::worst_clips(split, 2);
   ASSERT_EQ(one.size(), 2U);
   EXPECT_EQ(one[0].id, "wrong");
   EXPECT_NEAR(one[0].loss, 6.002476, 1e-6);  // log(1 + e^6)
@@ -169,7 +170,7 @@ TEST(WorstClips, OneLabelAndSeveral) {
   EXPECT_NEAR(one[1].loss, 0.693147, 1e-6);
 
   split.targets = {1, 1, 0, 1, 1, 0};  // a clip with two labels: sigmoids
-  const std::vector<WrongClip> several = worst_clips(split, 9);
+  const std::vector<evaluate::WrongClip> several = evaluate::worst_clips(split, 9);
   ASSERT_EQ(several.size(), 3U);
   EXPECT_EQ(several[0].id, "wrong");
   EXPECT_NEAR(several[0].loss, 3.048587, 1e-6);  // mean of log(1 + e^3) twice
@@ -177,8 +178,8 @@ TEST(WorstClips, OneLabelAndSeveral) {
   EXPECT_NEAR(several[1].guesses[0].probability, 0.982014, 1e-6);
 
   split.mask = {1, 0, 1, 1, 1, 1};  // the second class of the first clip is not known
-  EXPECT_NEAR(worst_clips(split, 9).back().loss, 0.018150, 1e-6);
-  EXPECT_EQ(worst_clips(split, 9).back().id, "right");
+  EXPECT_NEAR(evaluate::worst_clips(split, 9).back().loss, 0.018150, 1e-6);
+  EXPECT_EQ(evaluate::worst_clips(split, 9).back().id, "right");
 }
 
 }  // namespace

@@ -16,8 +16,9 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/evaluate/predict.h"
+#include "core/evaluate/run.h"
 #include "core/train/checkpoint_folder.h"
-#include "core/train/predict.h"
 #include "core/train/run.h"
 #include "tests/train/loop_fixture.h"
 #include "tests/train/stages_fixture.h"
@@ -241,14 +242,14 @@ class GreedyModel final : public model::Model {
 TEST_F(FaultsIntegration, AnEvaluationTakesSmallerPieces) {
   tracker::NullSink null;
   const graph::StageContext context = stage("pieces", null);
-  const Clips clips = open_clips(context, small_set());
+  const batches::Clips clips = batches::open_clips(context, small_set());
   const frontend::Frontend frontend(small_frontend(), {});
   const std::vector<uint32_t> rows = clips.rows("test");
   const auto scores = [&](int64_t most) {
     const GreedyModel model(most);
-    PredictOptions how;
+    evaluate::PredictOptions how;
     how.batch_size = 8;
-    return predict({&model}, frontend, small_frontend(), clips, rows, how).logits;
+    return evaluate::predict({&model}, frontend, small_frontend(), clips, rows, how).logits;
   };
   EXPECT_TRUE(at::allclose(scores(3), scores(8)));
   try {

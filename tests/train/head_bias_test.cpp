@@ -23,7 +23,7 @@ class HeadBiasIntegration : public fixture::Stages {
  protected:
   void SetUp() override {
     tracker::NullSink null;
-    clips_ = open_clips(stage("bias", null), small_set());
+    clips_ = batches::open_clips(stage("bias", null), small_set());
     rows_ = clips_.rows("train");
   }
 
@@ -48,7 +48,7 @@ class HeadBiasIntegration : public fixture::Stages {
     return bias;
   }
 
-  Clips clips_;
+  batches::Clips clips_;
   std::vector<uint32_t> rows_;
   at::Tensor untouched_;
 };

@@ -6,7 +6,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "core/train/evaluation.h"
+#include "core/evaluate/evaluation.h"
+#include "core/evaluate/run.h"
 #include "core/train/run.h"
 #include "tests/train/stages_fixture.h"
 
@@ -19,7 +20,7 @@ class LabelChecksIntegration : public Stages {};
 
 TEST_F(LabelChecksIntegration, ClassesOfOtherSplitsWithoutATrainingClipAreNamed) {
   tracker::NullSink null;
-  Clips clips = open_clips(stage("labels", null), small_set());
+  batches::Clips clips = batches::open_clips(stage("labels", null), small_set());
   EXPECT_TRUE(label_warnings(clips, schema::Loss::kCe).empty());
   clips.dataset.train_p = 0.02;
   std::set<int32_t> trained;
@@ -64,19 +65,19 @@ TEST_F(LabelChecksIntegration, SeveralLabelsUnderCrossEntropyAreWarnedOfByTheTra
   const size_t at = said.find(want);
   ASSERT_NE(at, std::string::npos) << said;
   EXPECT_EQ(said.find(want, at + 1), std::string::npos) << "once";
-  Clips clips = open_clips(context, options.dataset);
+  batches::Clips clips = batches::open_clips(context, options.dataset);
   EXPECT_TRUE(label_warnings(clips, schema::Loss::kBce).empty());
 }
 
 TEST(AbsentMetrics, AreSaidWithTheReason) {
-  ScoredSplit split;
+  evaluate::ScoredSplit split;
   split.ids = {"a", "b", "c"};
   split.classes = {{"x", "x"}, {"y", "y"}};
   split.logits = {1, 2, 3, 1, 2, 3};
   split.targets = {1, 0, 1, 0, 1, 0};  // x in every clip, y in none
   schema::EvalOptions options;
   options.metrics = {schema::Metric::kMap, schema::Metric::kAuc, schema::Metric::kDPrime};
-  const Evaluation none = evaluate(split, options, 0);
+  const evaluate::Evaluation none = evaluate::evaluate(split, options, 0);
   ASSERT_EQ(none.absent.size(), 3U);
   for (const char* leaf : {"mAP", "auc", "d_prime"}) {
     EXPECT_EQ(none.metrics.count(leaf), 0U);
@@ -86,7 +87,7 @@ TEST(AbsentMetrics, AreSaidWithTheReason) {
   EXPECT_EQ(none.metrics.at("mAP_all"), 0.5);  // the class with positives alone counts 1
 
   split.targets = {0, 0, 1, 0, 0, 0};  // x in the clip with its highest score
-  const Evaluation perfect = evaluate(split, options, 0);
+  const evaluate::Evaluation perfect = evaluate::evaluate(split, options, 0);
   EXPECT_EQ(perfect.metrics.at("mAP"), 1);
   ASSERT_EQ(perfect.absent.size(), 1U);
   EXPECT_EQ(perfect.absent.at("d_prime"), "auc is 1, where d' is infinite");

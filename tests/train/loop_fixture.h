@@ -69,7 +69,7 @@ class LinearTask final : public Task {
 };
 
 /// `clips` clips an epoch in batches of `batch`, shared by `world` ranks.
-class MadeBatches final : public Batches {
+class MadeBatches final : public batches::Batches {
  public:
   MadeBatches(int64_t clips, int64_t batch, int rank = 0, int world = 1)
       : clips_(clips), batch_(batch), rank_(rank), world_(world) {}

@@ -12,12 +12,13 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "core/train/archive_io.h"
-#include "core/train/evaluation.h"
-#include "core/train/logits_file.h"
+#include "core/evaluate/evaluation.h"
+#include "core/evaluate/run.h"
+#include "core/evaluate/score_file.h"
+#include "core/load/archive_io.h"
+#include "core/load/weights_file.h"
 #include "core/train/replay.h"
 #include "core/train/run.h"
-#include "core/train/weights_file.h"
 #include "tests/train/stages_fixture.h"
 
 namespace xp::train {
@@ -105,7 +106,7 @@ TEST_F(ModesIntegration, HalfPrecisionsLearn) {
     // Weights, and so checkpoints, stay float32 whatever the products are computed in.
     const auto archive = checkpoint::Archive::open(context.output / "last.safetensors");
     for (const auto& entry : archive.entries())
-      EXPECT_EQ(to_tensor(entry).scalar_type(), at::kFloat);
+      EXPECT_EQ(load::to_tensor(entry).scalar_type(), at::kFloat);
     // The same again is the same bits: no precision brings a draw of its own.
     tracker::NullSink null;
     EXPECT_EQ(last(trained("again_" + name, options, null)), last(context));
@@ -148,10 +149,10 @@ TEST_F(ModesIntegration, AStateOfOtherClassesIsNotTrainedOn) {
   options.train.epochs = 1;
   tracker::NullSink null;
   const fs::path weights = trained("other_order", options, null).output / "last.safetensors";
-  Carried carried = *read_carried(weights);
+  load::Carried carried = *load::read_carried(weights);
   std::swap(carried.classes[0], carried.classes[1]);
   checkpoint::Archive archive = checkpoint::Archive::open(weights);
-  archive.set_metadata("exp.carried", carried_text(carried));
+  archive.set_metadata("exp.carried", load::carried_text(carried));
   archive.write_safetensors(weights);
   options.train.epochs = 2;
   options.train.start_from = "other_order";
@@ -245,7 +246,7 @@ TEST_F(ModesIntegration, ValidationScoresTheWeightsThatAreSaved) {
     tracker::MemorySink scores;
     graph::StageContext context = stage(std::string(arch) + "_val", scores);
     add(context, "checkpoint", arch, "last");
-    run_evaluate(validation_of(options), context);
+    evaluate::run_evaluate(validation_of(options), context);
     EXPECT_NEAR(curves.last("val.loss"), scores.last("loss"), 1e-5);
     EXPECT_NE(curves.points("val.loss").front().value, curves.last("val.loss"));
   }
@@ -268,12 +269,12 @@ TEST_F(ModesIntegration, AveragesWithBatchNormReestimated) {
     const auto end = checkpoint::Archive::open(context.output / "last.safetensors");
     int64_t statistics = 0;
     for (const auto& entry : average.entries()) {
-      const at::Tensor values = to_tensor(entry);
+      const at::Tensor values = load::to_tensor(entry);
       EXPECT_TRUE(values.to(at::kFloat).isfinite().all().item<bool>()) << entry.name;
       if (!entry.name.ends_with("running_var")) continue;
       ++statistics;
       EXPECT_GE(values.min().item<double>(), 0) << entry.name;
-      EXPECT_FALSE(at::equal(values, to_tensor(*end.find(entry.name)))) << entry.name;
+      EXPECT_FALSE(at::equal(values, load::to_tensor(*end.find(entry.name)))) << entry.name;
     }
     EXPECT_GT(statistics, 10);
   }
@@ -366,7 +367,7 @@ TEST_F(ModesIntegration, PretrainsThenFinetunes) {
     ASSERT_FALSE(said.empty());
     EXPECT_TRUE(said.front().starts_with("starts from pretrain_" + name + ".last: "))
         << said.front();
-    EXPECT_EQ(read_carried(next.output / "last.safetensors")->classes.size(), 3U);
+    EXPECT_EQ(load::read_carried(next.output / "last.safetensors")->classes.size(), 3U);
   }
 }
 
@@ -378,9 +379,9 @@ TEST_F(ModesIntegration, FoldsHaveAMeanAndAstsOwnChoiceBeside) {
   for (size_t fold = 0; fold < 3; ++fold) {
     const std::string name = "fold" + std::to_string(fold);
     fs::create_directories(*folder_ / name);
-    Evaluation evaluation;
+    evaluate::Evaluation evaluation;
     evaluation.metrics["acc"] = accuracies[fold];
-    write_metrics(*folder_ / name, evaluation);
+    evaluate::write_metrics(*folder_ / name, evaluation);
     std::ofstream(*folder_ / name / "curves.json") << nlohmann::json{{"acc", curves[fold]}};
     add(all, "inputs", name, "output");
   }
@@ -388,8 +389,8 @@ TEST_F(ModesIntegration, FoldsHaveAMeanAndAstsOwnChoiceBeside) {
   options.also = "best_mean_epoch";
   std::vector<std::string> said;
   all.say = [&said](std::string_view line) { said.emplace_back(line); };
-  run_aggregate(options, all);
-  const auto metrics = read_metrics(all.output);
+  evaluate::run_aggregate(options, all);
+  const auto metrics = evaluate::read_metrics(all.output);
   EXPECT_NEAR(metrics.at("acc"), 0.7, 1e-12);
   EXPECT_NEAR(metrics.at("acc_std"), 0.2, 1e-12);
   EXPECT_NEAR(metrics.at("best_mean_epoch/acc"), 0.7, 1e-12);
@@ -407,14 +408,14 @@ TEST_F(ModesIntegration, FoldsAreComparedInPairs) {
     for (const auto& [role, values] : {std::pair{"inputs", ours}, std::pair{"against", theirs}}) {
       const std::string name = role + std::to_string(fold);
       fs::create_directories(*folder_ / name);
-      Evaluation evaluation;
+      evaluate::Evaluation evaluation;
       evaluation.metrics["acc"] = values[fold];
-      write_metrics(*folder_ / name, evaluation);
+      evaluate::write_metrics(*folder_ / name, evaluation);
       add(all, role, name, "output");
     }
   }
-  run_aggregate({}, all);
-  const auto metrics = read_metrics(all.output);
+  evaluate::run_aggregate({}, all);
+  const auto metrics = evaluate::read_metrics(all.output);
   EXPECT_NEAR(metrics.at("acc_difference"), 0.05, 1e-12);
   // 0.05 -+ 4.3026527 * 0.05 / sqrt(3)
   EXPECT_NEAR(metrics.at("acc_difference_lo"), -0.0742069, 1e-6);
@@ -434,20 +435,20 @@ TEST_F(ModesIntegration, OneEvaluationIsComparedClipByClip) {
   for (const auto& [role, acc, wrong] :
        {std::tuple{"inputs", 0.75, 2.0F}, std::tuple{"against", 0.5, -2.0F}}) {
     fs::create_directories(*folder_ / role);
-    Evaluation evaluation;
+    evaluate::Evaluation evaluation;
     evaluation.metrics["acc"] = acc;
-    write_metrics(*folder_ / role, evaluation);
-    ScoreFile scores;
+    evaluate::write_metrics(*folder_ / role, evaluation);
+    evaluate::ScoreFile scores;
     scores.ids = {"a", "b", "c", "d"};
     scores.class_ids = scores.class_names = {"cat", "dog"};
     scores.width = 2;
     scores.values = {1, -1, -1, 1, wrong, 0, 1, -1};
     scores.targets = {1, 0, 0, 1, 1, 0, 0, 1};
-    write_scores(*folder_ / role / "predictions.h5", scores);
+    evaluate::write_scores(*folder_ / role / "predictions.h5", scores);
     add(all, role, role, "output");
   }
-  run_aggregate({}, all);
-  const auto metrics = read_metrics(all.output);
+  evaluate::run_aggregate({}, all);
+  const auto metrics = evaluate::read_metrics(all.output);
   EXPECT_EQ(metrics.at("acc_difference"), 0.25);
   EXPECT_EQ(metrics.at("acc_difference_lo"), 0) << "some resamples lack the clip that differs";
   EXPECT_EQ(metrics.at("acc_difference_hi"), 0.75);
@@ -460,8 +461,8 @@ TEST_F(ModesIntegration, OneEvaluationIsComparedClipByClip) {
   bare.say = all.say;
   add(bare, "inputs", "inputs", "output");
   add(bare, "against", "against", "output");
-  run_aggregate({}, bare);
-  EXPECT_EQ(read_metrics(bare.output).count("acc_difference_lo"), 0U);
+  evaluate::run_aggregate({}, bare);
+  EXPECT_EQ(evaluate::read_metrics(bare.output).count("acc_difference_lo"), 0U);
   ASSERT_EQ(said.size(), 1U);
   EXPECT_EQ(said.front(),
             "the difference of inputs and against has no interval: eval.save_predictions is off");

@@ -7,9 +7,9 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/checkpoint/archive.h"
+#include "core/evaluate/loss.h"
 #include "core/model/files/import.h"
 #include "core/model/registry.h"
-#include "core/train/loss.h"
 #include "core/train/optimiser.h"
 #include "tests/testing/fixtures.h"
 #include "tests/testing/tensors.h"
@@ -161,7 +161,7 @@ void optimiser_step(const Case& c, Report& report) {
           "output/logits_step1",
           std::vector<float>(flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()));
     }
-    const at::Tensor loss = label_loss(p.loss, logits, labels);
+    const at::Tensor loss = evaluate::label_loss(p.loss, logits, labels);
     losses.push_back(loss.item<double>());
     torch::autograd::backward({loss}, {});
     std::map<std::string, at::Tensor> gradients;

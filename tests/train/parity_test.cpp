@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "core/train/loss.h"
+#include "core/evaluate/loss.h"
 #include "core/train/schedule.h"
 #include "tests/testing/fixtures.h"
 #include "tests/testing/tensors.h"
@@ -77,11 +77,12 @@ void compare_losses(const Case& expected, Report& report) {
   const at::Tensor z = tensor_of(expected.at("input/logits"));
   const at::Tensor y = tensor_of(expected.at("input/y"));
   const at::Tensor soft = tensor_of(expected.at("input/y_soft"));
-  report.compare("output/bce", floats_of(label_loss(schema::Loss::kBce, z, y)));
-  report.compare("output/bce_soft", floats_of(label_loss(schema::Loss::kBce, z, soft)));
-  report.compare("output/ce_argmax", floats_of(label_loss(schema::Loss::kCe, z, y)));
+  report.compare("output/bce", floats_of(evaluate::label_loss(schema::Loss::kBce, z, y)));
+  report.compare("output/bce_soft", floats_of(evaluate::label_loss(schema::Loss::kBce, z, soft)));
+  report.compare("output/ce_argmax", floats_of(evaluate::label_loss(schema::Loss::kCe, z, y)));
   // AST's validation applies the sigmoid twice; our own is the loss of the logits.
-  report.compare("output/ast_valid_bce", floats_of(bce_elements(at::sigmoid(z), y).mean()));
+  report.compare("output/ast_valid_bce",
+                 floats_of(evaluate::bce_elements(at::sigmoid(z), y).mean()));
 }
 
 void compare_kd(const Case& expected, Report& report) {
@@ -101,16 +102,17 @@ void compare_kd(const Case& expected, Report& report) {
     const std::string prefix = mixed ? "output/mixup_" : "output/plain_";
     const at::Tensor z = tensor_of(expected.at("input/logits")).requires_grad_();
     at::Tensor labels = y;
-    SoftTarget soft = soft_target(rows, all, options);
+    evaluate::SoftTarget soft = evaluate::soft_target(rows, all, options);
     if (mixed) {
       labels = y * lam.unsqueeze(1) + y.index_select(0, perm) * (1 - lam.unsqueeze(1));
-      soft = mix(soft, soft_target(rows.index_select(0, perm), all, options), lam);
+      soft =
+          evaluate::mix(soft, evaluate::soft_target(rows.index_select(0, perm), all, options), lam);
     }
     soft.weight = soft.weight * present;
     soft.probability = soft.probability * present.unsqueeze(1);
-    const at::Tensor hard = label_loss(schema::Loss::kBce, z, labels);
-    const at::Tensor teacher = soft_loss(options, z, soft);
-    const at::Tensor total = kd_loss(options.lambda, hard, teacher);
+    const at::Tensor hard = evaluate::label_loss(schema::Loss::kBce, z, labels);
+    const at::Tensor teacher = evaluate::soft_loss(options, z, soft);
+    const at::Tensor total = evaluate::kd_loss(options.lambda, hard, teacher);
     torch::autograd::backward({total}, {});
     report.compare(prefix + "hard", floats_of(hard));
     report.compare(prefix + "soft", floats_of(teacher));
@@ -137,26 +139,28 @@ void compare_student_temperature(const Case& expected, Report& report) {
     options.target = softmax ? schema::KdTarget::kSoftmax : schema::KdTarget::kSigmoid;
     const at::Tensor z = tensor_of(expected.at("input/logits")).requires_grad_();
     at::Tensor labels = y;
-    SoftTarget soft = soft_target(rows, present, options);
+    evaluate::SoftTarget soft = evaluate::soft_target(rows, present, options);
     if (variant.at("mixed")) {
       labels = y * lam.unsqueeze(1) + y.index_select(0, perm) * (1 - lam.unsqueeze(1));
-      soft =
-          mix(soft, soft_target(rows.index_select(0, perm), present.index_select(0, perm), options),
-              lam);
+      soft = evaluate::mix(
+          soft,
+          evaluate::soft_target(rows.index_select(0, perm), present.index_select(0, perm), options),
+          lam);
     }
     const bool masked = variant.at("masked");
     const auto kind = masked    ? schema::Loss::kMaskedBce
                       : softmax ? schema::Loss::kCe
                                 : schema::Loss::kBce;
     const at::Tensor mask = masked ? tensor_of(expected.at("input/mask")) : at::Tensor();
-    const at::Tensor hard = label_loss(kind, z, labels, mask);
-    const at::Tensor teacher = soft_loss(options, z, soft);
-    const at::Tensor total = kd_loss(options.lambda, hard, teacher);
+    const at::Tensor hard = evaluate::label_loss(kind, z, labels, mask);
+    const at::Tensor teacher = evaluate::soft_loss(options, z, soft);
+    const at::Tensor total = evaluate::kd_loss(options.lambda, hard, teacher);
     torch::autograd::backward({total}, {});
     std::vector<float> each;
     for (int64_t row = 0; row < z.size(0); ++row) {
-      const SoftTarget one{soft.probability.narrow(0, row, 1), soft.weight.narrow(0, row, 1)};
-      each.push_back(soft_loss(options, z.detach().narrow(0, row, 1), one).item<float>());
+      const evaluate::SoftTarget one{soft.probability.narrow(0, row, 1),
+                                     soft.weight.narrow(0, row, 1)};
+      each.push_back(evaluate::soft_loss(options, z.detach().narrow(0, row, 1), one).item<float>());
     }
     const std::string prefix = "output/" + variant.at("key").get<std::string>() + "/";
     report.compare(prefix + "hard", floats_of(hard));
@@ -177,19 +181,21 @@ void compare_mixup(const Case& expected, Report& report) {
   const at::Tensor y_mixed = mixed(at("input/y"), lam.unsqueeze(1));
   report.compare("output/y_mixed", floats_of(y_mixed));
   report.compare("output/bce_loss",
-                 floats_of(label_loss(schema::Loss::kBce, at("input/logits"), y_mixed)));
+                 floats_of(evaluate::label_loss(schema::Loss::kBce, at("input/logits"), y_mixed)));
   const at::Tensor one_hot =
       at::one_hot(at("input/y_index"), at("input/logits").size(1)).to(at::kFloat);
-  report.compare("output/esc50_ce_loss", floats_of(label_loss(schema::Loss::kCe, at("input/logits"),
-                                                              mixed(one_hot, lam.unsqueeze(1)))));
+  report.compare("output/esc50_ce_loss",
+                 floats_of(evaluate::label_loss(schema::Loss::kCe, at("input/logits"),
+                                                mixed(one_hot, lam.unsqueeze(1)))));
   const at::Tensor mask = at("input/openmic_mask");
   const at::Tensor openmic = at("input/openmic_y");
+  report.compare("output/openmic_loss",
+                 floats_of(evaluate::label_loss(schema::Loss::kMaskedBce,
+                                                at("input/openmic_logits"), openmic, mask)));
   report.compare(
-      "output/openmic_loss",
-      floats_of(label_loss(schema::Loss::kMaskedBce, at("input/openmic_logits"), openmic, mask)));
-  report.compare("output/openmic_loss_mixup",
-                 floats_of(label_loss(schema::Loss::kMaskedBce, at("input/openmic_logits"),
-                                      mixed(openmic, lam.unsqueeze(1)), mask)));
+      "output/openmic_loss_mixup",
+      floats_of(evaluate::label_loss(schema::Loss::kMaskedBce, at("input/openmic_logits"),
+                                     mixed(openmic, lam.unsqueeze(1)), mask)));
   report.elsewhere("output/x_mixed", "core/frontend");
   for (const char* name : {"output/wave_passt", "output/wave_passt_y", "output/ast_fbank_short2",
                            "output/ast_fbank_long2"})

@@ -60,7 +60,7 @@ class MaskedIntegration : public Stages {
     }
     model_->require_grad(true);
     tracker::NullSink null;
-    clips_ = open_clips(stage("masked", null), small_set());
+    clips_ = batches::open_clips(stage("masked", null), small_set());
     rows_ = clips_.rows("train");
     pretrain_.masked = kMasked;
     pretrain_.cluster_min = 2;
@@ -87,16 +87,16 @@ class MaskedIntegration : public Stages {
   schema::PretrainOptions pretrain_;
   model::MaskSettings settings_;
   std::unique_ptr<model::MaskedTrunk> model_;
-  Clips clips_;
+  batches::Clips clips_;
   std::vector<uint32_t> rows_;
 };
 
 TEST_F(MaskedIntegration, LossesOfABatch) {
-  TrainingInput input;
+  batches::TrainingInput input;
   input.frontend = frontend_options_;
   input.batch_size = 3;
   input.seed = 5;
-  const auto batches = training_batches(clips_, rows_, input);
+  const auto batches = batches::training_batches(clips_, rows_, input);
   batches->start(1, 2);
   const auto batch = batches->next();
   ASSERT_TRUE(batch.has_value());
@@ -104,7 +104,7 @@ TEST_F(MaskedIntegration, LossesOfABatch) {
   task.begin(*batch, {14, 1});
   const Loss loss = task.loss(1, 2);  // the second and the third clip
 
-  const at::Tensor mel = frontend_.forward(waves_of(*batch, at::kCPU)).mel;
+  const at::Tensor mel = frontend_.forward(batches::waves_of(*batch, at::kCPU)).mel;
   const std::vector<int64_t> positions{batch->position + 1, batch->position + 2};
   const model::DrawKey key{5, 1, 14, positions};
   const at::Tensor masks = model::draw_masks(settings_, {{8, 4}, {8, 4}}, key, 1);
@@ -126,14 +126,14 @@ TEST_F(MaskedIntegration, LossesOfABatch) {
 
 TEST_F(MaskedIntegration, ValidationIsTheMeanOverClips) {
   const std::vector<uint32_t> rows = clips_.rows("val");
-  PredictOptions how;
+  evaluate::PredictOptions how;
   how.batch_size = 5;  // 12 clips: the last batch has two
   const auto metrics = task().validate(rows, frontend_options_, how);
   double sum = 0;
-  EvaluationBatches each(clips_, rows, frontend_options_, {});
+  batches::EvaluationBatches each(clips_, rows, frontend_options_, {});
   std::vector<int64_t> position{0};
   for (auto batch = each.next(); batch; batch = each.next(), ++position[0]) {
-    const at::Tensor mel = frontend_.forward(waves_of(*batch, at::kCPU)).mel;
+    const at::Tensor mel = frontend_.forward(batches::waves_of(*batch, at::kCPU)).mel;
     const model::DrawKey key{0, 0, 0, position};
     sum += mse_by_hand(mel, model::draw_masks(settings_, {{8, 4}}, key, 1));
   }

@@ -11,11 +11,12 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/evaluate/evaluation.h"
+#include "core/evaluate/run.h"
+#include "core/evaluate/score_file.h"
+#include "core/load/weights_file.h"
 #include "core/schema/stage_options.h"
-#include "core/train/evaluation.h"
-#include "core/train/logits_file.h"
 #include "core/train/run.h"
-#include "core/train/weights_file.h"
 #include "tests/train/stages_fixture.h"
 
 namespace xp::train {
@@ -55,7 +56,7 @@ TEST_F(StagesIntegration, TrainsEvaluatesAggregates) {
     EXPECT_TRUE(fs::exists(train.output / file)) << file;
   EXPECT_EQ(sink.points("train.loss").size(), 2U * 5);  // 36 clips in batches of 8
   EXPECT_EQ(sink.points("val.acc").size(), 2U);
-  const auto carried = read_carried(train.output / "last.safetensors");
+  const auto carried = load::read_carried(train.output / "last.safetensors");
   ASSERT_TRUE(carried.has_value());
   EXPECT_EQ(carried->model.arch, "ast-nano");
   EXPECT_EQ(carried->epoch, 2);
@@ -76,21 +77,21 @@ TEST_F(StagesIntegration, TrainsEvaluatesAggregates) {
   graph::StageContext eval = stage("eval", scores);
   add(eval, "checkpoint", "train", "last");
   add(eval, "checkpoint", "train", "average");
-  run_evaluate(options, eval);
+  evaluate::run_evaluate(options, eval);
   EXPECT_GE(scores.last("acc"), 0);
   EXPECT_LE(scores.last("acc_lo"), scores.last("acc"));
   EXPECT_GT(scores.last("gflop"), 0);
   EXPECT_LT(scores.last("gflop"), scores.last("no_tome/gflop"));
   EXPECT_GT(scores.last("seconds"), 0);
   EXPECT_GE(scores.last("cpu_wait_p"), 0);
-  const ScoreFile predictions = read_scores(eval.output / "predictions.h5");
+  const evaluate::ScoreFile predictions = evaluate::read_scores(eval.output / "predictions.h5");
   double loss = 0;  // softplus(z) - y z
   for (size_t i = 0; i < predictions.values.size(); ++i) {
     const double logit = predictions.values[i];
     loss += std::log1p(std::exp(logit)) - predictions.targets[i] * logit;
   }
   EXPECT_NEAR(scores.last("loss"), loss / static_cast<double>(predictions.values.size()), 1e-6);
-  EXPECT_EQ(read_metrics(eval.output).count("seconds"), 0U) << "the same each time";
+  EXPECT_EQ(evaluate::read_metrics(eval.output).count("seconds"), 0U) << "the same each time";
   EXPECT_EQ(predictions.ids.size(), 12U);
   EXPECT_EQ(predictions.values.size(), 36U);
   EXPECT_EQ(predictions.texts.at("model"), "train.last + train.average");
@@ -101,17 +102,17 @@ TEST_F(StagesIntegration, TrainsEvaluatesAggregates) {
   baseline.eval = options.eval;
   baseline.loss = schema::Loss::kCe;
   graph::StageContext base = stage("baseline", scores);
-  run_baseline(baseline, base);
-  EXPECT_GT(read_metrics(base.output).at("acc"), 0.5);
+  evaluate::run_baseline(baseline, base);
+  EXPECT_GT(evaluate::read_metrics(base.output).at("acc"), 0.5);
 
   graph::StageContext all = stage("aggregate", scores);
   add(all, "inputs", "eval", "output");
   add(all, "inputs", "eval", "output");
   schema::AggregateOptions aggregate;
   aggregate.also = "best_mean_epoch";
-  run_aggregate(aggregate, all);
-  EXPECT_EQ(read_metrics(all.output).at("acc_std"), 0);
-  EXPECT_EQ(read_metrics(all.output).count("best_mean_epoch/acc"), 1U);
+  evaluate::run_aggregate(aggregate, all);
+  EXPECT_EQ(evaluate::read_metrics(all.output).at("acc_std"), 0);
+  EXPECT_EQ(evaluate::read_metrics(all.output).count("best_mean_epoch/acc"), 1U);
 }
 
 TEST_F(StagesIntegration, DistilsFromATeachersLogits) {
@@ -129,9 +130,9 @@ TEST_F(StagesIntegration, DistilsFromATeachersLogits) {
   teach_options.model = options.model;
   graph::StageContext teach = stage("teach", sink);
   add(teach, "checkpoint", "teacher", "last");
-  run_teach(teach_options, teach);
+  evaluate::run_teach(teach_options, teach);
   EXPECT_EQ(sink.last("rows"), 36);
-  const ScoreFile logits = read_scores(teach.output / "logits.h5");
+  const evaluate::ScoreFile logits = evaluate::read_scores(teach.output / "logits.h5");
   EXPECT_EQ(logits.texts.at("teacher_keys"), "key of teacher");
   EXPECT_EQ(logits.numbers.count("mAP"), 1U);
 
@@ -147,7 +148,7 @@ TEST_F(StagesIntegration, DistilsFromATeachersLogits) {
 }
 
 TEST_F(StagesIntegration, ATeacherWithoutAClipIsSaid) {
-  ScoreFile few;
+  evaluate::ScoreFile few;
   few.ids = {"nobody"};
   few.class_ids = {"a", "b", "c"};
   few.class_names = few.class_ids;
@@ -156,7 +157,7 @@ TEST_F(StagesIntegration, ATeacherWithoutAClipIsSaid) {
   tracker::NullSink null;
   graph::StageContext student = stage("student_without", null);
   fs::create_directories(*folder_ / "few");
-  write_scores(*folder_ / "few" / "logits.h5", few);
+  evaluate::write_scores(*folder_ / "few" / "logits.h5", few);
   add(student, "logits", "few", "output");
   schema::TrainStageOptions options = small_training();
   options.kd.emplace();

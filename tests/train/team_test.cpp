@@ -1,5 +1,5 @@
 // Trainings on several worker processes.
-#include "core/train/team.h"
+#include "core/dist/team.h"
 
 #include <chrono>
 #include <csignal>
@@ -13,8 +13,9 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/evaluate/run.h"
+#include "core/load/weights_file.h"
 #include "core/train/run.h"
-#include "core/train/weights_file.h"
 #include "tests/train/stages_fixture.h"
 
 namespace xp::train {
@@ -29,9 +30,9 @@ class TeamDist : public Stages {
   void SetUp() override {
     const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / "exp-compute";
     if (!fs::exists(program)) GTEST_SKIP() << "no exp-compute beside this test";
-    set_worker_program(program.string());
+    dist::set_worker_program(program.string());
   }
-  void TearDown() override { set_worker_program("/proc/self/exe"); }
+  void TearDown() override { dist::set_worker_program("/proc/self/exe"); }
   static graph::StageContext on(const std::string& name, int ranks, tracker::RunSink& sink) {
     graph::StageContext context = stage(name, sink);
     context.resources.devices.clear();
@@ -108,14 +109,15 @@ TEST_F(TeamDist, RanksValidateWithTheBatchNormThatIsSaved) {
   tracker::MemorySink scores;
   graph::StageContext context = stage("batch_norm_val", scores);
   add(context, "checkpoint", "batch_norm", "last");
-  run_evaluate(validation_of(options), context);
+  evaluate::run_evaluate(validation_of(options), context);
   EXPECT_NEAR(curves.last("val.loss"), scores.last("loss"), 1e-5);
 }
 
 TEST(LaunchedGpu, IsTheRanksOwnOrTheOnlyOne) {
-  EXPECT_EQ(launched_gpu(3, 8), "gpu:3") << "a launcher that shows all GPUs of the machine";
-  EXPECT_EQ(launched_gpu(3, 1), "gpu:0") << "one that shows each task its own";
-  EXPECT_EQ(launched_gpu(2, 0), "gpu:2") << "none: the message names the one that was asked for";
+  EXPECT_EQ(dist::launched_gpu(3, 8), "gpu:3") << "a launcher that shows all GPUs of the machine";
+  EXPECT_EQ(dist::launched_gpu(3, 1), "gpu:0") << "one that shows each task its own";
+  EXPECT_EQ(dist::launched_gpu(2, 0), "gpu:2")
+      << "none: the message names the one that was asked for";
 }
 
 TEST_F(TeamDist, GoesOnWithAnotherNumberOfRanks) {

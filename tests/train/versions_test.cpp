@@ -11,10 +11,11 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/files.h"
+#include "core/evaluate/evaluation.h"
+#include "core/evaluate/run.h"
+#include "core/evaluate/score_file.h"
 #include "core/graph/stage.h"
 #include "core/schema/stage_options.h"
-#include "core/train/evaluation.h"
-#include "core/train/logits_file.h"
 #include "core/train/run.h"
 #include "data/prepare.h"
 #include "data/shard.h"
@@ -41,7 +42,7 @@ constexpr Pinned kPinned[] = {
 fs::path golden() { return xp::testing::source_dir() / "tests/fixtures/stage_versions.json"; }
 
 std::vector<double> mean_and_size(const fs::path& file) {
-  const ScoreFile scores = read_scores(file);
+  const evaluate::ScoreFile scores = evaluate::read_scores(file);
   double sum = 0;
   double size = 0;
   for (const float value : scores.values) {
@@ -116,7 +117,7 @@ class VersionsIntegration : public Stages {
   std::vector<double> teach() {
     schema::TeachStageOptions options;
     graph::StageContext context = with_checkpoint("teach", options);
-    run_teach(options, context);
+    evaluate::run_teach(options, context);
     return mean_and_size(context.output / "logits.h5");
   }
   std::vector<double> evaluate() {
@@ -125,13 +126,13 @@ class VersionsIntegration : public Stages {
     options.tome.emplace();
     options.tome->r.value = 1;
     options.eval.metrics = {schema::Metric::kAcc};
-    run_evaluate(options, context);
+    evaluate::run_evaluate(options, context);
     return mean_and_size(context.output / "predictions.h5");
   }
   std::vector<double> embed() {
     schema::EmbedStageOptions options;
     graph::StageContext context = with_checkpoint("embed", options);
-    run_embed(options, context);
+    evaluate::run_embed(options, context);
     return mean_and_size(context.output / "embeddings.h5");
   }
   std::vector<double> baseline() {
@@ -141,21 +142,21 @@ class VersionsIntegration : public Stages {
     options.eval.metrics = {schema::Metric::kAcc};
     options.loss = schema::Loss::kCe;
     graph::StageContext context = stage("baseline", sink_);
-    run_baseline(options, context);
-    return {read_metrics(context.output).at("acc")};
+    evaluate::run_baseline(options, context);
+    return {evaluate::read_metrics(context.output).at("acc")};
   }
   std::vector<double> aggregate() {
     graph::StageContext context = stage("aggregate", sink_);
     for (const double acc : {0.5, 0.75, 0.875}) {
       const std::string fold = fmt::format("fold {}", acc);
       fs::create_directories(*folder_ / fold);
-      Evaluation evaluation;
+      evaluate::Evaluation evaluation;
       evaluation.metrics["acc"] = acc;
-      write_metrics(*folder_ / fold, evaluation);
+      evaluate::write_metrics(*folder_ / fold, evaluation);
       add(context, "inputs", fold, "output");
     }
-    run_aggregate({}, context);
-    const auto metrics = read_metrics(context.output);
+    evaluate::run_aggregate({}, context);
+    const auto metrics = evaluate::read_metrics(context.output);
     return {metrics.at("acc"), metrics.at("acc_std")};
   }
 

@@ -1,5 +1,5 @@
 // exp-compute bench: speed of a model on this machine.
-#include "core/train/bench.h"
+#include "core/evaluate/bench.h"
 
 #include <vector>
 
@@ -10,21 +10,21 @@
 #include "core/base/error.h"
 #include "core/base/stop.h"
 #include "core/cli/evaluate.h"
+#include "core/dist/device.h"
+#include "core/load/weights_file.h"
 #include "core/model/registry.h"
 #include "core/recipe/options.h"
 #include "core/schema/geometry.h"
 #include "core/schema/model.h"
 #include "core/schema/tome.h"
-#include "core/train/device.h"
-#include "core/train/weights_file.h"
 
 namespace xp::cli {
 namespace {
 
 /// The model that is meant, with weights as they are made: speed does not depend on them.
-train::Carried described(const EvaluateArguments& arguments) {
+load::Carried described(const EvaluateArguments& arguments) {
   if (schema::find_arch(arguments.checkpoint)) {
-    train::Carried made;
+    load::Carried made;
     const schema::Arch arch = *schema::find_arch(arguments.checkpoint);
     made.model = schema::ModelOptions::of_kind(arch.family);
     made.model.arch = arguments.checkpoint;
@@ -32,7 +32,7 @@ train::Carried described(const EvaluateArguments& arguments) {
     made.classes.resize(static_cast<size_t>(arguments.classes));
     return made;
   }
-  const auto carried = train::read_carried(train::weights_path(arguments.checkpoint, "last"));
+  const auto carried = load::read_carried(load::weights_path(arguments.checkpoint, "last"));
   if (!carried)
     throw Error(fmt::format("{} was not written by exp; bench its architecture instead",
                             arguments.checkpoint),
@@ -44,9 +44,9 @@ train::Carried described(const EvaluateArguments& arguments) {
 
 int compute_bench(Command& command, Session& session) {
   const EvaluateArguments& arguments = dynamic_cast<BenchCommand&>(command).arguments();
-  const at::Device device = train::find_device(arguments.device);
-  train::prepare_device(device, arguments.threads > 0 ? arguments.threads : usable_cores());
-  const train::Carried what = described(arguments);
+  const at::Device device = dist::find_device(arguments.device);
+  dist::prepare_device(device, arguments.threads > 0 ? arguments.threads : usable_cores());
+  const load::Carried what = described(arguments);
   const auto model = model::make_model(what.model, nullptr, nullptr, what.geometry,
                                        static_cast<int64_t>(what.classes.size()));
   model->to(device);
@@ -65,13 +65,13 @@ int compute_bench(Command& command, Session& session) {
     tome.r.value = r;
     if (tome.r.any()) schema::require_tokens(what.model, "--tome");
     const model::TomeSettings settings = model::tome_settings(tome, what.model.resolved().depth);
-    train::BenchOptions how;
+    evaluate::BenchOptions how;
     how.batch = arguments.batch > 0 ? arguments.batch : 32;
     how.reps = arguments.reps;
     how.precision = *recipe::parse_enum<schema::Precision>(arguments.precision);
     how.tome = &settings;
     how.check = [] { throw_if_stopped(); };
-    const auto result = train::bench(*model, {what.geometry.F, what.geometry.T}, device, how);
+    const auto result = evaluate::bench(*model, {what.geometry.F, what.geometry.T}, device, how);
     if (first == 0) first = result.at("clips_per_s");
     if (session.json) {
       all.push_back({{"tome.r", r}, {"metrics", result}});

@@ -12,10 +12,10 @@
 #include "core/checkpoint/archive.h"
 #include "core/cli/compute/bundle_check.h"
 #include "core/graph/manifest.h"
+#include "core/load/weights_file.h"
 #include "core/model/files/archive_tensors.h"
 #include "core/model/init.h"
 #include "core/recipe/options_io.h"
-#include "core/train/weights_file.h"
 
 namespace xp::cli {
 namespace {
@@ -29,7 +29,7 @@ std::string csv_field(const std::string& text) {
   return out + "\"";
 }
 
-std::string label_csv(const train::OpenModel& open) {
+std::string label_csv(const load::OpenModel& open) {
   std::string text = "index,mid,display_name\n";
   for (size_t k = 0; k < open.classes.size(); ++k) {
     text += fmt::format("{},{},{}\n", k, csv_field(open.classes[k].first),
@@ -40,7 +40,7 @@ std::string label_csv(const train::OpenModel& open) {
 
 /// The result keys of the training that left the checkpoint ("train.epochs = 5" a line), "" for one
 /// that is not in its stage's folder.
-std::string training_of(const train::OpenModel& open) {
+std::string training_of(const load::OpenModel& open) {
   const fs::path manifest = open.folder / "manifest.json";
   if (open.folder.empty() || !fs::exists(manifest)) return "";
   return graph::parse_manifest(read_file(manifest), manifest).options;
@@ -48,7 +48,7 @@ std::string training_of(const train::OpenModel& open) {
 
 /// The training that made the model, as far as it is known, with the bundle's own weights as start:
 /// paths of another machine and outputs of other stages are left out.
-std::string bundle_recipe(const train::OpenModel& open) {
+std::string bundle_recipe(const load::OpenModel& open) {
   std::string text;
   const std::string training = training_of(open);
   std::istringstream lines(training);
@@ -75,7 +75,7 @@ struct Building {
 
 }  // namespace
 
-void write_bundle(const fs::path& folder, const train::OpenModel& open) {
+void write_bundle(const fs::path& folder, const load::OpenModel& open) {
   if (open.model->classes() == 0)
     throw Error(
         fmt::format("{} has no classifier, so a bundle would have no logits to check", open.name));
@@ -83,7 +83,7 @@ void write_bundle(const fs::path& folder, const train::OpenModel& open) {
   const Building guarded{folder.string() + ".tmp-" + make_ulid()};
   const fs::path& building = guarded.path;
   fs::create_directories(building);
-  train::write_weights(building, "model", *open.model, train::carried_by(open));
+  load::write_weights(building, "model", *open.model, load::carried_by(open));
   write_file_atomic(building / "recipe.toml", bundle_recipe(open));
   write_file_atomic(building / "labels.csv", label_csv(open));
 

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "core/train/open_model.h"
+#include "core/load/open_model.h"
 
 namespace xp::cli {
 
@@ -13,6 +13,6 @@ namespace xp::cli {
 /// golden.safetensors (`mel` [1, F, T] and the `logits` [1, K] of it), check.py (bundle_check.h).
 /// The folder appears whole. Throws Error when it exists already, or when the model has no
 /// classifier.
-void write_bundle(const std::filesystem::path& folder, const train::OpenModel& open);
+void write_bundle(const std::filesystem::path& folder, const load::OpenModel& open);
 
 }  // namespace xp::cli

@@ -162,7 +162,7 @@ std::string_view head_of(schema::CnnHead head) {
 
 }  // namespace
 
-std::string check_program(const train::OpenModel& open) {
+std::string check_program(const load::OpenModel& open) {
   if (const auto* trunk = dynamic_cast<const model::Trunk*>(open.model.get())) {
     const model::TrunkOptions& o = trunk->options();
     const std::string block =

@@ -1,5 +1,5 @@
 // exp embed: embeddings of sound files, as HEAR 2021 asks for them.
-#include "core/train/embed.h"
+#include "core/evaluate/embed.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -13,20 +13,20 @@
 #include "core/base/progress.h"
 #include "core/cli/compute/listen.h"
 #include "core/cli/run_text.h"
+#include "core/dist/device.h"
+#include "core/evaluate/embedding_file.h"
 #include "core/frontend/frontend.h"
 #include "core/schema/augment.h"
 #include "core/schema/weights.h"
-#include "core/train/device.h"
-#include "core/train/embedding_file.h"
 
 namespace xp::cli {
 namespace {
 
-using train::EmbedSettings;
+using evaluate::EmbedSettings;
 
 /// A checkpoint in the place of a module's weights has to have their frames: the module's windows
 /// and positions are made for them. Bands and normalisation are the checkpoint's own.
-void check_module(const train::EmbedModule& module, const train::OpenModel& open) {
+void check_module(const evaluate::EmbedModule& module, const load::OpenModel& open) {
   recipe::View view;
   schema::carry_published(std::string(module.weights), view);
   const auto wants = view.build<schema::FrontendOptions>();
@@ -42,9 +42,9 @@ void check_module(const train::EmbedModule& module, const train::OpenModel& open
 }
 
 /// No window is longer than what the model hears: it would drop the rest of each.
-void fit_windows(EmbedSettings& settings, const train::EmbedModule* module,
-                 const train::OpenModel& open) {
-  const std::optional<int64_t> most = train::heard_samples(open);
+void fit_windows(EmbedSettings& settings, const evaluate::EmbedModule* module,
+                 const load::OpenModel& open) {
+  const std::optional<int64_t> most = load::heard_samples(open);
   if (!most) return;
   const double most_ms =
       1000.0 * static_cast<double>(*most) / static_cast<double>(open.frontend.rate_hz);
@@ -63,8 +63,8 @@ void fit_windows(EmbedSettings& settings, const train::EmbedModule* module,
   settings.scene_hop_ms = std::min(settings.scene_hop_ms, step * settings.longest_ms);
 }
 
-EmbedSettings settings_of(const EmbedCommand& command, const train::EmbedModule* module,
-                          const train::OpenModel& open) {
+EmbedSettings settings_of(const EmbedCommand& command, const evaluate::EmbedModule* module,
+                          const load::OpenModel& open) {
   EmbedSettings settings = module != nullptr ? module->settings : EmbedSettings{};
   settings.rate_hz = open.frontend.rate_hz;
   settings.batch = command.listen.batch;
@@ -76,21 +76,21 @@ EmbedSettings settings_of(const EmbedCommand& command, const train::EmbedModule*
 }
 
 /// Rows [n, D] of one clip.
-void append(train::EmbeddingFile& out, const std::string& file, const at::Tensor& rows,
-            const std::vector<double>& times_ms, const train::OpenModel& open) {
+void append(evaluate::EmbeddingFile& out, const std::string& file, const at::Tensor& rows,
+            const std::vector<double>& times_ms, const load::OpenModel& open) {
   check_finite(rows, open);
   const at::Tensor values = rows.contiguous();
   out.append(file, {values.const_data_ptr<float>(), static_cast<size_t>(values.numel())},
              values.size(1), times_ms);
 }
 
-void embed(const std::string& file, bool timestamps, const train::Embedder& embedder,
-           const train::OpenModel& open, train::EmbeddingFile& out) {
-  const train::Sound sound = train::Sound::of(read_wave(file, open.frontend.rate_hz));
+void embed(const std::string& file, bool timestamps, const evaluate::Embedder& embedder,
+           const load::OpenModel& open, evaluate::EmbeddingFile& out) {
+  const evaluate::Sound sound = evaluate::Sound::of(read_wave(file, open.frontend.rate_hz));
   const int64_t before = out.rows();
   try {
     if (timestamps) {
-      embedder.timestamps(sound, [&](const train::TimeEmbeddings& some) {
+      embedder.timestamps(sound, [&](const evaluate::TimeEmbeddings& some) {
         append(out, file, some.values[0], some.times_ms, open);
       });
     } else {
@@ -106,12 +106,12 @@ void embed(const std::string& file, bool timestamps, const train::Embedder& embe
 
 int compute_embed(Command& base, Session& session) {
   const auto& command = dynamic_cast<EmbedCommand&>(base);
-  const train::EmbedModule* module = nullptr;
+  const evaluate::EmbedModule* module = nullptr;
   if (!command.module.empty()) {
-    module = train::find_embed_module(command.module);
+    module = evaluate::find_embed_module(command.module);
     if (module == nullptr) {
       std::vector<std::string_view> names;
-      for (const auto& m : train::embed_modules()) names.push_back(m.name);
+      for (const auto& m : evaluate::embed_modules()) names.push_back(m.name);
       const std::string near = nearest(command.module, names);
       throw Error(fmt::format(
           "there is no module '{}'{}", command.module,
@@ -120,22 +120,23 @@ int compute_embed(Command& base, Session& session) {
   }
   const std::string what =
       !command.source.checkpoint.empty() ? command.source.checkpoint : std::string(module->weights);
-  train::OpenModel open = open_and_say(what, command.source, command.listen.tome_r);
+  load::OpenModel open = open_and_say(what, command.source, command.listen.tome_r);
   if (module != nullptr) check_module(*module, open);
   // Windows are as long as they are: the front end must not pad or cut them.
   if (open.frontend.kind == schema::FrontendKind::kAugmentMel) open.frontend.clip_s = 0;
-  const at::Device device = train::find_device(command.listen.device);
-  train::prepare_device(device, at::get_num_threads());
+  const at::Device device = dist::find_device(command.listen.device);
+  dist::prepare_device(device, at::get_num_threads());
   open.model->to(device);
   if (command.content != "embed_only" && open.model->classes() == 0) {
     throw Error(fmt::format("{} has no classifier: --content embed_only", open.name));
   }
-  if (command.content != "embed_only") train::require_classifier(open);
+  if (command.content != "embed_only") load::require_classifier(open);
   const frontend::Frontend frontend(open.frontend, schema::AugmentOptions{});
-  const train::Embedder embedder(frontend, *open.model, settings_of(command, module, open), device);
+  const evaluate::Embedder embedder(frontend, *open.model, settings_of(command, module, open),
+                                    device);
 
   const std::vector<std::string> files = sound_files_of(command.listen.inputs);
-  train::EmbeddingFile out(
+  evaluate::EmbeddingFile out(
       command.out, files,
       {{"model", open.name}, {"content", command.content}, {"module", command.module}});
   Failures failures;

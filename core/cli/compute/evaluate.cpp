@@ -16,13 +16,14 @@
 #include "core/base/log.h"
 #include "core/base/stop.h"
 #include "core/cli/compute/data_parts.h"
+#include "core/evaluate/evaluation.h"
+#include "core/evaluate/run.h"
 #include "core/graph/stage.h"
+#include "core/load/weights_file.h"
 #include "core/schema/geometry.h"
 #include "core/schema/stage_options.h"
-#include "core/train/evaluation.h"
 #include "core/train/replay.h"
 #include "core/train/run.h"
-#include "core/train/weights_file.h"
 #include "tracker/run_sink.h"
 
 namespace xp::cli {
@@ -82,8 +83,8 @@ Metrics score(const EvaluateArguments& arguments, const ChosenData& chosen, int6
     options.tome.emplace();
     options.tome->r.value = r;
   }
-  train::run_evaluate(options, context);
-  return train::read_metrics(folder);
+  evaluate::run_evaluate(options, context);
+  return evaluate::read_metrics(folder);
 }
 
 }  // namespace
@@ -96,12 +97,12 @@ int compute_evaluate(Command& command, Session& session) {
   }
   ChosenData chosen = choose_data(arguments.data, session);
   chosen.open();  // says how to prepare it where that was not done
-  const fs::path weights = train::weights_path(arguments.checkpoint, "last");
+  const fs::path weights = load::weights_path(arguments.checkpoint, "last");
   const std::vector<int64_t> values =
       arguments.tome.empty() ? std::vector<int64_t>{0} : arguments.tome;
   // What says its own model and front end: exp's checkpoints, and transformers' folders.
   if (weights.extension() == ".safetensors" || fs::exists(weights.parent_path() / "config.json")) {
-    if (const auto carried = train::read_carried(weights)) {
+    if (const auto carried = load::read_carried(weights)) {
       chosen.frontend = carried->frontend;
       if (*std::max_element(values.begin(), values.end()) > 0)
         schema::require_tokens(carried->model, "--tome");

@@ -39,8 +39,8 @@ fs::path default_out(const std::string& name, const std::string& as) {
 
 int compute_export(Command& base, Session& session) {
   const auto& command = dynamic_cast<ExportCommand&>(base);
-  const train::OpenModel open = open_and_say(command.source.checkpoint, command.source);
-  if (open.model->classes() > 0 && command.as != "timm") train::require_classifier(open);
+  const load::OpenModel open = open_and_say(command.source.checkpoint, command.source);
+  if (open.model->classes() > 0 && command.as != "timm") load::require_classifier(open);
   const fs::path out =
       command.out.empty() ? default_out(open.name, command.as) : fs::path(command.out);
   if (command.as == "bundle") {

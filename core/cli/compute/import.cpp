@@ -8,23 +8,23 @@
 #include "core/base/log.h"
 #include "core/cli/compute/listen.h"
 #include "core/cli/run_text.h"
-#include "core/train/weights_file.h"
+#include "core/load/weights_file.h"
 
 namespace xp::cli {
 namespace fs = std::filesystem;
 
 int compute_import(Command& base, Session& session) {
   const auto& command = dynamic_cast<ImportCommand&>(base);
-  const train::OpenModel open =
-      train::open_model(command.source.checkpoint, open_options(command.source));
+  const load::OpenModel open =
+      load::open_model(command.source.checkpoint, open_options(command.source));
   const fs::path out = command.out;
   if (!out.empty()) {
     if (out.extension() != ".safetensors") throw Error("--out needs the ending .safetensors");
     // What is written has a classifier like any other.
-    if (open.model->classes() > 0) train::require_classifier(open);
+    if (open.model->classes() > 0) load::require_classifier(open);
     const fs::path folder = out.has_parent_path() ? out.parent_path() : fs::path(".");
     fs::create_directories(folder);
-    train::write_weights(folder, out.stem().string(), *open.model, train::carried_by(open));
+    load::write_weights(folder, out.stem().string(), *open.model, load::carried_by(open));
   }
   const model::ImportReport& report = open.report;
   for (const std::string& note : open.notes) log::info("{}: {}", open.name, note);

@@ -21,8 +21,8 @@
 namespace xp::cli {
 namespace fs = std::filesystem;
 
-train::OpenOptions open_options(const CheckpointArguments& source, int64_t tome_r) {
-  train::OpenOptions options;
+load::OpenOptions open_options(const CheckpointArguments& source, int64_t tome_r) {
+  load::OpenOptions options;
   options.arch = source.arch;
   options.frames = source.frames;
   options.fstride = source.fstride;
@@ -38,9 +38,9 @@ train::OpenOptions open_options(const CheckpointArguments& source, int64_t tome_
   return options;
 }
 
-train::OpenModel open_and_say(const std::string& what, const CheckpointArguments& source,
-                              int64_t tome_r) {
-  train::OpenModel open = train::open_model(what, open_options(source, tome_r));
+load::OpenModel open_and_say(const std::string& what, const CheckpointArguments& source,
+                             int64_t tome_r) {
+  load::OpenModel open = load::open_model(what, open_options(source, tome_r));
   if (!open.report.exact()) log::info("{}: {}", open.name, open.report.line());
   for (const std::string& note : open.notes) log::info("{}: {}", open.name, note);
   return open;
@@ -81,7 +81,7 @@ at::Tensor read_wave(const std::string& file, int64_t rate_hz) {
       samples->data(), {1, static_cast<int64_t>(samples->size())}, [samples](void*) {}, at::kFloat);
 }
 
-void check_finite(const at::Tensor& outputs, const train::OpenModel& open) {
+void check_finite(const at::Tensor& outputs, const load::OpenModel& open) {
   if (outputs.isfinite().all().item<bool>()) return;
   throw Error(fmt::format("{} answers with NaN or infinity: its weights, or the sound, are damaged",
                           open.name),

@@ -7,16 +7,16 @@
 #include <ATen/core/Tensor.h>
 
 #include "core/cli/model_commands.h"
-#include "core/train/open_model.h"
+#include "core/load/open_model.h"
 
 /// What predict, embed, import and export share.
 namespace xp::cli {
 
-train::OpenOptions open_options(const CheckpointArguments& source, int64_t tome_r = 0);
+load::OpenOptions open_options(const CheckpointArguments& source, int64_t tome_r = 0);
 
-/// train::open_model, and a line on stderr where a tensor was fitted or is not in the file.
-train::OpenModel open_and_say(const std::string& what, const CheckpointArguments& source,
-                              int64_t tome_r = 0);
+/// load::open_model, and a line on stderr where a tensor was fitted or is not in the file.
+load::OpenModel open_and_say(const std::string& what, const CheckpointArguments& source,
+                             int64_t tome_r = 0);
 
 /// Sound files of `inputs`: files as they are, folders with everything below them, sorted. Throws
 /// Error (kData) for what is not there and when there is none.
@@ -27,7 +27,7 @@ std::vector<std::string> sound_files_of(const std::vector<std::string>& inputs);
 at::Tensor read_wave(const std::string& file, int64_t rate_hz);
 
 /// Throws Error (kData) when an output of the model is NaN or infinite.
-void check_finite(const at::Tensor& outputs, const train::OpenModel& open);
+void check_finite(const at::Tensor& outputs, const load::OpenModel& open);
 
 /// What went wrong with single files of many: the others go on.
 class Failures {

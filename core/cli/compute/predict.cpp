@@ -18,13 +18,13 @@
 #include "core/checkpoint/archive.h"
 #include "core/cli/compute/listen.h"
 #include "core/cli/run_text.h"
+#include "core/dist/device.h"
+#include "core/evaluate/windows.h"
 #include "core/frontend/frontend.h"
 #include "core/model/reduce/merge_picture.h"
 #include "core/model/trunk.h"
 #include "core/ops/spectrogram_image.h"
 #include "core/schema/augment.h"
-#include "core/train/device.h"
-#include "core/train/windows.h"
 #include "data/export.h"
 
 namespace xp::cli {
@@ -41,15 +41,15 @@ struct Heard {
 
 class Listener {
  public:
-  Listener(const PredictCommand& command, train::OpenModel& open)
+  Listener(const PredictCommand& command, load::OpenModel& open)
       : command_(command),
         open_(open),
-        device_(train::find_device(command.listen.device)),
+        device_(dist::find_device(command.listen.device)),
         softmax_(command.softmax || open.loss == schema::Loss::kCe),
         frontend_(open.frontend, schema::AugmentOptions{}) {
-    train::require_classifier(open_);
+    load::require_classifier(open_);
     check_window();
-    train::prepare_device(device_, at::get_num_threads());
+    dist::prepare_device(device_, at::get_num_threads());
     open_.model->to(device_);
   }
 
@@ -58,7 +58,8 @@ class Listener {
     const at::Tensor wave = read_wave(file, open_.frontend.rate_hz);
     const int64_t samples = wave.size(1);
     if (command_.window_s <= 0) say_what_is_unheard(file, samples);
-    const auto plan = train::Windows::of(command_.window_s, command_.hop_s, open_.frontend.rate_hz);
+    const auto plan =
+        evaluate::Windows::of(command_.window_s, command_.hop_s, open_.frontend.rate_hz);
     const int64_t window = plan.length_in(samples);
     const std::vector<int64_t> starts = plan.starts_in(samples);
     std::vector<Heard> heard;
@@ -96,14 +97,14 @@ class Listener {
  private:
   /// A window longer than what the model hears would leave its end unheard.
   void check_window() const {
-    const std::optional<int64_t> most = train::heard_samples(open_);
+    const std::optional<int64_t> most = load::heard_samples(open_);
     if (!most || command_.window_s <= 0 || samples_of(command_.window_s) <= *most) return;
     throw Error(fmt::format("--window-s is {:g}, {} hears {:.2f} s at once", command_.window_s,
                             open_.name, seconds_of(*most)));
   }
 
   void say_what_is_unheard(const std::string& file, int64_t samples) const {
-    const std::optional<int64_t> most = train::heard_samples(open_);
+    const std::optional<int64_t> most = load::heard_samples(open_);
     if (!most || samples <= *most) return;
     log::info("{}: first {:.2f} of {:.2f} s; --window-s hears all", file, seconds_of(*most),
               seconds_of(samples));
@@ -136,14 +137,14 @@ class Listener {
   }
 
   const PredictCommand& command_;
-  train::OpenModel& open_;
+  load::OpenModel& open_;
   at::Device device_;
   bool softmax_;
   frontend::Frontend frontend_;
 };
 
 ordered_json to_json(const std::string& file, const std::vector<Heard>& heard,
-                     const train::OpenModel& open) {
+                     const load::OpenModel& open) {
   ordered_json windows = ordered_json::array();
   for (const Heard& h : heard) {
     ordered_json classes = ordered_json::array();
@@ -156,7 +157,7 @@ ordered_json to_json(const std::string& file, const std::vector<Heard>& heard,
   return {{"file", file}, {"windows", windows}};
 }
 
-void print(const std::string& file, const std::vector<Heard>& heard, const train::OpenModel& open,
+void print(const std::string& file, const std::vector<Heard>& heard, const load::OpenModel& open,
            bool windows) {
   fmt::print("{}\n", file);
   for (const Heard& h : heard) {
@@ -172,7 +173,7 @@ void print(const std::string& file, const std::vector<Heard>& heard, const train
 
 int compute_predict(Command& base, Session& session) {
   const auto& command = dynamic_cast<PredictCommand&>(base);
-  train::OpenModel open =
+  load::OpenModel open =
       open_and_say(command.source.checkpoint, command.source, command.listen.tome_r);
   const Listener listener(command, open);
   const std::vector<std::string> files = sound_files_of(command.listen.inputs);

@@ -18,11 +18,13 @@
 #include "core/cli/compute/versions.h"
 #include "core/cli/plan_run.h"
 #include "core/cli/run_execute.h"
+#include "core/dist/team.h"
+#include "core/evaluate/run.h"
 #include "core/graph/build.h"
 #include "core/schema/load.h"
 #include "core/schema/stage_options.h"
+#include "core/train/job.h"
 #include "core/train/run.h"
-#include "core/train/team.h"
 #include "data/dataset.h"
 #include "data/prepare.h"
 #include "data/stats.h"
@@ -30,8 +32,9 @@
 namespace xp::cli {
 namespace {
 
-using namespace xp::data;   // run_prepare, run_stats
-using namespace xp::train;  // the others
+using namespace xp::data;      // run_prepare, run_stats
+using namespace xp::evaluate;  // run_teach, run_evaluate, run_baseline, run_embed, run_aggregate
+using namespace xp::train;     // run_pretrain, run_train
 
 // A kind may have a run_KIND_many beside its run_KIND.
 #define XP_STAGE(kind, Options, version, resumes, inputs, outputs, sections, help)           \
@@ -159,11 +162,11 @@ std::unique_ptr<graph::Runner> make_stage_runner() { return std::make_unique<Sta
 
 int compute_run(Command& command, Session& session) {
   // Under srun every rank runs this command; rank 0 plans and tells the others what to do.
-  if (const train::WorkerPlace place = train::launched_place(); place.rank > 0) {
-    train::run_worker(place, rehearse_stop);
+  if (const dist::WorkerPlace place = dist::launched_place(); place.rank > 0) {
+    dist::run_worker(place, train::read_job, rehearse_stop);
     return 0;
   }
-  train::meet_launched_ranks();
+  dist::meet_launched_ranks();
   const RunArguments& arguments = dynamic_cast<RunCommand&>(command).arguments();
   try {
     PlannedRun planned = plan_run(arguments, session);

@@ -6,13 +6,14 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
-#include "core/train/team.h"
+#include "core/dist/team.h"
+#include "core/train/job.h"
 
 namespace xp::cli {
 
 int compute_worker(Command& command, Session&) {
   const WorkerArguments& arguments = worker_arguments(command);
-  train::WorkerPlace place;
+  dist::WorkerPlace place;
   const size_t colon = arguments.address.rfind(':');
   place.host = arguments.address.substr(0, colon);
   const char* end = arguments.address.data() + arguments.address.size();
@@ -22,7 +23,7 @@ int compute_worker(Command& command, Session&) {
   place.rank = arguments.rank;
   place.world = arguments.world;
   place.jobs = 1;
-  train::run_worker(place);
+  dist::run_worker(place, train::read_job);
   return 0;
 }
 

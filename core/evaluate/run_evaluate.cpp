@@ -1,0 +1,297 @@
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/dist/session.h"
+#include "core/evaluate/bench.h"
+#include "core/evaluate/evaluation.h"
+#include "core/evaluate/predict.h"
+#include "core/evaluate/run.h"
+#include "core/evaluate/score_file.h"
+#include "core/graph/stage.h"
+#include "core/load/stage_model.h"
+#include "core/model/registry.h"
+#include "core/model/trunk.h"
+#include "core/recipe/options_io.h"
+#include "core/schema/stage_options.h"
+#include "tracker/run_sink.h"
+
+namespace xp::evaluate {
+namespace {
+
+std::vector<float> floats(const at::Tensor& tensor) {
+  if (!tensor.defined()) return {};
+  const at::Tensor values = tensor.to(at::kFloat).contiguous();
+  return {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()};
+}
+
+/// The split under its role's name, all of it or (in a rehearsal) its first clips.
+std::vector<uint32_t> scored_rows(const batches::Clips& clips, std::string_view split,
+                                  const graph::StageContext& context, int64_t batch) {
+  std::vector<uint32_t> rows = clips.rows(split);
+  if (rows.empty()) throw Error(fmt::format("the split '{}' has no clips", split), Exit::kData);
+  size_t most = rows.size();
+  if (context.depth == graph::Depth::kCheck) most = static_cast<size_t>(batch);
+  if (context.depth == graph::Depth::kOverfit) most = static_cast<size_t>(context.overfit_clips);
+  rows.resize(std::min(rows.size(), most));
+  return rows;
+}
+
+PredictOptions predict_options(const schema::EvalOptions& eval, const dist::Session& session,
+                               graph::StageContext& context) {
+  PredictOptions how;
+  how.batch_size = batches::evaluation_batch(eval.batch_size, session.device);
+  how.window_s = eval.window_s;
+  how.window_hop_s = eval.window_hop_s;
+  how.device = session.device;
+  how.workers = session.threads.load;
+  how.check = [&context] { graph::throw_if_stopped(context); };
+  how.progress = [&context](int64_t done, int64_t total) {
+    context.progress("clips", static_cast<double>(done), static_cast<double>(total));
+  };
+  return how;
+}
+
+std::vector<std::string> ids_of(const batches::Clips& clips, const std::vector<uint32_t>& rows) {
+  std::vector<std::string> ids;
+  for (const uint32_t row : rows) ids.emplace_back(clips.shards->id(row));
+  return ids;
+}
+
+std::string names_of(const std::vector<load::LoadedModel>& models) {
+  std::string names;
+  for (const load::LoadedModel& model : models) names += (names.empty() ? "" : " + ") + model.name;
+  return names;
+}
+
+/// What merging makes of each model, none where the stage has no [tome] or the model no blocks.
+Merging merging_of(const std::optional<schema::TomeOptions>& tome,
+                   const std::vector<load::LoadedModel>& models) {
+  Merging way;
+  for (const load::LoadedModel& loaded : models) {
+    const auto* const trunk = dynamic_cast<const model::Trunk*>(loaded.model.get());
+    way.push_back(tome && trunk != nullptr ? model::tome_settings(*tome, trunk->options().depth)
+                                           : model::TomeSettings());
+  }
+  return way;
+}
+
+/// Speed with the recipe's merging and, where it merges, without: `no_tome/` stands before those.
+void add_bench(const model::Model& model, const model::TomeSettings& tome,
+               const schema::EvalOptions& eval, batches::InputSize size,
+               const dist::Session& session, graph::StageContext& context,
+               std::map<std::string, double>& metrics) {
+  BenchOptions how;
+  how.batch = eval.bench_batch;
+  how.reps = context.depth == graph::Depth::kFull ? eval.bench_reps : 1;
+  if (context.depth != graph::Depth::kFull) how.warm_up = 1;
+  const auto passes = static_cast<double>(how.passes() * (tome.active() ? 2 : 1));
+  how.check = [&context, passes, done = 0.0]() mutable {
+    graph::throw_if_stopped(context);
+    context.progress("bench", done++, passes);
+  };
+  how.tome = &tome;
+  for (const auto& [leaf, value] : bench(model, size, session.device, how)) metrics[leaf] = value;
+  if (!tome.active()) return;
+  const model::TomeSettings none;
+  how.tome = &none;
+  for (const auto& [leaf, value] : bench(model, size, session.device, how))
+    if (leaf != "params_m") metrics["no_tome/" + leaf] = value;
+}
+
+/// One evaluation of several with equal inputs.
+struct Evaluated {
+  const schema::EvaluateStageOptions* options;
+  graph::StageContext* context;
+};
+
+/// All that the scores of the clips depend on beside merging and the inputs; evaluations for which
+/// it is equal share a pass.
+std::string pass_of(const schema::EvaluateStageOptions& options) {
+  const schema::EvalOptions& eval = options.eval;
+  return recipe::to_text(options.dataset) + recipe::to_text(options.frontend) +
+         recipe::to_text(options.model) +
+         fmt::format("{} {} {} {}", recipe::enum_name(eval.split), eval.batch_size, eval.window_s,
+                     eval.window_hop_s);
+}
+
+/// Metrics, files and speed of one evaluation whose clips are scored.
+void finish_evaluation(const Evaluated& one, const Predictions& predictions, ScoredSplit scored,
+                       const std::vector<load::LoadedModel>& models,
+                       const model::TomeSettings& tome, batches::InputSize size,
+                       const dist::Session& session) {
+  scored.logits = floats(predictions.logits);
+  scored.targets = floats(predictions.targets);
+  scored.mask = floats(predictions.mask);
+  const schema::EvalOptions& eval = one.options->eval;
+  Evaluation evaluation = evaluate(scored, eval, static_cast<uint64_t>(one.options->seed));
+  for (const auto& [leaf, why] : evaluation.absent)
+    one.context->say(fmt::format("no {}: {}", leaf, why));
+  const double loss = mean_loss(predictions, one.options->loss);
+  if (std::isfinite(loss)) evaluation.metrics["loss"] = loss;
+  if (eval.bench)
+    add_bench(*models.front().model, tome, eval, size, session, *one.context, evaluation.metrics);
+  report_evaluation(evaluation, scored, eval, one.context->output, *one.context->sink);
+  // Not in metrics.json: that is the same each time.
+  one.context->sink->summary("seconds", predictions.seconds, tracker::Unit::kSeconds);
+  // The training's validation curve goes along, for k-fold aggregates.
+  const auto curves = one.context->inputs_of("checkpoint").front()->path / "curves.json";
+  std::error_code none;
+  std::filesystem::copy_file(curves, one.context->output / "curves.json", none);
+}
+
+/// Evaluations that share a pass.
+void evaluate_pass(const std::vector<Evaluated>& all) {
+  const schema::EvaluateStageOptions& options = *all.front().options;
+  graph::StageContext& context = *all.front().context;
+  const dist::Session session = dist::single_session(context, 0);
+  const batches::Clips clips = batches::open_clips(context, options.dataset);
+  const schema::FrontendOptions frontend_options = batches::with_stats(options.frontend, context);
+  const frontend::Frontend frontend(frontend_options, {});
+  ScoredSplit scored;
+  scored.split = recipe::enum_name(options.eval.split);
+  PredictOptions how = predict_options(options.eval, session, context);
+  const std::vector<uint32_t> rows = scored_rows(clips, scored.split, context, how.batch_size);
+  const batches::InputSize size = batches::input_size(frontend_options, clips, rows);
+  const auto models =
+      load::load_models(context, {options.model, frontend_options, nullptr}, clips, session.device);
+  if (all.size() > 1)
+    context.say(fmt::format("{} evaluations of {} in one pass over {} clips", all.size(),
+                            names_of(models), rows.size()));
+  scored.model = names_of(models);
+  std::vector<Merging> ways;
+  for (const Evaluated& one : all) {
+    ways.push_back(merging_of(one.options->tome, models));
+    const bool merges = std::any_of(ways.back().begin(), ways.back().end(),
+                                    [](const auto& settings) { return settings.active(); });
+    if (one.options->tome && one.options->tome->r.any() && !merges)
+      one.context->say(fmt::format("tome.r merges nothing: {} has no tokens", scored.model));
+  }
+  const std::vector<Predictions> predictions =
+      predict_each(load::pointers(models), ways, frontend, frontend_options, clips, rows, how);
+  scored.ids = ids_of(clips, rows);
+  scored.classes = clips.class_list();
+  for (size_t i = 0; i < all.size(); ++i)
+    finish_evaluation(all[i], predictions[i], scored, models, ways[i].front(), size, session);
+}
+
+}  // namespace
+
+void run_evaluate(const schema::EvaluateStageOptions& options, graph::StageContext& context) {
+  evaluate_pass({{&options, &context}});
+}
+
+void run_evaluate_many(std::span<const schema::EvaluateStageOptions* const> options,
+                       std::span<graph::StageContext* const> contexts) {
+  XP_CHECK(options.size() == contexts.size(), "an evaluation without its context");
+  std::vector<std::pair<std::string, std::vector<Evaluated>>> passes;
+  for (size_t i = 0; i < options.size(); ++i) {
+    const std::string text = pass_of(*options[i]);
+    auto pass = std::find_if(passes.begin(), passes.end(),
+                             [&](const auto& known) { return known.first == text; });
+    if (pass == passes.end()) pass = passes.insert(passes.end(), {text, {}});
+    pass->second.push_back({options[i], contexts[i]});
+  }
+  for (const auto& [text, evaluations] : passes) evaluate_pass(evaluations);
+}
+
+void run_embed(const schema::EmbedStageOptions& options, graph::StageContext& context) {
+  const dist::Session session = dist::single_session(context, 0);
+  const batches::Clips clips = batches::open_clips(context, options.dataset);
+  const schema::FrontendOptions frontend_options = batches::with_stats(options.frontend, context);
+  const frontend::Frontend frontend(frontend_options, {});
+  PredictOptions how = predict_options(options.eval, session, context);
+  how.embeddings = true;
+  const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
+  const auto models = load::load_models(
+      context, {options.model, frontend_options, options.tome ? &*options.tome : nullptr}, clips,
+      session.device);
+  const Predictions predictions =
+      predict(load::pointers(models), frontend, frontend_options, clips, rows, how);
+  ScoreFile file;
+  file.dataset = "embeddings";
+  file.ids = ids_of(clips, rows);
+  file.width = predictions.embeddings.size(1);
+  file.values = floats(predictions.embeddings);
+  file.texts = {{"split", options.split}, {"model", names_of(models)}};
+  write_scores(context.output / "embeddings.h5", file);
+  context.sink->summary("rows", static_cast<double>(rows.size()), tracker::Unit::kCount);
+}
+
+void run_teach(const schema::TeachStageOptions& options, graph::StageContext& context) {
+  const dist::Session session = dist::single_session(context, 0);
+  const batches::Clips clips = batches::open_clips(context, options.dataset);
+  const schema::FrontendOptions frontend_options = batches::with_stats(options.frontend, context);
+  const frontend::Frontend frontend(frontend_options, {});
+  PredictOptions how = predict_options(options.eval, session, context);
+  const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
+  const auto models = load::load_models(
+      context, {options.model, frontend_options, options.tome ? &*options.tome : nullptr}, clips,
+      session.device);
+
+  ScoreFile file;
+  file.ids = ids_of(clips, rows);
+  for (const auto& [id, name] : clips.class_list()) {
+    file.class_ids.push_back(id);
+    file.class_names.push_back(name);
+  }
+  file.width = clips.classes();
+  // In blocks that stay when the stage is stopped: a large set takes hours.
+  constexpr size_t kBlock = 8192;
+  for (size_t begin = 0; begin < rows.size(); begin += kBlock) {
+    const std::vector<uint32_t> block(
+        rows.begin() + static_cast<std::ptrdiff_t>(begin),
+        rows.begin() + static_cast<std::ptrdiff_t>(std::min(rows.size(), begin + kBlock)));
+    const auto part = context.output / fmt::format("part-{:06}.h5", begin / kBlock);
+    ScoreFile scores;
+    if (std::filesystem::exists(part)) {
+      scores = read_scores(part);
+    } else {
+      how.progress = [&](int64_t done, int64_t) {
+        context.progress("clips", static_cast<double>(begin) + static_cast<double>(done),
+                         static_cast<double>(rows.size()));
+      };
+      const Predictions predictions =
+          predict(load::pointers(models), frontend, frontend_options, clips, block, how);
+      scores.ids = ids_of(clips, block);
+      scores.width = file.width;
+      scores.values = floats(predictions.logits);
+      scores.targets = floats(predictions.targets);
+      scores.mask = floats(predictions.mask);
+      write_scores(part, scores);
+    }
+    const auto append = [](std::vector<float>& all, const std::vector<float>& more) {
+      all.insert(all.end(), more.begin(), more.end());
+    };
+    append(file.values, scores.values);
+    append(file.targets, scores.targets);
+    append(file.mask, scores.mask);
+  }
+  ScoredSplit scored;
+  scored.ids = file.ids;
+  scored.classes = clips.class_list();
+  scored.logits = file.values;
+  scored.targets = file.targets;
+  scored.mask = file.mask;
+  schema::EvalOptions eval;
+  eval.metrics = {schema::Metric::kMap};
+  const Evaluation evaluation = evaluate(scored, eval, 0);
+  std::string keys;
+  for (const graph::StageInput* input : context.inputs_of("checkpoint"))
+    keys += (keys.empty() ? "" : " ") + input->key;
+  file.texts = {{"split", options.split}, {"teacher", names_of(models)}, {"teacher_keys", keys}};
+  file.numbers = evaluation.metrics;
+  write_scores(context.output / "logits.h5", file);
+  for (const auto& entry : std::filesystem::directory_iterator(context.output))
+    if (entry.path().filename().string().starts_with("part-"))
+      std::filesystem::remove(entry.path());
+  context.sink->summary("rows", static_cast<double>(rows.size()), tracker::Unit::kCount);
+  for (const auto& [leaf, value] : evaluation.metrics)
+    context.sink->summary(leaf, value, metric_unit(leaf));
+}
+
+}  // namespace xp::evaluate

@@ -1,0 +1,24 @@
+#include "core/train/hooks.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "tests/train/loop_fixture.h"
+
+namespace xp::train {
+namespace {
+
+TEST(LossScale, HalvesAfterAnOverflow) {
+  LossScale scale(true);
+  const at::Tensor a = at::zeros({1}).requires_grad_();
+  const std::vector<Trained> tensors{{"a", a, 0, false}};
+  a.mutable_grad() = at::full({1}, 65536.0);
+  EXPECT_TRUE(scale.unscale(tensors));
+  EXPECT_DOUBLE_EQ(a.grad().item<double>(), 1);
+  a.mutable_grad() = at::full({1}, HUGE_VAL);
+  EXPECT_FALSE(scale.unscale(tensors));
+  EXPECT_DOUBLE_EQ(scale.scale(), 32768);
+}
+
+}  // namespace
+}  // namespace xp::train
