@@ -136,7 +136,7 @@ function(xp_programs folder)
   add_library(xp_cli STATIC ${shared})
   target_include_directories(xp_cli PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(xp_cli
-    PUBLIC exp::base exp::recipe exp::schema exp::graph exp::tracker
+    PUBLIC exp::base exp::recipe exp::schema exp::graph exp::tracker exp::run
     PRIVATE exp::report exp::sweeps exp::metric exp::checkpoint CLI11::CLI11 nlohmann_json::nlohmann_json SQLite::SQLite3 ${CMAKE_DL_LIBS} xp_warnings)
   xp_reuse(xp_cli xp_plain_pch)
   xp_unity(xp_cli)

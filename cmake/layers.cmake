@@ -19,6 +19,7 @@ xp_library(core/evaluate    TORCH PUBLIC exp::base exp::schema exp::graph exp::t
                             PRIVATE exp::metric exp::frontend exp::ops exp_hdf5 nlohmann_json::nlohmann_json)
 xp_library(core/train       TORCH PUBLIC exp::base exp::schema exp::graph exp::tracker exp::data exp::dist exp::model exp::batches exp::load exp::evaluate
                             PRIVATE exp::checkpoint exp::frontend nlohmann_json::nlohmann_json)
+xp_library(core/run         ONCE PUBLIC exp::base exp::recipe exp::schema exp::graph exp::tracker PRIVATE nlohmann_json::nlohmann_json)
 xp_library(sweeps           ONCE PUBLIC exp::base exp::recipe exp::graph exp::tracker
                             PRIVATE SQLite::SQLite3 nlohmann_json::nlohmann_json)
 xp_programs(core/cli)

@@ -21,6 +21,7 @@
 #include "core/cli/arguments.h"
 #include "core/cli/plain_output.h"
 #include "core/cli/version.h"
+#include "core/run/workspace.h"
 #include "tracker/capture.h"
 
 namespace xp::cli {
@@ -39,13 +40,7 @@ const std::vector<CommandEntry>& commands() {
   return table;
 }
 
-fs::path Session::workspace() const {
-  fs::path here = fs::current_path();
-  for (fs::path at = here;; at = at.parent_path()) {
-    if (fs::exists(at / "exp.toml")) return at;
-    if (at == at.parent_path()) return here;
-  }
-}
+fs::path Session::workspace() const { return run::find_workspace(); }
 
 namespace {
 

@@ -6,21 +6,20 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/run/invocation.h"
 
 namespace xp::cli {
 
 class Arguments;
 
 /// What every command sees of the process: global options, the arguments as given, the workspace.
-struct Session {
-  std::vector<std::string> arguments;  ///< argv without the program's name
-  bool json = false;                   ///< --json: tables as JSON on stdout
-  int verbosity = 0;                   ///< -v, -vv
-  bool quiet = false;                  ///< --quiet: no progress displays
-  std::filesystem::path log_file;      ///< --log-file
-  std::filesystem::path program;       ///< the running binary
+struct Session : run::Invocation {
+  bool json = false;               ///< --json: tables as JSON on stdout
+  int verbosity = 0;               ///< -v, -vv
+  bool quiet = false;              ///< --quiet: no progress displays
+  std::filesystem::path log_file;  ///< --log-file
 
-  /// The workspace: the nearest folder upwards that has an exp.toml, else the working directory.
+  /// As run::find_workspace.
   std::filesystem::path workspace() const;
 };
 

@@ -4,14 +4,14 @@
 #include <string>
 
 #include "core/cli/command.h"
-#include "core/cli/plan_run.h"
+#include "core/run/plan_run.h"
 
 namespace xp::cli {
 
 /// What `exp data ...` was asked for.
 struct DataArguments {
-  std::string part;     ///< the chosen sub-command: "stats", "verify", ...
-  RunArguments recipe;  ///< RECIPE, --set, --variant
+  std::string part;          ///< the chosen sub-command: "stats", "verify", ...
+  run::RunArguments recipe;  ///< RECIPE, --set, --variant
   std::string stage;  ///< whose data set, front end and augmentation; empty = the first that trains
   std::string split = "train";
   std::string

@@ -5,9 +5,9 @@
 #include "core/base/log.h"
 #include "core/cli/arguments.h"
 #include "core/cli/command.h"
-#include "core/cli/workspace.h"
 #include "core/graph/garbage.h"
 #include "core/graph/trash.h"
+#include "core/run/workspace.h"
 #include "tracker/objects.h"
 
 namespace xp::cli {
@@ -44,7 +44,7 @@ class Gc final : public Command {
   }
 
   int run(Session& session) override {
-    const Workspace workspace = load_workspace(session);
+    const run::Workspace workspace = run::load_workspace(session.workspace());
     const fs::path folder = workspace.exp_folder();
     how_.move = !dry_run_;
     for (const std::string& gone : forget_) how_.forget.emplace_back(expand_user(gone));

@@ -18,7 +18,7 @@
 #include "core/base/stop.h"
 #include "core/cli/arguments.h"
 #include "core/cli/command.h"
-#include "core/cli/workspace.h"
+#include "core/run/workspace.h"
 #include "tracker/query.h"
 #include "tracker/store.h"
 
@@ -33,7 +33,7 @@ struct Item {
 };
 
 // The queued runs, oldest first.
-std::vector<Item> queued(const Workspace& workspace) {
+std::vector<Item> queued(const run::Workspace& workspace) {
   tracker::Query query(workspace.exp_folder());
   tracker::Selection selection;
   selection.filter = "status=queued";
@@ -78,7 +78,7 @@ class Queue final : public Command {
   }
 
   int run(Session& session) override {
-    const Workspace workspace = load_workspace(session);
+    const run::Workspace workspace = run::load_workspace(session.workspace());
     if (!fs::exists(workspace.exp_folder() / "runs")) return tell(session, 0);
     int done = 0;
     while (true) {
@@ -135,7 +135,7 @@ class Queue final : public Command {
 
   // Starts the oldest queued run that nobody works on, in a free slot. Returns how many were
   // started.
-  int start_next(const Workspace& workspace, const Session& session) {
+  int start_next(const run::Workspace& workspace, const Session& session) {
     int started = 0;
     while (static_cast<int>(working_.size()) < jobs_) {
       std::optional<Item> next;
@@ -171,7 +171,7 @@ class Queue final : public Command {
   }
 
   // What one of several runs at a time may use.
-  std::vector<std::string> share(const Workspace& workspace, int slot) const {
+  std::vector<std::string> share(const run::Workspace& workspace, int slot) const {
     if (jobs_ == 1) return {};
     std::vector<std::string> out = {
         "--threads", std::to_string(std::max(1, workspace.resources.threads / jobs_))};

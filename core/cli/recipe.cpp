@@ -3,7 +3,7 @@
 #include "core/base/error.h"
 #include "core/cli/arguments.h"
 #include "core/cli/recipe_command.h"
-#include "core/cli/workspace.h"
+#include "core/run/workspace.h"
 #include "core/schema/load.h"
 
 namespace xp::cli {
@@ -85,7 +85,7 @@ recipe::LoadOptions RecipeArguments::options() const {
 
 std::filesystem::path RecipeArguments::path(const Session& session) const {
   if (!file.empty()) return file;
-  const Workspace workspace = load_workspace(session);
+  const run::Workspace workspace = run::load_workspace(session.workspace());
   if (!workspace.default_recipe.empty()) return workspace.default_recipe;
   throw Error("which recipe? name a file, or set default_recipe in exp.toml");
 }

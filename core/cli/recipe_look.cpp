@@ -4,7 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/cli/arguments.h"
-#include "core/cli/plan_run.h"
+#include "core/cli/plan_options.h"
 #include "core/cli/recipe_command.h"
 #include "core/recipe/reference.h"
 #include "core/schema/load.h"
@@ -144,12 +144,12 @@ class RecipePlan : public RecipePart {
     declared.footer("Example:\n  exp recipe plan recipes/audioset/kd.toml --variant tiny\n");
   }
   int run(Session& session) override {
-    print_plan(plan_run(arguments_, session), session);
+    print_plan(run::plan_run(arguments_, session.workspace()), session);
     return 0;
   }
 
  private:
-  RunArguments arguments_;
+  run::RunArguments arguments_;
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "core/cli/run.h"
 
+#include <cstdio>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -7,18 +9,20 @@
 #include "core/base/files.h"
 #include "core/base/launch.h"
 #include "core/cli/arguments.h"
-#include "core/cli/plan_memory.h"
-#include "core/cli/run_record.h"
-#include "core/cli/run_srun.h"
+#include "core/cli/plan_options.h"
 #include "core/graph/build.h"
 #include "core/graph/uses.h"
+#include "core/run/plan_memory.h"
+#include "core/run/run_record.h"
+#include "core/run/run_srun.h"
+#include "core/run/run_summary.h"
 #include "tracker/store.h"
 
 namespace xp::cli {
 namespace {
 
 // The flags that are not in the recipe: `exp queue` gives them again.
-nlohmann::json kept_flags(const RunArguments& arguments) {
+nlohmann::json kept_flags(const run::RunArguments& arguments) {
   nlohmann::json out = nlohmann::json::array();
   const auto add = [&out](const char* flag, const std::string& value) {
     if (value.empty()) return;
@@ -34,9 +38,10 @@ nlohmann::json kept_flags(const RunArguments& arguments) {
 }
 
 // The recipe is kept as it is now: what is queued does not change when its file does.
-int queue_run(const RunArguments& arguments, const PlannedRun& planned, const Session& session) {
+int queue_run(const run::RunArguments& arguments, const run::PlannedRun& planned,
+              const Session& session) {
   tracker::Store store(planned.workspace.exp_folder());
-  const std::string uid = store.queue(new_run(planned, session));
+  const std::string uid = store.queue(run::new_run(planned, session.argv()));
   const std::filesystem::path folder = store.run_folder(uid);
   graph::record_uses(planned.plan.graph, folder, planned.cache);
   write_file_atomic(folder / "queued.toml", planned.recipe.show());
@@ -67,13 +72,13 @@ void RunCommand::declare(Arguments& declared) {
       .excludes(check);
   declared.flag("--any-memory", arguments_.any_memory,
                 "also a training that needs more memory than this machine has");
-  declared.flag("--queue", arguments_.queue, "store it for `exp queue`");
-  declared.flag("--dry-run", arguments_.dry_run, "print what would run, and why");
+  declared.flag("--queue", queue_, "store it for `exp queue`");
+  declared.flag("--dry-run", dry_run_, "print what would run, and why");
   declared
       .option("--threads", arguments_.threads,
               "CPU threads of the run (default: all that it may use)")
       .positive();
-  declared.option("--profile", arguments_.profile,
+  declared.option("--profile", profile_,
                   "folder for a Chrome trace of a few steps of each training, STAGE.json");
   declared.option("--run", arguments_.run, "go on with this run").hidden();
   declared.option(
@@ -99,15 +104,15 @@ int RunCommand::run(Session& session) {
   const LaunchedRank launched = launched_rank();
   // Rank 0 plans; the others hear from it what to do.
   if (launched.rank > 0) return kContinue;
-  if (arguments_.nodes > 0 && launched.world == 1 && !arguments_.queue && !arguments_.dry_run)
-    become_srun(arguments_, session);
+  if (arguments_.nodes > 0 && launched.world == 1 && !queue_ && !dry_run_)
+    run::become_srun(arguments_, session, session.workspace());
   try {
-    const PlannedRun planned = plan_run(arguments_, session);
-    if (!arguments_.dry_run) check_memory(planned);
-    if (arguments_.queue) return queue_run(arguments_, planned, session);
-    if (arguments_.dry_run) {
+    const run::PlannedRun planned = run::plan_run(arguments_, session.workspace());
+    if (!dry_run_) run::check_memory(planned);
+    if (queue_) return queue_run(arguments_, planned, session);
+    if (dry_run_) {
       print_plan(planned, session);
-      if (!session.json) fmt::print("{}", memory_text(planned));
+      if (!session.json) fmt::print("{}", run::memory_text(planned));
       return 0;
     }
     if (!session.json) print_plan(planned, session);
@@ -116,6 +121,20 @@ int RunCommand::run(Session& session) {
     if (missing.dataset().empty()) throw;
   }
   return kContinue;
+}
+
+run::RunEnded tell_outcome(const Session& session) {
+  return [&session](const graph::Plan& plan, const graph::Execution& done, const std::string& uid) {
+    fmt::print("{}", session.json ? run::summary_json(plan, done, uid)
+                                  : run::summary_text(plan, done, uid));
+    std::fflush(stdout);
+    for (size_t i = 0; i < done.nodes.size(); ++i) {
+      if (done.nodes[i].result != graph::Result::kFailed) continue;
+      tell_failure(session.json, Error(fmt::format("stage {} failed: {}", plan.graph.nodes[i].name,
+                                                   done.nodes[i].error),
+                                       done.code()));
+    }
+  };
 }
 
 std::unique_ptr<Command> make_run() { return std::make_unique<RunCommand>(); }

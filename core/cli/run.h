@@ -1,7 +1,10 @@
 #pragma once
 
+#include <string>
+
 #include "core/cli/command.h"
-#include "core/cli/plan_run.h"
+#include "core/run/plan_run.h"
+#include "core/run/run_execute.h"
 
 namespace xp::cli {
 
@@ -11,10 +14,19 @@ class RunCommand final : public Command {
   void declare(Arguments& declared) override;
   int run(Session& session) override;
 
-  const RunArguments& arguments() const { return arguments_; }
+  const run::RunArguments& arguments() const { return arguments_; }
+  /// --profile FOLDER: for Chrome traces of trainings; "" = none.
+  const std::string& profile() const { return profile_; }
 
  private:
-  RunArguments arguments_;
+  run::RunArguments arguments_;
+  std::string profile_;
+  bool queue_ = false;
+  bool dry_run_ = false;
 };
+
+/// Prints what came of a run: the summary on stdout, the stages that failed on stderr. `session`
+/// outlives what is returned.
+run::RunEnded tell_outcome(const Session& session);
 
 }  // namespace xp::cli

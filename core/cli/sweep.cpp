@@ -11,10 +11,10 @@
 #include "core/base/log.h"
 #include "core/cli/arguments.h"
 #include "core/cli/command.h"
-#include "core/cli/executor_settings.h"
 #include "core/cli/run_text.h"
 #include "core/cli/sweep_text.h"
 #include "core/graph/build.h"
+#include "core/run/executor_settings.h"
 #include "core/schema/load.h"
 #include "sweeps/propose.h"
 #include "tracker/query.h"
@@ -91,7 +91,7 @@ class Sweep : public Command {
 
   int run(Session& session) override {
     arguments_.run.devices = arguments_.place.devices;
-    const Workspace workspace = run_workspace(arguments_.run, session);
+    const run::Workspace workspace = run::run_workspace(arguments_.run, session.workspace());
     DescribedSweep described = describe(workspace, session);
     for (const std::string& note : described.notes) log::warn("{}", note);
     sweeps::SweepSpec& spec = described.spec;
@@ -116,15 +116,17 @@ class Sweep : public Command {
 
  private:
   // Jobs of a cluster prepare on its machines.
-  bool prepares_here(const Workspace& workspace) const { return executor(workspace) != "slurm"; }
+  bool prepares_here(const run::Workspace& workspace) const {
+    return executor(workspace) != "slurm";
+  }
 
-  std::string executor(const Workspace& workspace) const {
+  std::string executor(const run::Workspace& workspace) const {
     const std::string& asked = arguments_.place.executor;
-    return asked.empty() ? load_executor_settings(workspace.root).kind : asked;
+    return asked.empty() ? run::load_executor_settings(workspace.root).kind : asked;
   }
 
   int print_script(sweeps::SweepSpec& spec, const std::vector<sweeps::Trial>& trials,
-                   const Workspace& workspace, const Session& session) const {
+                   const run::Workspace& workspace, const Session& session) const {
     const SweepSketch sketch;
     std::optional<fs::path> there = earlier(workspace, spec);
     if (there) there = sketch.copy_of(*there);
@@ -133,25 +135,26 @@ class Sweep : public Command {
     return drive_sweep(folder, arguments_.place, workspace, session);
   }
 
-  std::optional<fs::path> earlier(const Workspace& workspace, const sweeps::SweepSpec& spec) const {
+  std::optional<fs::path> earlier(const run::Workspace& workspace,
+                                  const sweeps::SweepSpec& spec) const {
     return arguments_.fresh ? std::nullopt : earlier_sweep(workspace, spec.family);
   }
 
   // One at a time: of two commands that start at once the second finds the first one's sweep.
   fs::path stored(sweeps::SweepSpec& spec, const std::vector<sweeps::Trial>& trials,
-                  const Workspace& workspace) const {
+                  const run::Workspace& workspace) const {
     make_folders(workspace.exp_folder());
     const FileLock turn = FileLock::wait(workspace.exp_folder() / "sweeps.lock");
     return store_sweep(earlier(workspace, spec), spec, trials, workspace.exp_folder() / "sweeps",
                        arguments_.place.jobs);
   }
 
-  DescribedSweep describe(const Workspace& workspace, const Session& session) const {
+  DescribedSweep describe(const run::Workspace& workspace, const Session& session) const {
     try {
       return describe_sweep(arguments_, workspace, session);
     } catch (const graph::MissingInput& missing) {
       if (missing.dataset().empty()) throw;
-      const fs::path file = recipe_file(arguments_.run, workspace);
+      const fs::path file = run::recipe_file(arguments_.run, workspace);
       throw Error(missing.place(),
                   fmt::format("{}; `exp run {}` says what has to lie there", missing.message(),
                               file.string()),
@@ -208,7 +211,7 @@ class Sweep : public Command {
 
 }  // namespace
 
-std::optional<fs::path> earlier_sweep(const Workspace& workspace, const std::string& family) {
+std::optional<fs::path> earlier_sweep(const run::Workspace& workspace, const std::string& family) {
   for (const fs::path& folder : sweeps::sweep_folders(workspace.exp_folder())) {
     try {
       if (sweeps::SweepDb::open(folder).spec().family == family) return folder;

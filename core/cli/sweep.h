@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/cli/plan_run.h"
 #include "core/cli/sweep_recipes.h"
+#include "core/run/plan_run.h"
 #include "sweeps/drive.h"
 #include "sweeps/table.h"
 
@@ -35,11 +35,11 @@ void declare_place(Arguments& declared, SweepPlace& place);
 /// the exit code. With `place.print` it prints the job script alone, and `folder` is a
 /// SweepSketch's.
 int drive_sweep(const std::filesystem::path& folder, const SweepPlace& place,
-                const Workspace& workspace, const Session& session);
+                const run::Workspace& workspace, const Session& session);
 
 /// What `exp sweep` takes besides.
 struct SweepArguments {
-  RunArguments run;  ///< recipe, --set, --variant, --devices
+  run::RunArguments run;  ///< recipe, --set, --variant, --devices
   std::vector<std::string> params, zip, exclude, objectives;
   std::string metric, strategy;
   int64_t trials = -1, seeds = -1;
@@ -56,7 +56,7 @@ struct DescribedSweep {
   SweepRecipes::Values base_values;
   std::vector<std::string> notes;
 };
-DescribedSweep describe_sweep(const SweepArguments& arguments, const Workspace& workspace,
+DescribedSweep describe_sweep(const SweepArguments& arguments, const run::Workspace& workspace,
                               const Session& session);
 
 /// Prepares the data sets of the recipe that were not read yet, by `exp run --until prepare`, since
@@ -70,7 +70,7 @@ std::vector<sweeps::Trial> grid_trials(const sweeps::SweepSpec& spec, SweepRecip
                                        std::vector<std::string>& notes);
 
 /// The newest sweep of that family: the one that the same command goes on with.
-std::optional<std::filesystem::path> earlier_sweep(const Workspace& workspace,
+std::optional<std::filesystem::path> earlier_sweep(const run::Workspace& workspace,
                                                    const std::string& family);
 
 /// Writes a sweep below `sweeps`, or adds to the earlier one: its folder. Fills spec.id. `jobs`:

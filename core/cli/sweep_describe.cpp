@@ -149,11 +149,11 @@ void check_settable(const sweeps::Space& space, const std::vector<sweeps::Point>
 
 // The recipe as it stands; where it is not valid by itself (it lacks a swept key), with the values
 // of the first point of --param, which `out` then has.
-PlannedRun plan_base(const RunArguments& run, const Workspace& workspace,
-                     const SweepArguments& arguments, recipe::LoadOptions options,
-                     DescribedSweep& out) {
+run::PlannedRun plan_base(const run::RunArguments& run, const run::Workspace& workspace,
+                          const SweepArguments& arguments, recipe::LoadOptions options,
+                          DescribedSweep& out) {
   try {
-    return plan_file(run, workspace, out.spec.recipe, options);
+    return run::plan_file(run, workspace, out.spec.recipe, options);
   } catch (const recipe::RecipeError&) {
     sweeps::SweepSpec swept;
     take_params(arguments, {}, swept);
@@ -161,7 +161,7 @@ PlannedRun plan_base(const RunArguments& run, const Workspace& workspace,
     out.base_values = first_values(sweeps::make_space(schema::language(), swept.params, swept.zip));
     for (const auto& [key, text] : out.base_values)
       options.overrides.push_back({key, text, "--param"});
-    return plan_file(run, workspace, out.spec.recipe, options);
+    return run::plan_file(run, workspace, out.spec.recipe, options);
   }
 }
 
@@ -199,16 +199,16 @@ std::string family_of(const sweeps::SweepSpec& spec, const std::string& base_has
 
 }  // namespace
 
-DescribedSweep describe_sweep(const SweepArguments& arguments, const Workspace& workspace,
+DescribedSweep describe_sweep(const SweepArguments& arguments, const run::Workspace& workspace,
                               const Session& session) {
   DescribedSweep out;
   sweeps::SweepSpec& spec = out.spec;
-  spec.recipe = fs::absolute(recipe_file(arguments.run, workspace)).lexically_normal().string();
+  spec.recipe =
+      fs::absolute(run::recipe_file(arguments.run, workspace)).lexically_normal().string();
   spec.folder = fs::current_path().string();
   spec.devices = arguments.run.devices;
-  spec.argv = {"exp"};
-  spec.argv.insert(spec.argv.end(), session.arguments.begin(), session.arguments.end());
-  recipe::LoadOptions options = load_options(arguments.run);
+  spec.argv = session.argv();
+  recipe::LoadOptions options = run::load_options(arguments.run);
   for (const recipe::Override& change : options.overrides)
     spec.sets.emplace_back(change.key, change.text);
   options.read = [&spec](const fs::path& file) -> std::optional<std::string> {
@@ -224,9 +224,9 @@ DescribedSweep describe_sweep(const SweepArguments& arguments, const Workspace& 
                value == nullptr ? std::nullopt : std::optional<std::string>(value);
   };
   options.working_folder = spec.folder;
-  RunArguments run = arguments.run;
+  run::RunArguments run = arguments.run;
   run.put_off = true;
-  PlannedRun base = plan_base(run, workspace, arguments, options, out);
+  run::PlannedRun base = plan_base(run, workspace, arguments, options, out);
   spec.variants = base.recipe.applied().variants;
   spec.name = base.recipe.name();
   spec.seed = static_cast<uint64_t>(base.recipe.base().build<schema::ExperimentOptions>().seed);

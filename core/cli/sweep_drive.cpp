@@ -15,12 +15,12 @@
 #include "core/base/stop.h"
 #include "core/cli/arguments.h"
 #include "core/cli/command.h"
-#include "core/cli/executor_settings.h"
-#include "core/cli/run_record.h"
 #include "core/cli/run_text.h"
 #include "core/cli/sweep.h"
 #include "core/cli/sweep_text.h"
 #include "core/cli/sweep_work.h"
+#include "core/run/executor_settings.h"
+#include "core/run/run_record.h"
 #include "core/schema/load.h"
 #include "sweeps/local.h"
 #include "sweeps/propose.h"
@@ -41,7 +41,7 @@ void retry(sweeps::SweepDb& db, const std::vector<std::string>& states) {
 }
 
 // Trials whose run was removed have to be run again: their numbers are gone.
-void forget_removed_runs(sweeps::SweepDb& db, const Workspace& workspace) {
+void forget_removed_runs(sweeps::SweepDb& db, const run::Workspace& workspace) {
   const size_t gone = db.forget_removed(
       [runs = workspace.exp_folder() / "runs"](const auto& run) { return fs::exists(runs / run); });
   if (gone > 0) log::info("{} trial{} again: the run was removed", gone, gone == 1 ? "" : "s");
@@ -59,7 +59,7 @@ bool shares_work(const std::vector<sweeps::Trial>& queued, SweepRecipes& recipes
   std::map<std::string, const sweeps::Trial*> bundles;
   for (const sweeps::Trial& trial : queued) bundles.emplace(trial.bundle, &trial);
   if (bundles.size() < 2) return false;
-  std::vector<PlannedRun> plans;
+  std::vector<run::PlannedRun> plans;
   for (const auto& [bundle, trial] : bundles)
     plans.push_back(recipes.plan(trial->values, trial->seed, false));
   return !shared_pending(plans).empty();
@@ -68,8 +68,8 @@ bool shares_work(const std::vector<sweeps::Trial>& queued, SweepRecipes& recipes
 std::unique_ptr<sweeps::Executor> local_executor(const sweeps::SweepDb& db,
                                                  const sweeps::SweepSpec& spec,
                                                  const SweepPlace& place,
-                                                 const Workspace& workspace, SweepRecipes& recipes,
-                                                 const Session& session) {
+                                                 const run::Workspace& workspace,
+                                                 SweepRecipes& recipes, const Session& session) {
   const std::string program = compute_program(session).string();
   const std::string& devices = place.devices.empty() ? spec.devices : place.devices;
   sweeps::Machine machine = sweeps::this_machine(devices);
@@ -94,8 +94,8 @@ std::unique_ptr<sweeps::Executor> local_executor(const sweeps::SweepDb& db,
 }
 
 // What --executor slurm needs; the settings are exp.toml's, the command's lines come after them.
-sweeps::SlurmOptions slurm_options(const SweepPlace& place, const ExecutorSettings& settings,
-                                   const Workspace& workspace, const Session& session) {
+sweeps::SlurmOptions slurm_options(const SweepPlace& place, const run::ExecutorSettings& settings,
+                                   const run::Workspace& workspace, const Session& session) {
   sweeps::SlurmOptions out;
   const fs::path frozen = workspace.exp_folder() / "frozen";
   out.program = place.print ? sweeps::frozen_path(compute_program(session), frozen)
@@ -112,7 +112,7 @@ sweeps::SlurmOptions slurm_options(const SweepPlace& place, const ExecutorSettin
 // Over exp.toml the sweep's first command, over that this one. A sweep of before it was noted is
 // where its tasks were.
 SweepPlace settled(SweepPlace place, const sweeps::SweepDb& db, const sweeps::SweepSpec& spec,
-                   const ExecutorSettings& settings) {
+                   const run::ExecutorSettings& settings) {
   if (place.executor.empty()) place.executor = spec.executor;
   if (place.executor.empty() && sweeps::has_slurm_tasks(db.folder())) place.executor = "slurm";
   if (place.executor.empty()) place.executor = settings.kind;
@@ -174,9 +174,9 @@ int read_first(const SweepArguments& arguments, const DescribedSweep& described,
   }
 }
 
-int drive_sweep(const fs::path& folder, const SweepPlace& asked, const Workspace& workspace,
+int drive_sweep(const fs::path& folder, const SweepPlace& asked, const run::Workspace& workspace,
                 const Session& session) {
-  const ExecutorSettings settings = load_executor_settings(workspace.root);
+  const run::ExecutorSettings settings = run::load_executor_settings(workspace.root);
   sweeps::SweepDb db = sweeps::SweepDb::open(folder);
   const sweeps::SweepSpec spec = db.spec();
   const SweepPlace place = settled(asked, db, spec, settings);
@@ -187,8 +187,8 @@ int drive_sweep(const fs::path& folder, const SweepPlace& asked, const Workspace
   db.reclaim(wall_ns());
   sweeps::DriveOptions options;
   options.fail_fast = place.fail_fast;
-  const PlannedRun base = recipes.plan_base();
-  check_source_is_clean(base.recipe);
+  const run::PlannedRun base = recipes.plan_base();
+  run::check_source_is_clean(base.recipe);
   options.max_failures =
       place.max_failures >= 0 ? place.max_failures : base.recipe.sweep().max_failures;
   for (const sweeps::Objective& objective : spec.objectives)

@@ -44,7 +44,7 @@ std::optional<std::string> from_environment(const std::string& name) {
 
 }  // namespace
 
-SweepRecipes::SweepRecipes(const sweeps::SweepSpec& spec, Workspace workspace)
+SweepRecipes::SweepRecipes(const sweeps::SweepSpec& spec, run::Workspace workspace)
     : spec_(spec), workspace_(std::move(workspace)), inputs_(workspace_.cache / "inputs") {
   inputs_.look_once();
 }
@@ -71,7 +71,7 @@ recipe::Recipe SweepRecipes::load(const Values& values, uint64_t seed) const {
 }
 
 sweeps::Trial SweepRecipes::make(const Values& values, uint64_t seed) {
-  const PlannedRun planned = plan(values, seed, false);
+  const run::PlannedRun planned = plan(values, seed, false);
   sweeps::Trial out;
   out.values = values;
   out.seed = seed;
@@ -81,13 +81,13 @@ sweeps::Trial SweepRecipes::make(const Values& values, uint64_t seed) {
   return out;
 }
 
-PlannedRun SweepRecipes::plan(const Values& values, uint64_t seed, bool reasons) {
-  RunArguments arguments;
+run::PlannedRun SweepRecipes::plan(const Values& values, uint64_t seed, bool reasons) {
+  run::RunArguments arguments;
   arguments.request.reasons = reasons;
-  return plan_recipe(arguments, workspace_, load(values, seed), {}, inputs_);
+  return run::plan_recipe(arguments, workspace_, load(values, seed), {}, inputs_);
 }
 
-PlannedRun SweepRecipes::plan_base() {
+run::PlannedRun SweepRecipes::plan_base() {
   try {
     return plan({}, spec_.seed, false);
   } catch (const recipe::RecipeError&) {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/cli/plan_run.h"
+#include "core/run/plan_run.h"
 #include "sweeps/space.h"
 #include "sweeps/table.h"
 
@@ -18,21 +18,21 @@ class SweepRecipes {
   using Values = std::vector<std::pair<std::string, std::string>>;
 
   /// `spec` outlives this.
-  SweepRecipes(const sweeps::SweepSpec& spec, Workspace workspace);
+  SweepRecipes(const sweeps::SweepSpec& spec, run::Workspace workspace);
 
-  const Workspace& workspace() const { return workspace_; }
+  const run::Workspace& workspace() const { return workspace_; }
   recipe::Recipe load(const Values& values, uint64_t seed) const;
   /// Hash, bundle and goals of a trial; looks no output up.
   sweeps::Trial make(const Values& values, uint64_t seed);
   /// The recipe without the values of a trial: what is true of all of them. Where it is not valid
   /// by itself (it lacks a swept key), with those of the first point.
-  PlannedRun plan_base();
+  run::PlannedRun plan_base();
   /// Held against the cache. `reasons`: say why something is not cached.
-  PlannedRun plan(const Values& values, uint64_t seed, bool reasons);
+  run::PlannedRun plan(const Values& values, uint64_t seed, bool reasons);
 
  private:
   const sweeps::SweepSpec& spec_;
-  Workspace workspace_;
+  run::Workspace workspace_;
   graph::InputDigests inputs_;
 };
 

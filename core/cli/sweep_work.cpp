@@ -10,11 +10,11 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/cli/command.h"
-#include "core/cli/plan_memory.h"
-#include "core/cli/run_goes_on.h"
-#include "core/cli/run_record.h"
 #include "core/cli/sweep_record.h"
 #include "core/graph/merged.h"
+#include "core/run/plan_memory.h"
+#include "core/run/run_goes_on.h"
+#include "core/run/run_record.h"
 #include "tracker/query.h"
 
 namespace xp::cli {
@@ -29,7 +29,7 @@ namespace {
 struct Member {
   explicit Member(const Trial& its_trial) : trial(its_trial) {}
   const Trial& trial;
-  std::optional<PlannedRun> planned;
+  std::optional<run::PlannedRun> planned;
   std::unique_ptr<tracker::Run> run;
   Ending ending;
   bool over = false;
@@ -115,7 +115,7 @@ class Bundle {
         throw Error(
             "the recipe resolves to something else than when the sweep was made: another version "
             "of exp?");
-      check_memory(*member.planned);
+      run::check_memory(*member.planned);
       open_run(member);
     } catch (const std::exception& error) {
       member.over = true;
@@ -125,7 +125,7 @@ class Bundle {
   }
 
   void open_run(Member& member) {
-    tracker::NewRun fresh = new_run(*member.planned, session_);
+    tracker::NewRun fresh = run::new_run(*member.planned, session_.argv());
     fresh.sweep = spec_.id;
     fresh.argv = spec_.argv;
     fresh.recipe_path =
@@ -138,7 +138,8 @@ class Bundle {
     const bool there = !known.empty() && fs::exists(store_.run_folder(known) / "run.db");
     if (there) {
       tracker::Query query(store_.folder());
-      const std::string why = why_another(query, known, member.planned->plan.graph, fresh.params);
+      const std::string why =
+          run::why_another(query, known, member.planned->plan.graph, fresh.params);
       if (!why.empty()) {
         log::info("trial {} starts another run than {}: {}", member.trial.number, known, why);
         known.clear();
@@ -152,8 +153,8 @@ class Bundle {
       control_.began(member.trial.number, fresh.uid);
       member.run = store_.create(fresh, options);
     }
-    note_threads(*member.run, recipes_.workspace());
-    note_uses(member.planned->plan.graph, *member.run, member.planned->cache);
+    run::note_threads(*member.run, recipes_.workspace());
+    run::note_uses(member.planned->plan.graph, *member.run, member.planned->cache);
     for (const std::string& note : member.planned->notes)
       member.run->event(tracker::Level::kWarning, note);
   }
@@ -300,9 +301,9 @@ std::map<int64_t, Ending> StageTrials::run(const std::vector<Trial>& trials,
   return Bundle(spec_, recipes_, session_, runner_, versions_, control).run(trials);
 }
 
-std::vector<std::string> shared_pending(const std::vector<PlannedRun>& plans) {
+std::vector<std::string> shared_pending(const std::vector<run::PlannedRun>& plans) {
   std::map<std::string, std::set<std::string>> bundles;  // key -> bundles that have to make it
-  for (const PlannedRun& planned : plans) {
+  for (const run::PlannedRun& planned : plans) {
     const graph::Plan& plan = planned.plan;
     const std::string bundle = bundle_of(plan.graph);
     for (size_t i = 0; i < plan.graph.nodes.size(); ++i) {
@@ -319,12 +320,12 @@ std::vector<std::string> shared_pending(const std::vector<PlannedRun>& plans) {
 }
 
 int StageTrials::make_shared(const std::vector<Trial>& trials) {
-  std::vector<PlannedRun> plans;
+  std::vector<run::PlannedRun> plans;
   for (const Trial& trial : trials) plans.push_back(recipes_.plan(trial.values, trial.seed, false));
   const std::vector<std::string> shared = shared_pending(plans);
   if (shared.empty()) return 0;
   std::vector<const graph::Graph*> graphs;
-  for (const PlannedRun& planned : plans) graphs.push_back(&planned.plan.graph);
+  for (const run::PlannedRun& planned : plans) graphs.push_back(&planned.plan.graph);
   graph::Graph graph = graph::merged(graphs);
   graph.goals.clear();
   std::string names;
@@ -337,7 +338,7 @@ int StageTrials::make_shared(const std::vector<Trial>& trials) {
   request.reasons = false;
   const graph::Cache cache = plans.front().cache;
   const graph::Plan plan = graph::make_plan(graph, cache, nullptr, request);
-  tracker::NewRun fresh = new_run(plans.front(), session_);
+  tracker::NewRun fresh = run::new_run(plans.front(), session_.argv());
   fresh.name += "-shared";
   fresh.notes = fmt::format("stages that the trials of sweep {} share: {}", spec_.id, names);
   fresh.recipe_hash += "-shared";  // not a run of the recipe that `exp run` could go on with
@@ -346,8 +347,8 @@ int StageTrials::make_shared(const std::vector<Trial>& trials) {
   options.versions = versions_;
   options.capture = true;
   const auto run = store.create(fresh, options);
-  note_threads(*run, recipes_.workspace());
-  note_uses(plan.graph, *run, cache);
+  run::note_threads(*run, recipes_.workspace());
+  run::note_uses(plan.graph, *run, cache);
   BundleMember member{0, run.get(), {}};
   for (const graph::Node& node : plan.graph.nodes) member.names.emplace(node.key, node.name);
   BundleRecorder recorder(

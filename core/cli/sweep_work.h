@@ -38,6 +38,6 @@ class StageTrials final : public sweeps::TrialRunner {
 };
 
 /// Keys of stages that two bundles or more have to make.
-std::vector<std::string> shared_pending(const std::vector<PlannedRun>& plans);
+std::vector<std::string> shared_pending(const std::vector<run::PlannedRun>& plans);
 
 }  // namespace xp::cli

@@ -66,11 +66,11 @@ Listed listed(const fs::path& folder) {
            {"halted", db.halted()}}};
 }
 
-bool on_test(const sweeps::SweepSpec& spec, const Workspace& workspace) {
+bool on_test(const sweeps::SweepSpec& spec, const run::Workspace& workspace) {
   if (spec.objectives.empty()) return false;
   try {
     SweepRecipes recipes(spec, workspace);
-    const PlannedRun base = recipes.plan_base();
+    const run::PlannedRun base = recipes.plan_base();
     return std::any_of(spec.objectives.begin(), spec.objectives.end(),
                        [&](const sweeps::Objective& objective) {
                          return measured_on_test(base.plan.graph, objective);
@@ -115,7 +115,7 @@ int SweepsCommand::run(Session& session) {
   }
   if (action_ == "work") return kContinue;
   run_.devices = place_.devices;
-  const Workspace workspace = run_workspace(run_, session);
+  const run::Workspace workspace = run::run_workspace(run_, session.workspace());
   if (action_ == "cancel") return cancel(workspace);
   if (action_ == "resume") {
     const fs::path folder = sweeps::find_sweep(workspace.exp_folder(), id_);
@@ -126,7 +126,7 @@ int SweepsCommand::run(Session& session) {
   return id_.empty() ? list(session, workspace) : status(session, workspace);
 }
 
-int SweepsCommand::list(const Session& session, const Workspace& workspace) const {
+int SweepsCommand::list(const Session& session, const run::Workspace& workspace) const {
   TextTable table;
   table.columns = {"sweep", "name", "age", "strategy", "swept", "trials"};
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
@@ -152,7 +152,7 @@ int SweepsCommand::list(const Session& session, const Workspace& workspace) cons
   return 0;
 }
 
-int SweepsCommand::status(const Session& session, const Workspace& workspace) const {
+int SweepsCommand::status(const Session& session, const run::Workspace& workspace) const {
   const sweeps::SweepDb db = look_at(sweeps::find_sweep(workspace.exp_folder(), id_));
   const sweeps::SweepSpec spec = db.spec();
   const std::vector<sweeps::Trial> trials = db.trials(true);
@@ -176,7 +176,7 @@ int SweepsCommand::status(const Session& session, const Workspace& workspace) co
   return 0;
 }
 
-int SweepsCommand::cancel(const Workspace& workspace) const {
+int SweepsCommand::cancel(const run::Workspace& workspace) const {
   sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), id_));
   const sweeps::Counts counts = db.counts();
   db.halt("cancelled", true);
@@ -193,9 +193,9 @@ int SweepsCommand::cancel(const Workspace& workspace) const {
 
 int work_on_sweep(const SweepsCommand& command, const Session& session, graph::Runner& runner,
                   const std::vector<std::string>& versions) {
-  RunArguments arguments = command.arguments();
+  run::RunArguments arguments = command.arguments();
   arguments.devices = command.place().devices;
-  const Workspace workspace = run_workspace(arguments, session);
+  const run::Workspace workspace = run::run_workspace(arguments, session.workspace());
   sweeps::SweepDb db =
       sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), command.id()));
   const sweeps::SweepSpec spec = db.spec();

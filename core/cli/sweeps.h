@@ -18,19 +18,19 @@ class SweepsCommand final : public Command {
   int run(Session& session) override;
 
   const std::string& id() const { return id_; }
-  const RunArguments& arguments() const { return run_; }
+  const run::RunArguments& arguments() const { return run_; }
   const SweepPlace& place() const { return place_; }
   bool shared() const { return shared_; }
   int64_t trial() const { return trial_; }
   const std::string& job() const { return job_; }
 
  private:
-  int list(const Session& session, const Workspace& workspace) const;
-  int status(const Session& session, const Workspace& workspace) const;
-  int cancel(const Workspace& workspace) const;
+  int list(const Session& session, const run::Workspace& workspace) const;
+  int status(const Session& session, const run::Workspace& workspace) const;
+  int cancel(const run::Workspace& workspace) const;
 
   std::string action_, id_, job_;
-  RunArguments run_;
+  run::RunArguments run_;
   SweepPlace place_;
   bool shared_ = false;
   int64_t trial_ = 0;

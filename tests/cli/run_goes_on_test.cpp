@@ -11,8 +11,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
-#include "core/cli/run_execute.h"
-#include "core/cli/workspace.h"
+#include "core/cli/run.h"
+#include "core/run/run_execute.h"
+#include "core/run/workspace.h"
 #include "tests/cli/pretend.h"
 #include "tests/testing/shell.h"
 #include "tracker/schema.h"
@@ -57,7 +58,8 @@ class RunGoesOn : public PretendedWorkspace {
     ::testing::internal::CaptureStdout();
     ::testing::internal::CaptureStderr();
     try {
-      EXPECT_EQ(execute_run(arguments_, plan_run(arguments_, session_), session_, runner_, {}),
+      EXPECT_EQ(run::execute_run(arguments_, run::plan_run(arguments_, session_.workspace()),
+                                 session_.argv(), runner_, {}, tell_outcome(session_)),
                 stage.empty() ? 0 : 1);
     } catch (...) {
       ::testing::internal::GetCapturedStdout();
@@ -68,7 +70,7 @@ class RunGoesOn : public PretendedWorkspace {
     said_ = ::testing::internal::GetCapturedStderr();
   }
 
-  RunArguments arguments_;
+  run::RunArguments arguments_;
   std::string said_;
 };
 

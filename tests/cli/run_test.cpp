@@ -1,4 +1,6 @@
 // `exp run` with stages that only pretend: planning, the tracker, going on, the summary.
+#include "core/cli/run.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -13,9 +15,9 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/cli/arguments.h"
-#include "core/cli/plan_memory.h"
-#include "core/cli/run_execute.h"
-#include "core/cli/workspace.h"
+#include "core/run/plan_memory.h"
+#include "core/run/run_execute.h"
+#include "core/run/workspace.h"
 #include "tests/cli/pretend.h"
 #include "tests/testing/put.h"
 #include "tests/testing/shell.h"
@@ -61,8 +63,9 @@ class RunCommandTest : public PretendedWorkspace {
     ::testing::internal::CaptureStdout();
     int code = -1;
     try {
-      code = execute_run(arguments_, plan_run(arguments_, session_), session_, runner_,
-                         {"libtorch=2.11.0"});
+      code =
+          run::execute_run(arguments_, run::plan_run(arguments_, session_.workspace()),
+                           session_.argv(), runner_, {"libtorch=2.11.0"}, tell_outcome(session_));
     } catch (...) {
       printed_ = ::testing::internal::GetCapturedStdout();
       throw;
@@ -71,7 +74,7 @@ class RunCommandTest : public PretendedWorkspace {
     return code;
   }
 
-  RunArguments arguments_;
+  run::RunArguments arguments_;
   std::string printed_;
 };
 
@@ -232,7 +235,7 @@ TEST_F(RunCommandTest, CheckAndOverfitLeaveNoRun) {
 }
 
 TEST_F(RunCommandTest, AWorkspaceThatCannotBeWrittenIsOneError) {
-  const fs::path exp = load_workspace(session_).exp_folder();
+  const fs::path exp = run::load_workspace(session_.workspace()).exp_folder();
   std::ofstream(exp) << "a file in its place";
   for (const bool check : {false, true}) {
     arguments_.check = check;
@@ -430,7 +433,7 @@ TEST_F(RunCommandTest, ARunWhoseFolderIsRemovedSaysSo) {
 TEST_F(RunCommandTest, ATrainingThatNeedsMoreMemoryThanThereIsIsRefused) {
   const auto refusal = [&](uint64_t there) -> std::string {
     try {
-      check_memory(plan_run(arguments_, session_), there);
+      run::check_memory(run::plan_run(arguments_, session_.workspace()), there);
     } catch (const Error& error) {
       return error.message();
     }
@@ -441,7 +444,8 @@ TEST_F(RunCommandTest, ATrainingThatNeedsMoreMemoryThanThereIsIsRefused) {
   EXPECT_NE(said.find("for 8 clips at a time"), std::string::npos) << said;
   EXPECT_NE(said.find("--any-memory"), std::string::npos) << said;
   EXPECT_EQ(refusal(uint64_t{1} << 40), "");
-  EXPECT_NE(memory_text(plan_run(arguments_, session_)).find("train needs at least "),
+  EXPECT_NE(run::memory_text(run::plan_run(arguments_, session_.workspace()))
+                .find("train needs at least "),
             std::string::npos);
   arguments_.any_memory = true;
   EXPECT_EQ(refusal(1), "");
@@ -555,13 +559,13 @@ TEST(WorkspaceFile, FaultsAreShownWithTheirPlace) {
 }
 
 TEST(WorkspaceFile, Devices) {
-  EXPECT_EQ(parse_devices(""), Names{});
-  EXPECT_EQ(parse_devices("cpu"), Names{"cpu"});
-  EXPECT_EQ(parse_devices("cpu:2"), (Names{"cpu:0", "cpu:1"}));
+  EXPECT_EQ(run::parse_devices(""), Names{});
+  EXPECT_EQ(run::parse_devices("cpu"), Names{"cpu"});
+  EXPECT_EQ(run::parse_devices("cpu:2"), (Names{"cpu:0", "cpu:1"}));
   for (const char* text :
        {"x", "cpu:", "cpu:0", "gpu:", "gpu:a", "-1", "0", "gpu:1000", "cpu:2,3"}) {
     SCOPED_TRACE(text);
-    EXPECT_THROW(parse_devices(text), Error);
+    EXPECT_THROW(run::parse_devices(text), Error);
   }
 }
 

@@ -75,7 +75,7 @@ class SweepTest : public PretendedWorkspace {
 
   // What `exp sweep` does before anything runs.
   sweeps::SweepDb store() {
-    const Workspace workspace = run_workspace(arguments_.run, session_);
+    const run::Workspace workspace = run::run_workspace(arguments_.run, session_.workspace());
     DescribedSweep described = describe_sweep(arguments_, workspace, session_);
     SweepRecipes recipes(described.spec, workspace);
     notes_.clear();
@@ -88,7 +88,7 @@ class SweepTest : public PretendedWorkspace {
   // A worker in this process.
   size_t work(sweeps::SweepDb& db) {
     const sweeps::SweepSpec spec = db.spec();
-    SweepRecipes recipes(spec, run_workspace(arguments_.run, session_));
+    SweepRecipes recipes(spec, run::run_workspace(arguments_.run, session_.workspace()));
     StageTrials trials(spec, recipes, session_, runner_, {"libtorch=2.11.0"});
     const sweeps::Space space = sweeps::make_space(schema::language(), spec.params, spec.zip);
     sweeps::WorkOptions options;
@@ -428,7 +428,7 @@ TEST_F(SweepTest, AshaEndsTrainingsThatAreBehind) {
 }
 
 TEST_F(SweepTest, ObjectivesOnTestAreKnown) {
-  const Workspace workspace = run_workspace(arguments_.run, session_);
+  const run::Workspace workspace = run::run_workspace(arguments_.run, session_.workspace());
   const DescribedSweep described = describe_sweep(arguments_, workspace, session_);
   EXPECT_TRUE(measured_on_test(described.graph, sweeps::parse_objective("max:eval.mAP")));
   EXPECT_FALSE(measured_on_test(described.graph, sweeps::parse_objective("max:train.val.mAP")));
@@ -455,7 +455,7 @@ TEST_F(SweepTest, WhatSeveralTrainingsShareComesFirstAndHasARunOfItsOwn) {
   arguments_.params = {"optimiser.lr=0.1,0.2"};
   sweeps::SweepDb db = store();
   const sweeps::SweepSpec spec = db.spec();
-  SweepRecipes recipes(spec, run_workspace(arguments_.run, session_));
+  SweepRecipes recipes(spec, run::run_workspace(arguments_.run, session_.workspace()));
   StageTrials trials(spec, recipes, session_, runner_, {});
   EXPECT_EQ(trials.make_shared(db.trials(true)), 0);
   EXPECT_EQ(runner_.ran, (Names{"prepare"}));

@@ -23,7 +23,7 @@ const graph::Node* prepare_of(const graph::Graph& graph, const graph::Node& node
 }
 
 /// What a shell takes to prepare the data of the recipe as it was asked for.
-std::string prepare_command(const RunArguments& asked) {
+std::string prepare_command(const run::RunArguments& asked) {
   std::string command = "exp run";
   const auto add = [&command](const std::string& word) {
     command += " " + sweeps::shell_quoted(word);
@@ -93,9 +93,9 @@ std::shared_ptr<const data::ShardReader> ChosenData::open() const {
 }
 
 ChosenData choose_data(const DataArguments& arguments, const Session& session) {
-  RunArguments asked = arguments.recipe;
+  run::RunArguments asked = arguments.recipe;
   asked.put_off = true;  // what was never read is not prepared either
-  const PlannedRun planned = plan_run(asked, session);
+  const run::PlannedRun planned = run::plan_run(asked, session.workspace());
   const graph::Graph& graph = planned.plan.graph;
   const graph::Node& node = reader_node(graph, arguments.stage);
   const graph::Node& prepare = *prepare_of(graph, node);

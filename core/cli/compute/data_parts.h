@@ -13,7 +13,7 @@ namespace xp::cli {
 
 /// The data of one stage of a recipe, as the stage will read it.
 struct ChosenData {
-  Workspace workspace;
+  run::Workspace workspace;
   std::string stage;               ///< whose
   std::string how_to_prepare;      ///< a command, for messages
   std::filesystem::path prepared;  ///< folder of the shards; empty = not prepared yet

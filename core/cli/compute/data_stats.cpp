@@ -132,7 +132,7 @@ int data_verify(const DataArguments& arguments, const Session& session) {
     folder = chosen.prepared;
     threads = chosen.workspace.resources.threads;
   } else {
-    threads = load_workspace(session).resources.threads;
+    threads = run::load_workspace(session.workspace()).resources.threads;
   }
   std::unique_ptr<Progress> bar;
   const data::Verified verified =

@@ -16,11 +16,11 @@
 #include "core/base/error.h"
 #include "core/cli/compute/stage_runner.h"
 #include "core/cli/compute/versions.h"
-#include "core/cli/plan_run.h"
-#include "core/cli/run_execute.h"
 #include "core/dist/team.h"
 #include "core/evaluate/run.h"
 #include "core/graph/build.h"
+#include "core/run/plan_run.h"
+#include "core/run/run_execute.h"
 #include "core/schema/load.h"
 #include "core/schema/stage_options.h"
 #include "core/train/job.h"
@@ -138,16 +138,16 @@ class StageRunner final : public graph::Runner {
   std::filesystem::path profile_;
 };
 
-bool has_tiny_variant(const RunArguments& arguments, const std::string& file) {
-  const auto variants = schema::load_recipe(file, load_options(arguments)).variants();
+bool has_tiny_variant(const run::RunArguments& arguments, const std::string& file) {
+  const auto variants = schema::load_recipe(file, run::load_options(arguments)).variants();
   return std::any_of(variants.begin(), variants.end(),
                      [](const recipe::VariantInfo& v) { return v.name == "tiny"; });
 }
 
 // What was looked for and what it should look like; the tiny variant needs no large data.
-[[noreturn]] void explain_missing(const graph::MissingInput& missing, const RunArguments& arguments,
-                                  const Session& session) {
-  const std::string file = recipe_file(arguments, load_workspace(session));
+[[noreturn]] void explain_missing(const graph::MissingInput& missing,
+                                  const run::RunArguments& arguments, const Session& session) {
+  const std::string file = run::recipe_file(arguments, run::load_workspace(session.workspace()));
   std::string text = fmt::format("{}\n{} has to look like this:\n{}", missing.message(),
                                  missing.dataset(), dataset_layout(missing.dataset()));
   while (text.ends_with('\n')) text.pop_back();
@@ -167,11 +167,13 @@ int compute_run(Command& command, Session& session) {
     return 0;
   }
   dist::meet_launched_ranks();
-  const RunArguments& arguments = dynamic_cast<RunCommand&>(command).arguments();
+  const auto& asked = dynamic_cast<RunCommand&>(command);
+  const run::RunArguments& arguments = asked.arguments();
   try {
-    PlannedRun planned = plan_run(arguments, session);
-    StageRunner runner(arguments.profile);
-    return execute_run(arguments, std::move(planned), session, runner, library_versions());
+    run::PlannedRun planned = run::plan_run(arguments, session.workspace());
+    StageRunner runner(asked.profile());
+    return run::execute_run(arguments, std::move(planned), session.argv(), runner,
+                            library_versions(), tell_outcome(session));
   } catch (const graph::MissingInput& missing) {
     if (missing.dataset().empty()) throw;
     explain_missing(missing, arguments, session);

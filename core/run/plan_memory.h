@@ -4,9 +4,9 @@
 #include <string>
 
 #include "core/base/cpu.h"
-#include "core/cli/plan_run.h"
+#include "core/run/plan_run.h"
 
-namespace xp::cli {
+namespace xp::run {
 
 /// A line for each training that a plan will run: its parameters and the memory it takes at the
 /// least (core/schema/memory.h). "" where none will run.
@@ -17,4 +17,4 @@ std::string memory_text(const PlannedRun& planned);
 /// have is not known here: trainings on them are let through.
 void check_memory(const PlannedRun& planned, uint64_t there = usable_memory());
 
-}  // namespace xp::cli
+}  // namespace xp::run

@@ -7,7 +7,7 @@
 #include "tracker/query.h"
 #include "tracker/store.h"
 
-namespace xp::cli {
+namespace xp::run {
 
 /// Why a run is not one that `graph` goes on with, although both are of one recipe: a stage that it
 /// began has another key by now (other contents of the user's files, other code, other devices).
@@ -20,4 +20,4 @@ std::string why_another(const tracker::RunInfo& info, const tracker::RunDetail& 
 std::string why_another(tracker::Query& query, const std::string& uid, const graph::Graph& graph,
                         const std::vector<tracker::Param>& params);
 
-}  // namespace xp::cli
+}  // namespace xp::run

@@ -1,4 +1,4 @@
-#include "core/cli/plan_memory.h"
+#include "core/run/plan_memory.h"
 
 #include <algorithm>
 #include <optional>
@@ -11,7 +11,7 @@
 #include "core/schema/check.h"
 #include "core/schema/memory.h"
 
-namespace xp::cli {
+namespace xp::run {
 namespace {
 
 struct Training {
@@ -101,4 +101,4 @@ void check_memory(const PlannedRun& planned, uint64_t there) {
   }
 }
 
-}  // namespace xp::cli
+}  // namespace xp::run

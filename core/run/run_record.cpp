@@ -1,4 +1,4 @@
-#include "core/cli/run_record.h"
+#include "core/run/run_record.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,14 +11,13 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/progress.h"
-#include "core/cli/command.h"
 #include "core/graph/cache_users.h"
 #include "core/graph/uses.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/sections.h"
 #include "tracker/provenance.h"
 
-namespace xp::cli {
+namespace xp::run {
 namespace {
 
 nlohmann::json to_json(const recipe::Value& value) {
@@ -134,7 +133,7 @@ void check_source_is_clean(const recipe::Recipe& recipe) {
                                         source.root.string())));
 }
 
-tracker::NewRun new_run(const PlannedRun& planned, const Session& session) {
+tracker::NewRun new_run(const PlannedRun& planned, std::vector<std::string> argv) {
   const recipe::Recipe& recipe = planned.recipe;
   check_source_is_clean(recipe);
   const auto experiment = recipe.base().build<schema::ExperimentOptions>();
@@ -146,8 +145,7 @@ tracker::NewRun new_run(const PlannedRun& planned, const Session& session) {
   out.params = params_of(recipe);
   out.tags = experiment.tags;
   out.notes = experiment.notes;
-  out.argv.emplace_back("exp");
-  out.argv.insert(out.argv.end(), session.arguments.begin(), session.arguments.end());
+  out.argv = std::move(argv);
   return out;
 }
 
@@ -240,4 +238,4 @@ void RunRecorder::progress(const graph::Node& node, std::string_view what, doubl
   if (note != std::string_view::npos) bar->progress->note(std::string(what.substr(note)));
 }
 
-}  // namespace xp::cli
+}  // namespace xp::run

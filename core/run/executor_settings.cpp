@@ -1,4 +1,4 @@
-#include "core/cli/executor_settings.h"
+#include "core/run/executor_settings.h"
 
 #include <functional>
 #include <map>
@@ -10,7 +10,7 @@
 #include "core/base/files.h"
 #include "core/recipe/toml.h"
 
-namespace xp::cli {
+namespace xp::run {
 namespace fs = std::filesystem;
 using recipe::Value;
 
@@ -83,4 +83,4 @@ ExecutorSettings load_executor_settings(const fs::path& workspace_root) {
   return out;
 }
 
-}  // namespace xp::cli
+}  // namespace xp::run

@@ -1,7 +1,6 @@
-#include "core/cli/run_execute.h"
+#include "core/run/run_execute.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 #include <optional>
 
@@ -9,14 +8,12 @@
 
 #include "core/base/files.h"
 #include "core/base/log.h"
-#include "core/cli/command.h"
-#include "core/cli/run_goes_on.h"
-#include "core/cli/run_record.h"
-#include "core/cli/run_summary.h"
 #include "core/graph/first_reading.h"
+#include "core/run/run_goes_on.h"
+#include "core/run/run_record.h"
 #include "tracker/query.h"
 
-namespace xp::cli {
+namespace xp::run {
 namespace {
 
 // The run that this command goes on with: the one asked for, or the newest of the same recipe and
@@ -48,9 +45,9 @@ std::string run_to_go_on_with(const RunArguments& arguments, const PlannedRun& p
 }
 
 std::unique_ptr<tracker::Run> open_run(const RunArguments& arguments, const PlannedRun& planned,
-                                       const Session& session, tracker::Store& store,
+                                       const std::vector<std::string>& argv, tracker::Store& store,
                                        const std::vector<std::string>& versions) {
-  tracker::NewRun fresh = new_run(planned, session);
+  tracker::NewRun fresh = new_run(planned, argv);
   if (!arguments.parent.empty())
     fresh.parent = tracker::Query(store.folder()).find(arguments.parent);
   tracker::RunOptions options;
@@ -135,8 +132,9 @@ void finish(tracker::Run& run, const graph::Execution& done) {
 
 }  // namespace
 
-int execute_run(const RunArguments& arguments, PlannedRun planned, const Session& session,
-                graph::Runner& runner, const std::vector<std::string>& versions) {
+int execute_run(const RunArguments& arguments, PlannedRun planned,
+                const std::vector<std::string>& argv, graph::Runner& runner,
+                const std::vector<std::string>& versions, const RunEnded& ended) {
   const bool rehearsal = arguments.check || arguments.overfit > 0;
   // The tracker works on where it cannot write; stages cannot, so that this is said once, here.
   make_folders(planned.cache.root());
@@ -145,7 +143,7 @@ int execute_run(const RunArguments& arguments, PlannedRun planned, const Session
   if (rehearsal) {
     mark_cache(planned);
   } else {
-    run = open_run(arguments, planned, session, store, versions);
+    run = open_run(arguments, planned, argv, store, versions);
     note_threads(*run, planned.workspace);
     note_uses(planned.plan.graph, *run, planned.cache);
     for (const std::string& note : planned.notes) run->event(tracker::Level::kWarning, note);
@@ -169,22 +167,12 @@ int execute_run(const RunArguments& arguments, PlannedRun planned, const Session
                   static_cast<int>(Exit::kInternal));
     throw;
   }
-  const std::string uid = run ? run->uid() : "";
   if (run) finish(*run, done);
-  fmt::print("{}", session.json ? summary_json(planned.plan, done, uid)
-                                : summary_text(planned.plan, done, uid));
-  std::fflush(stdout);
-  for (size_t i = 0; i < done.nodes.size(); ++i) {
-    if (done.nodes[i].result != graph::Result::kFailed) continue;
-    tell_failure(session.json,
-                 Error(fmt::format("stage {} failed: {}", planned.plan.graph.nodes[i].name,
-                                   done.nodes[i].error),
-                       done.code()));
-  }
+  ended(planned.plan, done, run ? run->uid() : "");
   // The work is done and in the cache, but nobody will find the run.
   if (run && run->losses().removed && done.code() == Exit::kOk)
     return static_cast<int>(Exit::kFailed);
   return static_cast<int>(done.code());
 }
 
-}  // namespace xp::cli
+}  // namespace xp::run

@@ -1,4 +1,4 @@
-#include "core/cli/run_goes_on.h"
+#include "core/run/run_goes_on.h"
 
 #include <algorithm>
 
@@ -8,7 +8,7 @@
 #include "core/recipe/language.h"
 #include "core/schema/load.h"
 
-namespace xp::cli {
+namespace xp::run {
 namespace {
 
 // "stages.train.with.dataset.root" is the key dataset.root of a stage.
@@ -68,4 +68,4 @@ std::string why_another(tracker::Query& query, const std::string& uid, const gra
   return why_another(query.run(uid), query.detail(uid), graph, params);
 }
 
-}  // namespace xp::cli
+}  // namespace xp::run

@@ -1,4 +1,4 @@
-#include "core/cli/workspace.h"
+#include "core/run/workspace.h"
 
 #include <algorithm>
 #include <charconv>
@@ -12,17 +12,16 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/gpu.h"
-#include "core/cli/command.h"
 #include "core/recipe/toml.h"
 
-namespace xp::cli {
+namespace xp::run {
 namespace fs = std::filesystem;
 using recipe::Table;
 using recipe::Value;
 
 namespace {
 
-// The section that `exp sweep` reads (core/cli/executor_settings.h).
+// The section that `exp sweep` reads (core/run/executor_settings.h).
 constexpr std::string_view kExecutor = "executor";
 
 class Reader {
@@ -135,9 +134,17 @@ void read_file_into(const fs::path& file, Workspace& out) {
 
 }  // namespace
 
-Workspace load_workspace(const Session& session) {
+fs::path find_workspace() {
+  fs::path here = fs::current_path();
+  for (fs::path at = here;; at = at.parent_path()) {
+    if (fs::exists(at / "exp.toml")) return at;
+    if (at == at.parent_path()) return here;
+  }
+}
+
+Workspace load_workspace(const fs::path& root) {
   Workspace out;
-  out.root = session.workspace();
+  out.root = root;
   out.cache = out.exp_folder() / "cache";
   out.resources.threads = usable_cores();
   const fs::path file = out.root / "exp.toml";
@@ -194,4 +201,4 @@ std::vector<std::string> parse_devices(const std::string& text) {
   return out;
 }
 
-}  // namespace xp::cli
+}  // namespace xp::run

@@ -1,4 +1,4 @@
-#include "core/cli/plan_run.h"
+#include "core/run/plan_run.h"
 
 #include <algorithm>
 #include <memory>
@@ -9,17 +9,14 @@
 #include "core/base/error.h"
 #include "core/base/gpu.h"
 #include "core/base/launch.h"
-#include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
-#include "core/cli/arguments.h"
-#include "core/cli/command.h"
 #include "core/graph/build.h"
 #include "core/schema/check.h"
 #include "core/schema/experiment.h"
 #include "core/schema/load.h"
 
-namespace xp::cli {
+namespace xp::run {
 namespace fs = std::filesystem;
 
 namespace {
@@ -51,21 +48,6 @@ fs::path recipe_file(const RunArguments& arguments, const Workspace& workspace) 
   if (!arguments.recipe.empty()) return arguments.recipe;
   if (!workspace.default_recipe.empty()) return workspace.default_recipe;
   throw Error("which recipe? `exp run RECIPE.toml`, or set default_recipe in exp.toml");
-}
-
-void declare_plan_options(Arguments& declared, RunArguments& arguments) {
-  declared.option("recipe", arguments.recipe, "recipe file (default: default_recipe of exp.toml)");
-  declared.option("--set", arguments.set, "KEY=VALUE on top of the recipe; may be repeated")
-      .take_all();
-  declared
-      .option("--variant", arguments.variants, "a [variants.NAME] of the recipe; may be repeated")
-      .take_all();
-  declared.option("--from", arguments.request.from,
-                  "start at this stage: what comes before must be cached");
-  declared.option("--until", arguments.request.until, "end with this stage");
-  declared.option("--force", arguments.request.force, "make this stage anew, and all that need it")
-      .take_all();
-  declared.option("--devices", arguments.devices, "N, gpu:0,2, cpu or cpu:4");
 }
 
 graph::Graph graph_of(const RunArguments& arguments, const Workspace& workspace,
@@ -104,8 +86,8 @@ PlannedRun plan_recipe(const RunArguments& arguments, const Workspace& workspace
   return {workspace, std::move(recipe), cache, std::move(plan), std::move(notes)};
 }
 
-Workspace run_workspace(const RunArguments& arguments, const Session& session) {
-  Workspace workspace = load_workspace(session);
+Workspace run_workspace(const RunArguments& arguments, const fs::path& root) {
+  Workspace workspace = load_workspace(root);
   if (!arguments.devices.empty()) workspace.resources.devices = parse_devices(arguments.devices);
   workspace.any_memory |= arguments.any_memory;
   if (arguments.threads > 0) workspace.resources.threads = arguments.threads;
@@ -133,19 +115,10 @@ PlannedRun plan_file(const RunArguments& arguments, const Workspace& workspace,
   }
 }
 
-PlannedRun plan_run(const RunArguments& arguments, const Session& session) {
-  const Workspace workspace = run_workspace(arguments, session);
+PlannedRun plan_run(const RunArguments& arguments, const fs::path& root) {
+  const Workspace workspace = run_workspace(arguments, root);
   return plan_file(arguments, workspace, recipe_file(arguments, workspace),
                    load_options(arguments));
 }
 
-void print_plan(const PlannedRun& run, const Session& session) {
-  for (const std::string& note : run.notes) log::warn("{}", note);
-  if (session.json) {
-    fmt::print("{}", graph::plan_json(run.plan, run.cache));
-    return;
-  }
-  fmt::print("{}", graph::plan_text(run.plan));
-}
-
-}  // namespace xp::cli
+}  // namespace xp::run

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace xp::cli {
+namespace xp::run {
 
 /// [executor] of exp.toml: where sweeps are carried out when the command does not say.
 struct ExecutorSettings {
@@ -21,4 +21,4 @@ struct ExecutorSettings {
 /// file or the section.
 ExecutorSettings load_executor_settings(const std::filesystem::path& workspace_root);
 
-}  // namespace xp::cli
+}  // namespace xp::run

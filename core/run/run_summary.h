@@ -4,7 +4,7 @@
 
 #include "core/graph/execute.h"
 
-namespace xp::cli {
+namespace xp::run {
 
 /// The table at the end of a run: stage, what happened, time, final metrics with their intervals;
 /// the baseline's value beside an evaluation's; what was not started and why; the command that
@@ -16,4 +16,4 @@ std::string summary_text(const graph::Plan& plan, const graph::Execution& done,
 std::string summary_json(const graph::Plan& plan, const graph::Execution& done,
                          const std::string& run);
 
-}  // namespace xp::cli
+}  // namespace xp::run

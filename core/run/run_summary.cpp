@@ -1,4 +1,4 @@
-#include "core/cli/run_summary.h"
+#include "core/run/run_summary.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 
 #include "core/base/clock.h"
 
-namespace xp::cli {
+namespace xp::run {
 namespace {
 
 using graph::Execution;
@@ -152,4 +152,4 @@ std::string summary_json(const Plan& plan, const Execution& done, const std::str
   return out.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-}  // namespace xp::cli
+}  // namespace xp::run

@@ -5,26 +5,25 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "core/cli/plan_run.h"
 #include "core/graph/execute.h"
+#include "core/run/plan_run.h"
 #include "tracker/store.h"
 
 namespace xp {
 class Progress;
 }
 
-namespace xp::cli {
-
-struct Session;
+namespace xp::run {
 
 /// Throws Error (kUsage) where experiment.require_clean is set and the working tree of the current
 /// folder is not under git or has uncommitted changes.
 void check_source_is_clean(const recipe::Recipe& recipe);
 
 /// What the tracker keeps of a planned run: every resolved key with the place that set it, the
-/// recipe that reproduces it by itself, the command line. Throws as `check_source_is_clean`.
-tracker::NewRun new_run(const PlannedRun& planned, const Session& session);
+/// recipe that reproduces it by itself, the command line `argv`. Throws as `check_source_is_clean`.
+tracker::NewRun new_run(const PlannedRun& planned, std::vector<std::string> argv);
 
 /// Notes the fact run.threads: the CPU threads of a stage, which decide how its sums are rounded.
 void note_threads(tracker::Run& run, const Workspace& workspace);
@@ -60,4 +59,4 @@ class RunRecorder final : public graph::Recorder {
   std::map<std::string, std::unique_ptr<Bar>> bars_;
 };
 
-}  // namespace xp::cli
+}  // namespace xp::run

@@ -1,4 +1,4 @@
-#include "core/cli/run_srun.h"
+#include "core/run/run_srun.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -13,7 +13,7 @@
 #include "core/base/error.h"
 #include "core/schema/load.h"
 
-namespace xp::cli {
+namespace xp::run {
 namespace {
 
 // Devices of one node, by the text alone: this machine may have none of them.
@@ -49,7 +49,7 @@ std::vector<std::string> task_arguments(const std::vector<std::string>& all) {
 
 }  // namespace
 
-std::vector<std::string> srun_words(const RunArguments& arguments, const Session& session) {
+std::vector<std::string> srun_words(const RunArguments& arguments, const Invocation& invocation) {
   const int devices = devices_of_node(arguments.devices);
   std::vector<std::string> out = {"srun", fmt::format("--nodes={}", arguments.nodes),
                                   fmt::format("--ntasks-per-node={}", devices), "--job-name=exp",
@@ -57,15 +57,16 @@ std::vector<std::string> srun_words(const RunArguments& arguments, const Session
                                   "--kill-on-bad-exit=1"};
   if (!arguments.devices.starts_with("cpu"))
     out.push_back(fmt::format("--gpus-per-node={}", devices));
-  out.push_back(session.program.string());
-  for (std::string& word : task_arguments(session.arguments)) out.push_back(std::move(word));
+  out.push_back(invocation.program.string());
+  for (std::string& word : task_arguments(invocation.arguments)) out.push_back(std::move(word));
   return out;
 }
 
-void become_srun(const RunArguments& arguments, const Session& session) {
-  std::vector<std::string> words = srun_words(arguments, session);
+void become_srun(const RunArguments& arguments, const Invocation& invocation,
+                 const std::filesystem::path& root) {
+  std::vector<std::string> words = srun_words(arguments, invocation);
   // Faults of the recipe are told before a job waits.
-  schema::load_recipe(recipe_file(arguments, load_workspace(session)), load_options(arguments));
+  schema::load_recipe(recipe_file(arguments, load_workspace(root)), load_options(arguments));
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -76,4 +77,4 @@ void become_srun(const RunArguments& arguments, const Session& session) {
       Exit::kFailed);
 }
 
-}  // namespace xp::cli
+}  // namespace xp::run

@@ -1,20 +1,18 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
-#include "core/cli/workspace.h"
 #include "core/graph/cache.h"
 #include "core/graph/inputs.h"
 #include "core/graph/plan.h"
 #include "core/recipe/recipe.h"
+#include "core/run/workspace.h"
 
-namespace xp::cli {
+namespace xp::run {
 
-class Arguments;
-struct Session;
-
-/// What `exp run` and `exp recipe plan` take.
+/// What is to be run, and how.
 struct RunArguments {
   std::string recipe;            ///< empty = the workspace's default
   std::vector<std::string> set;  ///< "key=value"
@@ -24,10 +22,7 @@ struct RunArguments {
   bool fresh = false;  ///< --new
   bool check = false;
   int64_t overfit = 0;
-  bool queue = false;
-  bool dry_run = false;
   int threads = 0;          ///< 0 = the workspace's
-  std::string profile;      ///< --profile FOLDER: Chrome traces of trainings
   std::string run;          ///< --run ULID: go on with this one (exp queue)
   std::string parent;       ///< --parent RUN: the one that this comes from
   bool any_memory = false;  ///< --any-memory: also what needs more memory than there is
@@ -35,9 +30,6 @@ struct RunArguments {
   /// Data sets that would have to be read for their digests are not: keys stay provisional.
   bool put_off = false;
 };
-
-/// Adds RECIPE, --set, --variant, --from, --until, --force and --devices.
-void declare_plan_options(Arguments& declared, RunArguments& arguments);
 
 /// A recipe, planned against the workspace's cache.
 struct PlannedRun {
@@ -48,11 +40,12 @@ struct PlannedRun {
   std::vector<std::string> notes;  ///< lines that a person should see first
 };
 
-/// Loads, plans; shows progress while files have to be read. Throws Error for the user's mistakes.
-PlannedRun plan_run(const RunArguments& arguments, const Session& session);
+/// Loads, plans for the workspace in `root`; shows progress while files have to be read. Throws
+/// Error for the user's mistakes.
+PlannedRun plan_run(const RunArguments& arguments, const std::filesystem::path& root);
 
 /// The steps of plan_run one by one, for sweeps. The workspace as the arguments change it:
-Workspace run_workspace(const RunArguments& arguments, const Session& session);
+Workspace run_workspace(const RunArguments& arguments, const std::filesystem::path& root);
 /// the recipe file, the workspace's default where none is named;
 std::filesystem::path recipe_file(const RunArguments& arguments, const Workspace& workspace);
 /// variants and --set;
@@ -70,7 +63,4 @@ graph::Graph graph_of(const RunArguments& arguments, const Workspace& workspace,
                       const recipe::Recipe& recipe, std::vector<std::string>& notes,
                       graph::InputDigests& inputs);
 
-/// The plan, its notes first, as text or (session.json) JSON on stdout.
-void print_plan(const PlannedRun& run, const Session& session);
-
-}  // namespace xp::cli
+}  // namespace xp::run
