@@ -7,19 +7,19 @@
 include(GoogleTest)
 
 # Suites are labelled by the end of their name: *Parity, *Integration, *Stress; others are unit tests.
-# *Gpu, *Dist and *Slurm add a label of that name. Every test of a TORCH folder carries `torch`.
+# *Gpu, *Device, *Dist and *Slurm add a label of that name. Every test of a TORCH folder carries `torch`.
 function(xp_discover_tests target torch)
   set(common DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set(labelled "*Parity.*:*Integration.*:*Stress.*:*Gpu.*:*Dist.*:*Slurm.*")
-  set(kinds unit parity integration stress gpu dist slurm)
-  set(filters "-${labelled}" *Parity.* *Integration.* *Stress.* *Gpu.* *Dist.* *Slurm.*)
+  set(labelled "*Parity.*:*Integration.*:*Stress.*:*Gpu.*:*Device.*:*Dist.*:*Slurm.*")
+  set(kinds unit parity integration stress gpu device dist slurm)
+  set(filters "-${labelled}" *Parity.* *Integration.* *Stress.* *Gpu.* *Device.* *Dist.* *Slurm.*)
   set(script "${CMAKE_BINARY_DIR}/labels/${target}.cmake")
   set(text "# Labels of ${target}: gtest_discover_tests cannot pass lists.\n")
   foreach(kind filter IN ZIP_LISTS kinds filters)
     gtest_discover_tests(${target} TEST_FILTER "${filter}" TEST_LIST ${target}_${kind} ${common})
     set(labels ${kind})
     set(timeout 300)
-    if(kind MATCHES "gpu|dist|slurm")
+    if(kind MATCHES "gpu|device|dist|slurm")
       list(PREPEND labels integration)
     endif()
     if(NOT kind STREQUAL unit)
@@ -100,6 +100,7 @@ function(xp_library folder)
     add_executable(${name}_test ${tests} ${fakes})
     target_link_libraries(${name}_test PRIVATE exp::${name} exp::testing ${ARG_PUBLIC} ${ARG_PRIVATE} xp_warnings)
     if(ARG_TORCH)
+      target_link_libraries(${name}_test PRIVATE exp::pretend_device)
       xp_use_torch(${name}_test PRIVATE)
     else()
       xp_reuse(${name}_test xp_test_pch)
@@ -121,6 +122,8 @@ endfunction()
 
 # What every test program shares: paths of the fixtures, temporary folders.
 file(GLOB XP_TESTING_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/testing/*.cpp)
+file(GLOB XP_PRETEND_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/testing/pretend_*.cpp)
+list(REMOVE_ITEM XP_TESTING_SOURCES ${XP_PRETEND_SOURCES})
 add_library(xp_testing STATIC ${XP_TESTING_SOURCES})
 target_include_directories(xp_testing PUBLIC ${CMAKE_SOURCE_DIR})
 target_link_libraries(xp_testing PUBLIC GTest::gtest GTest::gmock nlohmann_json::nlohmann_json xp_base
