@@ -18,7 +18,7 @@
 #include "bench/model/bench.h"
 #include "core/model/registry.h"
 #include "core/schema/model.h"
-#include "core/schema/tome.h"
+#include "core/schema/reductions.h"
 
 namespace {
 
@@ -59,9 +59,10 @@ int main(int argc, char** argv) {
   auto options =
       xp::schema::ModelOptions::of_kind(*xp::schema::ModelOptions::parse_kind(args["--arch"]));
   options.arch = args["--arch"];
-  xp::schema::TomeOptions tome;
-  tome.r.value = std::stoll(args["--r"]);
-  const auto model = xp::model::make_model(options, &tome, nullptr, {128, frames}, 527);
+  xp::schema::Reductions reductions;
+  reductions.tome.emplace().r.value = std::stoll(args["--r"]);
+  const auto model = xp::model::make_model(
+      {.options = options, .geometry = {128, frames}, .classes = 527, .reductions = reductions});
   const at::Tensor mel = at::randn({batch, 128, frames});
   const std::array<xp::model::Input, 3> inputs = {
       xp::model::Input({mel, lengths}), xp::model::Input::whole(mel),

@@ -21,7 +21,7 @@
 #include "core/model/trunk.h"
 #include "core/schema/model.h"
 #include "core/schema/patchout.h"
-#include "core/schema/tome.h"
+#include "core/schema/reductions.h"
 
 namespace {
 
@@ -108,8 +108,8 @@ int main(int argc, char** argv) {
   options.arch = args["--arch"];
   options.depth = std::stoll(args["--depth"]);
   if (options.fstride > 0) options.fstride = options.tstride = std::stoll(args["--stride"]);
-  xp::schema::TomeOptions tome;
-  tome.r.value = std::stoll(args["--r"]);
+  xp::schema::Reductions reductions;
+  reductions.tome.emplace().r.value = std::stoll(args["--r"]);
   xp::schema::PatchoutOptions patchout;
   patchout.t = std::stoll(args["--patchout_t"]);
   patchout.f = std::stoll(args["--patchout_f"]);
@@ -119,7 +119,11 @@ int main(int argc, char** argv) {
            half ? at::kBFloat16 : at::kFloat);
     return 0;
   }
-  const auto model = xp::model::make_model(options, &tome, &patchout, input, 527);
+  const auto model = xp::model::make_model({.options = options,
+                                            .geometry = input,
+                                            .classes = 527,
+                                            .reductions = reductions,
+                                            .patchout = patchout});
   const at::Tensor mel = at::randn({batch, input.F, input.T});
   if (half && train) {
     at::autocast::set_autocast_enabled(at::kCPU, true);

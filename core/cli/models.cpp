@@ -41,7 +41,7 @@ schema::Cost cost_of(const schema::ModelOptions& options, Family family,
                      const schema::Geometry& input, int64_t classes) {
   switch (schema::body_of(family)) {
     case schema::Body::kPatches:
-      return schema::transformer_cost(options, nullptr, input, classes);
+      return schema::transformer_cost(options, {}, input, classes);
     case schema::Body::kCnn:
       return schema::cnn_cost(options, input, classes);
     case schema::Body::kPlain:

@@ -40,7 +40,7 @@ std::map<std::string, double> bench(const model::Model& model, batches::InputSiz
   const at::NoGradGuard no_grad;
   const dist::Autocast autocast(device, options.precision);
   model::Pass pass;
-  pass.tome = options.tome;
+  pass.reducers = options.reducers;
   const auto input = [&](int64_t clips) {
     return model::Input::whole(at::zeros({clips, size.bins, size.frames})
                                    .normal_(0, 0.5, at::make_generator<at::CPUGeneratorImpl>(1))
@@ -70,7 +70,7 @@ std::map<std::string, double> bench(const model::Model& model, batches::InputSiz
   values["latency_p95_ms"] = percentile(latency, 0.95);
   if (const auto share = waited_share(turns)) values["cpu_wait_p"] = *share;
   values["params_m"] = static_cast<double>(model.parameter_count()) * 1e-6;
-  values["gflop"] = count_flop(model, one, options.tome) * 1e-9;
+  values["gflop"] = count_flop(model, one, options.reducers) * 1e-9;
   return values;
 }
 

@@ -19,7 +19,7 @@ struct BenchOptions {
   int64_t reps = 30;
   int64_t warm_up = 10;
   schema::Precision precision = schema::Precision::kFp32;
-  const model::TomeSettings* tome = nullptr;  ///< replaces the model's own
+  const model::Reducers* reducers = nullptr;  ///< replace the model's own
   std::function<void()> check = [] {};        ///< called before every pass, outside of its time
 
   /// Single clips whose latency is taken: few would have no 95th percentile.
@@ -39,6 +39,6 @@ std::map<std::string, double> bench(const model::Model& model, batches::InputSiz
 /// Floating-point operations of one forward pass: matrix products, convolutions and attention as
 /// ATen runs them.
 double count_flop(const model::Model& model, const model::Input& input,
-                  const model::TomeSettings* tome);
+                  const model::Reducers* reducers);
 
 }  // namespace xp::evaluate

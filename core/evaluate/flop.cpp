@@ -57,13 +57,13 @@ std::unique_ptr<at::ObserverContext> observe(const at::RecordFunction& call) {
 }  // namespace
 
 double count_flop(const model::Model& model, const model::Input& input,
-                  const model::TomeSettings* tome) {
+                  const model::Reducers* reducers) {
   const at::NoGradGuard no_grad;
   flop = 0;
   const auto handle = at::addThreadLocalCallback(
       at::RecordFunctionCallback(&observe).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
   model::Pass pass;
-  pass.tome = tome;
+  pass.reducers = reducers;
   model.forward(input, pass);
   at::removeCallback(handle);
   return flop;

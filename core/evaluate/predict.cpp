@@ -27,13 +27,13 @@ std::span<const float> values_of(const at::Tensor& tensor) {
 /// The models, and each way to run them; a way without settings leaves the models' own.
 class Ensemble {
  public:
-  Ensemble(const std::vector<const model::Model*>& its_models, std::vector<Merging> its_ways)
+  Ensemble(const std::vector<const model::Model*>& its_models, std::vector<Reduced> its_ways)
       : models(its_models), ways(std::move(its_ways)), own_ns_(ways.size()) {
     XP_CHECK(!models.empty() && !ways.empty(), "predict without a model");
   }
 
   const std::vector<const model::Model*>& models;
-  const std::vector<Merging> ways;
+  const std::vector<Reduced> ways;
 
   /// Mean output of the models on B clips, for each way; in halves where memory does not reach.
   std::vector<at::Tensor> run(const frontend::Spectrograms& spectrograms,
@@ -68,13 +68,13 @@ class Ensemble {
   std::vector<at::Tensor> run_together(const model::Input& input, const PredictOptions& how) {
     std::vector<at::Tensor> outputs;
     for (size_t w = 0; w < ways.size(); ++w) {
-      const Merging& way = ways[w];
+      const Reduced& way = ways[w];
       const int64_t begin = steady_ns();
       at::Tensor sum;
       for (size_t i = 0; i < models.size(); ++i) {
         const dist::Autocast autocast(how.device, how.precision);
         model::Pass pass;
-        pass.tome = way.empty() ? nullptr : &way[i];
+        pass.reducers = way.empty() ? nullptr : &way[i];
         const model::Output output = models[i]->forward(input, pass);
         const at::Tensor values =
             (how.embeddings ? output.embedding : output.logits).to(at::kFloat);
@@ -215,16 +215,16 @@ Predictions predict(const std::vector<const model::Model*>& models,
                     const frontend::Frontend& frontend, const schema::FrontendOptions& options,
                     const batches::Clips& clips, const std::vector<uint32_t>& rows,
                     const PredictOptions& how) {
-  const Merging their_own;
+  const Reduced their_own;
   return predict_ways({models, {their_own}}, frontend, options, clips, rows, how).front();
 }
 
 std::vector<Predictions> predict_each(
-    const std::vector<const model::Model*>& models, const std::vector<Merging>& ways,
+    const std::vector<const model::Model*>& models, const std::vector<Reduced>& ways,
     const frontend::Frontend& frontend, const schema::FrontendOptions& options,
     const batches::Clips& clips, const std::vector<uint32_t>& rows, const PredictOptions& how) {
-  for (const Merging& way : ways)
-    XP_CHECK(way.size() == models.size(), "the merging of each model has to be given");
+  for (const Reduced& way : ways)
+    XP_CHECK(way.size() == models.size(), "the reducers of each model have to be given");
   return predict_ways({models, ways}, frontend, options, clips, rows, how);
 }
 

@@ -11,7 +11,7 @@
 #include "core/batches/source.h"
 #include "core/frontend/frontend.h"
 #include "core/model/model.h"
-#include "core/model/reduce/tome.h"
+#include "core/model/reduce/reducer.h"
 #include "core/schema/eval.h"
 #include "core/schema/train.h"
 
@@ -46,11 +46,11 @@ struct PredictOptions {
   std::function<void()> check = [] {};  ///< may throw to stop
 };
 
-/// One way to run the models: the merging of each of them, in their order.
-using Merging = std::vector<model::TomeSettings>;
+/// One way to run the models: the reducers of each of them, in their order.
+using Reduced = std::vector<model::Reducers>;
 
 /// Runs `rows` through every model and averages their outputs (an ensemble is the mean of logits);
-/// the models merge as they were built to.
+/// the models reduce as they were built to.
 Predictions predict(const std::vector<const model::Model*>& models,
                     const frontend::Frontend& frontend, const schema::FrontendOptions& options,
                     const batches::Clips& clips, const std::vector<uint32_t>& rows,
@@ -59,7 +59,7 @@ Predictions predict(const std::vector<const model::Model*>& models,
 /// The same in several ways with one pass over the clips: each spectrogram is made once. The result
 /// of a way has the bits that it has alone.
 std::vector<Predictions> predict_each(const std::vector<const model::Model*>& models,
-                                      const std::vector<Merging>& ways,
+                                      const std::vector<Reduced>& ways,
                                       const frontend::Frontend& frontend,
                                       const schema::FrontendOptions& options,
                                       const batches::Clips& clips,

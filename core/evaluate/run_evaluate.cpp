@@ -15,7 +15,6 @@
 #include "core/graph/stage.h"
 #include "core/load/stage_model.h"
 #include "core/model/registry.h"
-#include "core/model/trunk.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/stage_options.h"
 #include "tracker/run_sink.h"
@@ -68,20 +67,20 @@ std::string names_of(const std::vector<load::LoadedModel>& models) {
   return names;
 }
 
-/// What merging makes of each model, none where the stage has no [tome] or the model no blocks.
-Merging merging_of(const std::optional<schema::TomeOptions>& tome,
-                   const std::vector<load::LoadedModel>& models) {
-  Merging way;
+/// The reducers of each model: none where the stage has none or the model no tokens.
+Reduced reducers_of(const schema::Reductions& reductions,
+                    const std::vector<load::LoadedModel>& models) {
+  Reduced way;
   for (const load::LoadedModel& loaded : models) {
-    const auto* const trunk = dynamic_cast<const model::Trunk*>(loaded.model.get());
-    way.push_back(tome && trunk != nullptr ? model::tome_settings(*tome, trunk->options().depth)
-                                           : model::TomeSettings());
+    const int64_t depth = loaded.model->depth();
+    way.push_back(depth > 0 ? model::make_reducers(reductions, depth) : model::Reducers());
   }
   return way;
 }
 
-/// Speed with the recipe's merging and, where it merges, without: `no_tome/` stands before those.
-void add_bench(const model::Model& model, const model::TomeSettings& tome,
+/// Speed with the recipe's reducers and, where there are some, without: `no_tome/` stands before
+/// those.
+void add_bench(const model::Model& model, const model::Reducers& reducers,
                const schema::EvalOptions& eval, batches::InputSize size,
                const dist::Session& session, graph::StageContext& context,
                std::map<std::string, double>& metrics) {
@@ -89,16 +88,16 @@ void add_bench(const model::Model& model, const model::TomeSettings& tome,
   how.batch = eval.bench_batch;
   how.reps = context.depth == graph::Depth::kFull ? eval.bench_reps : 1;
   if (context.depth != graph::Depth::kFull) how.warm_up = 1;
-  const auto passes = static_cast<double>(how.passes() * (tome.active() ? 2 : 1));
+  const auto passes = static_cast<double>(how.passes() * (reducers.empty() ? 1 : 2));
   how.check = [&context, passes, done = 0.0]() mutable {
     graph::throw_if_stopped(context);
     context.progress("bench", done++, passes);
   };
-  how.tome = &tome;
+  how.reducers = &reducers;
   for (const auto& [leaf, value] : bench(model, size, session.device, how)) metrics[leaf] = value;
-  if (!tome.active()) return;
-  const model::TomeSettings none;
-  how.tome = &none;
+  if (reducers.empty()) return;
+  const model::Reducers none;
+  how.reducers = &none;
   for (const auto& [leaf, value] : bench(model, size, session.device, how))
     if (leaf != "params_m") metrics["no_tome/" + leaf] = value;
 }
@@ -122,7 +121,7 @@ std::string pass_of(const schema::EvaluateStageOptions& options) {
 /// Metrics, files and speed of one evaluation whose clips are scored.
 void finish_evaluation(const Evaluated& one, const Predictions& predictions, ScoredSplit scored,
                        const std::vector<load::LoadedModel>& models,
-                       const model::TomeSettings& tome, batches::InputSize size,
+                       const model::Reducers& reducers, batches::InputSize size,
                        const dist::Session& session) {
   scored.logits = floats(predictions.logits);
   scored.targets = floats(predictions.targets);
@@ -134,7 +133,8 @@ void finish_evaluation(const Evaluated& one, const Predictions& predictions, Sco
   const double loss = mean_loss(predictions, one.options->loss);
   if (std::isfinite(loss)) evaluation.metrics["loss"] = loss;
   if (eval.bench)
-    add_bench(*models.front().model, tome, eval, size, session, *one.context, evaluation.metrics);
+    add_bench(*models.front().model, reducers, eval, size, session, *one.context,
+              evaluation.metrics);
   report_evaluation(evaluation, scored, eval, one.context->output, *one.context->sink);
   // Not in metrics.json: that is the same each time.
   one.context->sink->summary("seconds", predictions.seconds, tracker::Unit::kSeconds);
@@ -158,18 +158,21 @@ void evaluate_pass(const std::vector<Evaluated>& all) {
   const std::vector<uint32_t> rows = scored_rows(clips, scored.split, context, how.batch_size);
   const batches::InputSize size = batches::input_size(frontend_options, clips, rows);
   const auto models =
-      load::load_models(context, {options.model, frontend_options, nullptr}, clips, session.device);
+      load::load_models(context, {options.model, frontend_options, {}}, clips, session.device);
   if (all.size() > 1)
     context.say(fmt::format("{} evaluations of {} in one pass over {} clips", all.size(),
                             names_of(models), rows.size()));
   scored.model = names_of(models);
-  std::vector<Merging> ways;
+  std::vector<Reduced> ways;
   for (const Evaluated& one : all) {
-    ways.push_back(merging_of(one.options->tome, models));
-    const bool merges = std::any_of(ways.back().begin(), ways.back().end(),
-                                    [](const auto& settings) { return settings.active(); });
-    if (one.options->tome && one.options->tome->r.any() && !merges)
-      one.context->say(fmt::format("tome.r merges nothing: {} has no tokens", scored.model));
+    ways.push_back(reducers_of(*one.options, models));
+    const bool reduces = std::any_of(ways.back().begin(), ways.back().end(),
+                                     [](const auto& reducers) { return !reducers.empty(); });
+    one.options->each([&](std::string_view section, const auto& reducer) {
+      if (reducer.any() && !reduces)
+        one.context->say(
+            fmt::format("[{}] reduces nothing: {} has no tokens", section, scored.model));
+    });
   }
   const std::vector<Predictions> predictions =
       predict_each(load::pointers(models), ways, frontend, frontend_options, clips, rows, how);
@@ -207,9 +210,8 @@ void run_embed(const schema::EmbedStageOptions& options, graph::StageContext& co
   PredictOptions how = predict_options(options.eval, session, context);
   how.embeddings = true;
   const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
-  const auto models = load::load_models(
-      context, {options.model, frontend_options, options.tome ? &*options.tome : nullptr}, clips,
-      session.device);
+  const auto models =
+      load::load_models(context, {options.model, frontend_options, options}, clips, session.device);
   const Predictions predictions =
       predict(load::pointers(models), frontend, frontend_options, clips, rows, how);
   ScoreFile file;
@@ -229,9 +231,8 @@ void run_teach(const schema::TeachStageOptions& options, graph::StageContext& co
   const frontend::Frontend frontend(frontend_options, {});
   PredictOptions how = predict_options(options.eval, session, context);
   const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
-  const auto models = load::load_models(
-      context, {options.model, frontend_options, options.tome ? &*options.tome : nullptr}, clips,
-      session.device);
+  const auto models =
+      load::load_models(context, {options.model, frontend_options, options}, clips, session.device);
 
   ScoreFile file;
   file.ids = ids_of(clips, rows);

@@ -243,10 +243,12 @@ void read_model(const Archive& archive, const fs::path& file, const std::string&
   if (out.classes.empty() || !options.labels.empty())
     out.classes = read_labels(options.labels, out.classes, classes);
   out.options.strict = options.strict;
-  if (options.tome) schema::require_tokens(out.options, "--tome-r");
-  const schema::TomeOptions* tome = options.tome ? &*options.tome : nullptr;
-  out.model =
-      model::make_model(out.options, tome, nullptr, out.geometry, classes, 0, /*draw=*/false);
+  if (options.reductions.any()) schema::require_tokens(out.options, "--tome-r");
+  out.model = model::make_model({.options = out.options,
+                                 .geometry = out.geometry,
+                                 .classes = classes,
+                                 .reductions = options.reductions,
+                                 .draw = false});
   if (out.model->classes() == 0) out.classes.clear();
   out.report = model::load_weights(*out.model, archive, file, import);
   out.model->require_grad(false);
@@ -322,11 +324,7 @@ std::optional<int64_t> heard_samples(const OpenModel& open) {
   if (frontend.clip_s > 0)
     at_most(std::llround(frontend.clip_s * static_cast<double>(frontend.rate_hz)));
   if (frontend.frames > 0) at_most(samples_of(frontend.frames));
-  const auto* const trunk = dynamic_cast<const model::Trunk*>(open.model.get());
-  if (trunk != nullptr && trunk->options().position == model::PositionKind::kSeparate) {
-    const model::TrunkOptions& o = trunk->options();
-    at_most(samples_of(o.grid.t * o.stride_t + o.patch_t - 1));
-  }
+  if (const std::optional<int64_t> frames = open.model->most_frames()) at_most(samples_of(*frames));
   return most;
 }
 

@@ -14,21 +14,21 @@
 #include "core/model/model.h"
 #include "core/schema/frontend.h"
 #include "core/schema/model.h"
-#include "core/schema/tome.h"
+#include "core/schema/reductions.h"
 #include "core/schema/weights.h"
 
 namespace xp::load {
 
 /// What a command was told beside the checkpoint.
 struct OpenOptions {
-  std::string arch;              ///< of a file that neither exp wrote nor the table knows
-  int64_t frames = 0;            ///< of the input instead of the checkpoint's; 0 = its own
-  int64_t fstride = 0;           ///< with `arch` alone; 0 = the architecture's
-  int64_t tstride = 0;           ///< with `arch` alone
-  bool strict = true;            ///< model.strict
-  std::vector<std::string> set;  ///< "model.KEY=VALUE", "frontend.KEY=VALUE" of a file that does
-                                 ///< not say them (core/schema/adjust.h)
-  std::optional<schema::TomeOptions> tome;  ///< merging at inference
+  std::string arch;               ///< of a file that neither exp wrote nor the table knows
+  int64_t frames = 0;             ///< of the input instead of the checkpoint's; 0 = its own
+  int64_t fstride = 0;            ///< with `arch` alone; 0 = the architecture's
+  int64_t tstride = 0;            ///< with `arch` alone
+  bool strict = true;             ///< model.strict
+  std::vector<std::string> set;   ///< "model.KEY=VALUE", "frontend.KEY=VALUE" of a file that does
+                                  ///< not say them (core/schema/adjust.h)
+  schema::Reductions reductions;  ///< at inference
   /// CSV (index, mid, display_name) with the names of the classes: found by id where the checkpoint
   /// has ids, else by their order. Empty = the checkpoint's own.
   std::filesystem::path labels;

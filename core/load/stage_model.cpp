@@ -96,8 +96,11 @@ LoadedModel load_model(const graph::StageInput& input, const LoadOptions& option
                             config->input.F, size.F));
   }
   if (!carried && !config) check_model(archive, file, nullptr, options.model, size);
-  loaded.model = model::make_model(described, options.tome, nullptr, size, clips.classes(), 0,
-                                   /*draw=*/false);
+  loaded.model = model::make_model({.options = described,
+                                    .geometry = size,
+                                    .classes = clips.classes(),
+                                    .reductions = options.reductions,
+                                    .draw = false});
   described.strict = options.model.strict;
   const model::ImportReport report = model::load_weights(
       *loaded.model, archive, file,

@@ -10,7 +10,7 @@
 #include "core/batches/source.h"
 #include "core/load/weights_file.h"
 #include "core/model/model.h"
-#include "core/schema/tome.h"
+#include "core/schema/reductions.h"
 
 namespace xp::graph {
 struct StageContext;
@@ -29,7 +29,7 @@ struct LoadedModel {
 struct LoadOptions {
   schema::ModelOptions model;
   schema::FrontendOptions frontend;
-  const schema::TomeOptions* tome = nullptr;
+  schema::Reductions reductions;
 };
 
 /// Builds the model of a checkpoint for the front end's size, or where that leaves it to the clips

@@ -65,7 +65,7 @@ void check_size(const Carried& carried, const checkpoint::Archive& archive) {
   for (const checkpoint::Entry& entry : archive.entries()) held += entry.numel();
   const auto classes = static_cast<int64_t>(carried.classes.size());
   const int64_t described =
-      schema::transformer_cost(carried.model, nullptr, carried.geometry, classes).parameters;
+      schema::transformer_cost(carried.model, {}, carried.geometry, classes).parameters;
   if (described > 2 * held) {
     throw Error(fmt::format("it describes {} parameters and holds {} values", described, held),
                 Exit::kData);

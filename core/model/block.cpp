@@ -1,5 +1,7 @@
 #include "core/model/block.h"
 
+#include <algorithm>
+
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/relu.h>
 
@@ -20,8 +22,7 @@ Block::Block(const BlockOptions& options, const Init& init)
 }
 
 at::Tensor Block::attend(const at::Tensor& x, const std::vector<Run>& runs,
-                         const at::Tensor& key_bias, const Drop& drop,
-                         std::vector<at::Tensor>* keys) const {
+                         const at::Tensor& key_bias, const Drop& drop, Attended* attended) const {
   const int64_t dim = x.size(1);
   const Tokens rows{x, runs};
   const at::Tensor qkv = attn_.qkv(options_.norm_first ? norm1_(x) : x);
@@ -30,8 +31,8 @@ at::Tensor Block::attend(const at::Tensor& x, const std::vector<Run>& runs,
     const at::Tensor parts = rows.of_run(qkv, run)
                                  .unflatten(2, {3, options_.heads, dim / options_.heads})
                                  .permute({2, 0, 3, 1, 4});  // [3, clips, heads, N, D / heads]
-    if (keys != nullptr) keys->push_back(parts[1].detach());
     const at::Tensor bias = key_bias.defined() ? rows.of_run(key_bias, run) : at::Tensor();
+    if (attended != nullptr) attended->add(parts[0], parts[1], bias);
     mixed.push_back(attention(parts[0], parts[1], parts[2], bias).transpose(1, 2).flatten(2));
   }
   const at::Tensor out = attn_.proj(as_rows(mixed));
@@ -52,22 +53,26 @@ at::Tensor Block::feed_forward(const at::Tensor& x, const std::vector<Run>& runs
 }
 
 void Block::run(Tokens& tokens, const at::Tensor& key_bias, const Drop& drop,
-                const Reduction& reduction, bool recompute) const {
-  std::vector<at::Tensor> keys;
-  const bool merges = reduction.r > 0;
+                const Reducers& reducers, bool recompute) const {
+  Attended seen;
+  const bool reduces = std::any_of(reducers.begin(), reducers.end(), [&](const auto& reducer) {
+    return reducer->acts_in(drop.block);
+  });
+  Attended* const attended = reduces ? &seen : nullptr;
   if (recompute) {
     // The closures outlive this call: `wanted` is written in the first run alone.
     tokens.x =
         tokens.x + recomputed(tokens.x, attn_.qkv.weight,
-                              [this, runs = tokens.runs, key_bias, drop,
-                               wanted = merges ? &keys : nullptr](const at::Tensor& x, bool again) {
+                              [this, runs = tokens.runs, key_bias, drop, wanted = attended](
+                                  const at::Tensor& x, bool again) {
                                 return attend(x, runs, key_bias, drop, again ? nullptr : wanted);
                               });
   } else {
-    tokens.x = tokens.x + attend(tokens.x, tokens.runs, key_bias, drop, merges ? &keys : nullptr);
+    tokens.x = tokens.x + attend(tokens.x, tokens.runs, key_bias, drop, attended);
   }
   if (!options_.norm_first) tokens.x = norm1_(tokens.x);
-  if (merges) reduce_tokens(tokens, keys, reduction.r, *reduction.settings);
+  for (const auto& reducer : reducers)
+    if (reducer->acts_in(drop.block)) reducer->reduce(tokens, seen, drop.block);
   if (recompute) {
     tokens.x = tokens.x +
                recomputed(tokens.x, mlp_.fc1.weight,

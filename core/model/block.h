@@ -6,17 +6,11 @@
 #include <ATen/core/Tensor.h>
 
 #include "core/model/layers.h"
-#include "core/model/reduce/tome.h"
+#include "core/model/reduce/reducer.h"
 #include "core/model/tokens.h"
 #include "core/schema/model.h"
 
 namespace xp::model {
-
-/// The reducer between attention and MLP of one block; r = 0: none.
-struct Reduction {
-  int64_t r = 0;
-  const TomeSettings* settings = nullptr;
-};
 
 struct BlockOptions {
   int64_t dim = 768;
@@ -27,8 +21,8 @@ struct BlockOptions {
   schema::MlpActivation activation = schema::MlpActivation::kGelu;
 };
 
-/// Transformer block: x += attention(norm1(x)); reducer; x += mlp(norm2(x)). Without norm_first
-/// x = norm1(x + attention(x)); reducer; x = norm2(x + mlp(x)).
+/// Transformer block: x += attention(norm1(x)); reducers; x += mlp(norm2(x)). Without norm_first
+/// x = norm1(x + attention(x)); reducers; x = norm2(x + mlp(x)).
 class Block : public Module {
  public:
   Block(const BlockOptions& options, const Init& init);
@@ -41,17 +35,18 @@ class Block : public Module {
     std::shared_ptr<const Noise> noise;
   };
   /// Rows x [R, D] of `runs` -> the attention branch [R, D] without the residual. `key_bias` [R] is
-  /// added to the attention logits of each key; undefined = nothing. `keys`, if not null, gets the
-  /// keys of each run, [clips, heads, N, D / heads] (detached): what token merging compares.
+  /// added to the attention logits of each key; undefined = nothing. `attended`,
+  /// if not null, gets queries and keys of each run: what reducers look at.
   at::Tensor attend(const at::Tensor& x, const std::vector<Run>& runs, const at::Tensor& key_bias,
-                    const Drop& drop, std::vector<at::Tensor>* keys) const;
+                    const Drop& drop, Attended* attended) const;
   /// The MLP branch without the residual.
   at::Tensor feed_forward(const at::Tensor& x, const std::vector<Run>& runs,
                           const Drop& drop) const;
 
-  /// Runs the block on `tokens` in place. `recompute`: the inside of both branches is computed
-  /// again in the backward pass instead of being kept (the block must live until then).
-  void run(Tokens& tokens, const at::Tensor& key_bias, const Drop& drop, const Reduction& reduction,
+  /// Runs the block on `tokens` in place, with those of `reducers` that act in it. `recompute`: the
+  /// inside of both branches is computed again in the backward pass instead of being kept (the
+  /// block must live until then).
+  void run(Tokens& tokens, const at::Tensor& key_bias, const Drop& drop, const Reducers& reducers,
            bool recompute) const;
 
  protected:

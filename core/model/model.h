@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -9,7 +10,7 @@
 #include "core/model/input.h"
 #include "core/model/module.h"
 #include "core/model/patchout.h"
-#include "core/model/reduce/tome.h"
+#include "core/model/reduce/reducer.h"
 
 namespace xp::model {
 
@@ -21,7 +22,7 @@ using schema::Geometry;
 struct Pass {
   bool training = false;  ///< patchout, dropout, drop path, batch statistics
 
-  const TomeSettings* tome = nullptr;       ///< replaces the model's own
+  const Reducers* reducers = nullptr;       ///< replace the model's own
   const PatchoutDraws* patchout = nullptr;  ///< replaces drawing; training only
   bool want_tokens = false;                 ///< fills Output::tokens and Output::size
   bool trace = false;                       ///< fills Output::places and Output::source
@@ -56,6 +57,12 @@ struct Placement {
   bool head = false;  ///< part of the classifier (`optimiser.head_lr_factor`)
 };
 
+/// Where the patches lie on the spectrogram, in mel bins (f) and frames (t).
+struct PatchLayout {
+  int64_t patch_f = 16, patch_t = 16;
+  int64_t stride_f = 10, stride_t = 10;
+};
+
 /// A network from spectrograms to logits.
 class Model : public Module {
  public:
@@ -73,6 +80,13 @@ class Model : public Module {
   virtual int64_t classes() const = 0;
   virtual Placement placement(std::string_view parameter) const = 0;
   virtual int64_t layers() const = 0;  ///< placements are 0 .. layers() - 1
+
+  /// Blocks of tokens, in which reducers act; 0 for a model that has none.
+  virtual int64_t depth() const { return 0; }
+  /// Nullopt for a model that has no patches.
+  virtual std::optional<PatchLayout> patch_layout() const { return std::nullopt; }
+  /// Frames behind which it hears nothing of a longer clip; nullopt where it hears all.
+  virtual std::optional<int64_t> most_frames() const { return std::nullopt; }
 
   /// Parameters that stay as loaded (`model.freeze_blocks`) get requires_grad off; all others on.
   virtual void apply_freezing() { require_grad(true); }

@@ -26,11 +26,12 @@ TrunkOptions trunk_options(const ModelSpec& spec) {
   const schema::ModelOptions& options = spec.options;
   const schema::Grid stride = schema::strides(options);
   TrunkOptions trunk;
-  trunk.dim = spec.arch.dim;
-  trunk.depth = spec.arch.depth;
-  trunk.heads = spec.arch.heads;
-  trunk.patch_f = spec.arch.patch_f;
-  trunk.patch_t = spec.arch.patch_t;
+  const schema::Arch arch = options.resolved();
+  trunk.dim = arch.dim;
+  trunk.depth = arch.depth;
+  trunk.heads = arch.heads;
+  trunk.patch_f = arch.patch_f;
+  trunk.patch_t = arch.patch_t;
   trunk.stride_f = stride.f;
   trunk.stride_t = stride.t;
   trunk.grid = schema::patch_grid(options, spec.geometry);
@@ -49,8 +50,8 @@ TrunkOptions trunk_options(const ModelSpec& spec) {
   trunk.dropout = options.dropout;
   trunk.drop_path = options.drop_path;
   trunk.freeze_blocks = options.freeze_blocks;
-  if (spec.tome != nullptr) trunk.tome = tome_settings(*spec.tome, trunk.depth);
-  if (spec.patchout != nullptr) trunk.patchout = patchout_settings(*spec.patchout);
+  trunk.reducers = make_reducers(spec.reductions, trunk.depth);
+  if (spec.patchout) trunk.patchout = patchout_settings(*spec.patchout);
   if (trunk.depth < 1) {
     throw Error(fmt::format("model.cut_depth = {} leaves less than two blocks", options.cut_depth));
   }
@@ -94,13 +95,9 @@ std::unique_ptr<Model> make_passt(const ModelSpec& spec) {
 
 std::unique_ptr<Model> make_ssast(const ModelSpec& spec) { return make_ast(spec); }
 
-std::unique_ptr<Model> make_model(const schema::ModelOptions& options,
-                                  const schema::TomeOptions* tome,
-                                  const schema::PatchoutOptions* patchout, Geometry geometry,
-                                  int64_t classes, uint64_t seed, bool draw) {
-  if (const auto fault = options.fault()) throw Error(*fault);
-  const ModelSpec spec{options, tome, patchout, options.resolved(), geometry, classes, seed, draw};
-  switch (spec.arch.family) {
+std::unique_ptr<Model> make_model(const ModelSpec& spec) {
+  if (const auto fault = spec.options.fault()) throw Error(*fault);
+  switch (spec.options.resolved().family) {
 #define XP_MODEL(name, factory, body, help) \
   case schema::Family::k_##name:            \
     return factory(spec);
@@ -113,19 +110,11 @@ std::unique_ptr<Model> make_model(const schema::ModelOptions& options,
 
 std::unique_ptr<MaskedTrunk> make_masked_model(const schema::ModelOptions& options,
                                                Geometry geometry, uint64_t seed, bool draw) {
-  const ModelSpec spec{options, nullptr, nullptr, options.resolved(), geometry, 0, seed, draw};
+  const ModelSpec spec{.options = options, .geometry = geometry, .seed = seed, .draw = draw};
   TrunkOptions trunk = trunk_options(spec);
   trunk.aggregator = Aggregator::kNone;
   trunk.head = Head::kNone;
   return std::make_unique<MaskedTrunk>(trunk, spec.init());
-}
-
-TomeSettings tome_settings(const schema::TomeOptions& options, int64_t depth) {
-  TomeSettings settings;
-  settings.r = schema::tome_plan(options, depth);
-  settings.prop_attn = options.prop_attn;
-  settings.protect_dist = options.protect_dist;
-  return settings;
 }
 
 PatchoutSettings patchout_settings(const schema::PatchoutOptions& options) {

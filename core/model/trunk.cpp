@@ -233,20 +233,26 @@ void Trunk::run_blocks(Tokens& tokens, const DrawKey& draws, const Pass& pass,
                          ? std::make_shared<const Noise>(draws)
                          : std::make_shared<const Noise>();
   tokens.x = noise->dropout(tokens.x, tokens.runs, o.dropout, "embedding", 0);
-  const TomeSettings& tome = pass.tome != nullptr ? *pass.tome : o.tome;
+  const Reducers& reducers = pass.reducers != nullptr ? *pass.reducers : o.reducers;
+  const bool proportional = std::any_of(reducers.begin(), reducers.end(),
+                                        [](const auto& one) { return one->proportional(); });
   for (int64_t i = 0; i < depth; ++i) {
     const double path =
         o.depth > 1 ? o.drop_path * static_cast<double>(i) / static_cast<double>(o.depth - 1) : 0;
     const auto index = static_cast<size_t>(i);
-    const Reduction reduction{index < tome.r.size() ? tome.r[index] : 0, &tome};
-    blocks_[index].run(tokens, key_bias_of(tokens, tome.prop_attn), {o.dropout, path, i, noise},
-                       reduction, pass.activation_checkpointing);
+    blocks_[index].run(tokens, key_bias_of(tokens, proportional), {o.dropout, path, i, noise},
+                       reducers, pass.activation_checkpointing);
   }
 }
 
 void Trunk::encode(Tokens& tokens, const DrawKey& draws, const Pass& pass) const {
   run_blocks(tokens, draws, pass, options_.depth);
   if (norm_.weight.defined()) tokens.x = norm_(tokens.x);
+}
+
+std::optional<int64_t> Trunk::most_frames() const {
+  if (options_.position != PositionKind::kSeparate) return std::nullopt;
+  return options_.grid.t * options_.stride_t + options_.patch_t - 1;
 }
 
 /// What the head reads of the clips of one run, [b, D].

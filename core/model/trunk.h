@@ -62,7 +62,7 @@ struct TrunkOptions {
   std::vector<int64_t> source_blocks;  ///< block i of a full checkpoint that block i here is
                                        ///< (cut_depth); empty = same
 
-  TomeSettings tome;
+  Reducers reducers;
   PatchoutSettings patchout;
 };
 
@@ -91,6 +91,11 @@ class Trunk : public Model {
   int64_t classes() const override { return options_.head == Head::kNone ? 0 : options_.classes; }
   Placement placement(std::string_view parameter) const override;
   int64_t layers() const override { return options_.depth + 2; }
+  int64_t depth() const override { return options_.depth; }
+  std::optional<int64_t> most_frames() const override;
+  std::optional<PatchLayout> patch_layout() const override {
+    return PatchLayout{options_.patch_f, options_.patch_t, options_.stride_f, options_.stride_t};
+  }
   void apply_freezing() override;
 
   const TrunkOptions& options() const { return options_; }

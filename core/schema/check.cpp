@@ -168,7 +168,7 @@ void check_patchout(const Rules& rules, const PatchoutOptions& p, const ModelOpt
   }
 }
 
-void check_tome(const Rules& rules, const TomeOptions& tome, const ModelOptions& model) {
+void check_reducer(const Rules& rules, const TomeOptions& tome, const ModelOptions& model) {
   const int64_t depth = model.resolved().depth;
   const auto given = static_cast<int64_t>(tome.r.list.size());
   if (tome.r.is_list && given > depth) {
@@ -179,6 +179,11 @@ void check_tome(const Rules& rules, const TomeOptions& tome, const ModelOptions&
     rules.fault({"tome.inflection"},
                 "tome.inflection bends one number over the blocks; tome.r is a list");
   }
+}
+
+void check_reductions(const Rules& rules, const Reductions& reductions, const ModelOptions& model) {
+  reductions.each(
+      [&](std::string_view, const auto& options) { check_reducer(rules, options, model); });
 }
 
 void check_optimiser(const Rules& rules, const OptimiserOptions& optimiser) {
@@ -229,7 +234,7 @@ void check_train(const Rules& rules) {
   check_optimiser(rules, o.optimiser);
   check_validation(rules, o.train, o.schedule, o.dataset);
   check_goals(rules, o.train, o.schedule, validation_metrics("train"));
-  if (o.tome) check_tome(rules, *o.tome, o.model);
+  check_reductions(rules, o, o.model);
   if (o.patchout) check_patchout(rules, *o.patchout, o.model, o.frontend);
   if (o.kd) check_kd(rules, *o.kd);
   if (is_transformer(o.model.resolved().family) &&
@@ -308,7 +313,7 @@ void check_scoring(const Rules& rules, bool needs_classes) {
   if (!o.model.arch.empty()) {
     check_frontend(rules, o.frontend);
     check_geometry(rules, o.model, o.frontend);
-    if (o.tome) check_tome(rules, *o.tome, o.model);
+    check_reductions(rules, o, o.model);
   }
   check_window(rules, o.eval, o.frontend);
   if (o.eval.window_hop_s > 0 && o.eval.window_s == 0) {

@@ -19,8 +19,8 @@ int64_t head_parameters(const ModelOptions& model, int64_t dim, int64_t classes)
 
 }  // namespace
 
-Cost transformer_cost(const ModelOptions& model, const TomeOptions* tome, const Geometry& input,
-                      int64_t classes) {
+Cost transformer_cost(const ModelOptions& model, const Reductions& reductions,
+                      const Geometry& input, int64_t classes) {
   const Arch arch = model.resolved();
   if (!is_transformer(arch.family)) return {};
   const Grid grid = patch_grid(model, input);
@@ -38,13 +38,11 @@ Cost transformer_cost(const ModelOptions& model, const TomeOptions* tome, const 
   const auto d = static_cast<double>(dim);
   double flop = 2.0 * static_cast<double>(grid.count() * patch) * d;
   int64_t tokens = cost.tokens;
-  const std::vector<Merge> merges = tome_schedule(tome != nullptr ? *tome : TomeOptions{},
-                                                  arch.depth, tokens, model.token_count());
-  for (const Merge& merge : merges) {
-    const auto n = static_cast<double>(tokens);
+  for (const BlockTokens& one : token_plan(reductions, arch, tokens, model.token_count())) {
+    const auto n = static_cast<double>(one.attended);
     flop += 8.0 * n * d * d + 4.0 * n * n * d;  // q, k, v, projection; scores and mixing
-    if (merge.merged > 0) flop += n * n / 2 * d / static_cast<double>(arch.heads);
-    tokens = merge.tokens;
+    flop += one.flop;
+    tokens = one.left;
     flop += 4.0 * static_cast<double>(tokens) * d * static_cast<double>(hidden);
   }
   cost.tokens_out = tokens;

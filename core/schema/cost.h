@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "core/schema/geometry.h"
+#include "core/schema/reductions.h"
 
 namespace xp::schema {
 
@@ -15,11 +16,11 @@ struct Cost {
   double gflop = 0;        ///< of a forward pass in evaluation; a multiply-add counts two
 };
 
-/// Matrix products alone: patch embedding, attention, MLP, matching of token merging, head; norms,
-/// softmax and GELU (under 1 %) are left out. A training step costs three times as much. `tome`
-/// null = no merging. Other families give zeros.
-Cost transformer_cost(const ModelOptions& model, const TomeOptions* tome, const Geometry& input,
-                      int64_t classes);
+/// Matrix products alone: patch embedding, attention, MLP, what the reducers multiply, head; norms,
+/// softmax and GELU (under 1 %) are left out. A training step costs three times as much. Other
+/// families give zeros.
+Cost transformer_cost(const ModelOptions& model, const Reductions& reductions,
+                      const Geometry& input, int64_t classes);
 
 /// The family pool: 2 F inputs, one linear layer. Zeros for another one.
 Cost pool_cost(const ModelOptions& model, const Geometry& input, int64_t classes);

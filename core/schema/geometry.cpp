@@ -10,9 +10,6 @@
 namespace xp::schema {
 namespace {
 
-/// Blocks over which Faster_Audio_Transformers spreads an inflected r beyond those that it has.
-constexpr int64_t kExtraBlocks = 168;
-
 int64_t kept_of(int64_t there, int64_t count, double fraction) {
   const int64_t dropped =
       fraction > 0 ? static_cast<int64_t>(std::floor(static_cast<double>(there) * fraction))
@@ -69,42 +66,6 @@ Kept after_patchout(const PatchoutOptions& patchout, const Grid& grid) {
   kept.grid.f = kept_of(grid.f, patchout.f, patchout.f_p);
   kept.patches = kept_of(kept.grid.count(), patchout.u, patchout.u_p);
   return kept;
-}
-
-std::vector<int64_t> tome_plan(const TomeOptions& tome, int64_t depth) {
-  const auto blocks = static_cast<std::size_t>(std::max<int64_t>(depth, 0));
-  if (tome.r.is_list) {
-    std::vector<int64_t> plan = tome.r.list;
-    plan.resize(std::max(plan.size(), blocks), 0);
-    return plan;
-  }
-  std::vector<int64_t> plan(blocks, 0);
-  const int64_t line = tome.protect_dist ? depth : depth + kExtraBlocks;
-  const auto r = static_cast<double>(tome.r.value);
-  const double first = std::trunc(r * (1.0 - tome.inflection));
-  const double last = 2.0 * r - first;
-  const double step = line > 1 ? (last - first) / static_cast<double>(line - 1) : 0.0;
-  for (std::size_t i = 0; i < blocks; ++i)
-    plan[i] = static_cast<int64_t>(first + step * static_cast<double>(i));
-  return plan;
-}
-
-int64_t merge_limit(int64_t r, int64_t tokens, int64_t protected_tokens) {
-  return std::clamp<int64_t>(r, 0, std::max<int64_t>((tokens - protected_tokens) / 2, 0));
-}
-
-std::vector<Merge> tome_schedule(const TomeOptions& tome, int64_t depth, int64_t tokens,
-                                 int64_t special) {
-  const int64_t protected_tokens = std::min<int64_t>(special, tome.protect_dist ? 2 : 1);
-  std::vector<int64_t> plan = tome_plan(tome, depth);
-  plan.resize(static_cast<std::size_t>(std::max<int64_t>(depth, 0)));
-  std::vector<Merge> out;
-  for (const int64_t asked : plan) {
-    const int64_t merged = merge_limit(asked, tokens, protected_tokens);
-    tokens -= merged;
-    out.push_back({asked, merged, tokens});
-  }
-  return out;
 }
 
 void require_tokens(const ModelOptions& model, std::string_view option) {

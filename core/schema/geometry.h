@@ -7,7 +7,6 @@
 #include "core/schema/frontend.h"
 #include "core/schema/model.h"
 #include "core/schema/patchout.h"
-#include "core/schema/tome.h"
 
 /// How many tokens a transformer sees, before anything is built: the recipe check, `exp models` and
 /// the model itself all use these functions.
@@ -57,30 +56,6 @@ struct Kept {
   int64_t patches = 0;  ///< after u as well
 };
 Kept after_patchout(const PatchoutOptions& patchout, const Grid& grid);
-
-/// ToMe's plan: what `r` asks of each of `depth` blocks, before clamping. One number with
-/// inflection c in [-1, 1] runs linearly from trunc(r (1 - c)) to 2 r minus that, each value
-/// truncated (Bolya et al. 2023, appendix D: c = -1 merges early). Without protect_dist the line
-/// runs over 168 blocks more than there are, as in Faster_Audio_Transformers. A list is filled with
-/// zeros to `depth`; a longer one stays as it is.
-std::vector<int64_t> tome_plan(const TomeOptions& tome, int64_t depth);
-
-/// r as far as the tokens allow: at most half of the unprotected ones, floor((tokens -
-/// protected_tokens) / 2). The one clamp of all merging.
-int64_t merge_limit(int64_t r, int64_t tokens, int64_t protected_tokens);
-
-/// One block of a merging model.
-struct Merge {
-  int64_t asked = 0;   ///< r of the plan
-  int64_t merged = 0;  ///< clamped by merge_limit
-  int64_t tokens = 0;  ///< tokens after the block
-};
-
-/// Tokens after each of `depth` blocks, for `tokens` that enter the first, `special` of which are
-/// no patches; the class token is protected, with protect_dist the distillation token too. AST's
-/// 1214 tokens at r = 96 end at 80, the last block clamped to 78.
-std::vector<Merge> tome_schedule(const TomeOptions& tome, int64_t depth, int64_t tokens,
-                                 int64_t special);
 
 /// Throws Error for a model that has no tokens, naming the `option` that would merge them.
 void require_tokens(const ModelOptions& model, std::string_view option);

@@ -63,9 +63,14 @@ struct StageKeys {
   }
 };
 
+bool is_reducer(std::string_view section) {
+  const auto all = reducer_sections();
+  return std::find(all.begin(), all.end(), section) != all.end();
+}
+
 /// Conditional reads: what a stage's options are not built from, the stage does not read.
 bool reads(const recipe::View& view, std::string_view section, std::string_view key) {
-  if (section == "tome" || section == "patchout") {
+  if (section == "patchout" || is_reducer(section)) {
     const recipe::Value* arch = view.find("model", "arch");
     const std::string* name = arch == nullptr ? nullptr : arch->get<std::string>();
     const auto family = name == nullptr ? std::nullopt : ModelOptions::parse_kind(*name);
@@ -91,15 +96,18 @@ std::vector<recipe::StageKindSpec> stage_kinds() {
   const std::vector<std::string> training = {"experiment", "dataset",  "frontend", "augment",
                                              "sampler",    "model",    "train",    "optimiser",
                                              "schedule",   "averaging"};
-  const std::vector<std::string> scoring = {"experiment", "dataset", "frontend",
-                                            "model",      "tome",    "eval"};
+  const auto reducers = reducer_sections();
+  std::vector<std::string> scoring = {"experiment", "dataset", "frontend", "model"};
+  scoring.insert(scoring.end(), reducers.begin(), reducers.end());
+  scoring.emplace_back("eval");
   const std::vector<std::string> checkpoints = {"output", "best", "last", "average"};
   const std::vector<std::string> carried = {"model", "frontend"};
   const std::vector<std::string> adaptable = {"frontend.frames", "model.fstride", "model.tstride"};
   std::vector<std::string> pretraining = training;
   pretraining.emplace_back("pretrain");
   std::vector<std::string> supervised = training;
-  supervised.insert(supervised.end(), {"tome", "patchout", "kd"});
+  supervised.insert(supervised.end(), reducers.begin(), reducers.end());
+  supervised.insert(supervised.end(), {"patchout", "kd"});
   std::vector<std::string> evaluating = scoring;
   evaluating.emplace_back("train");
   std::vector<recipe::StageKindSpec> out;
@@ -206,7 +214,9 @@ recipe::Language make_language() {
   out.sections.push_back(describe_section<AugmentOptions>());
   out.sections.push_back(describe_section<SamplerOptions>());
   out.sections.push_back(describe_section<ModelOptions>());
-  out.sections.push_back(describe_section<TomeOptions>());
+#define XP_REDUCER(section, Options) out.sections.push_back(describe_section<Options>());
+#include "core/schema/reducers.inc"
+#undef XP_REDUCER
   out.sections.push_back(describe_section<PatchoutOptions>());
   out.sections.push_back(describe_section<KdOptions>());
   out.sections.push_back(describe_section<PretrainOptions>());

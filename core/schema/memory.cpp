@@ -14,7 +14,7 @@ constexpr int64_t kKeptOfABlock = 16;  // values a token and unit of width, see 
 
 int64_t parameters_of(const ModelOptions& model, const Geometry& input, int64_t classes) {
   const Family family = model.resolved().family;
-  if (is_transformer(family)) return transformer_cost(model, nullptr, input, classes).parameters;
+  if (is_transformer(family)) return transformer_cost(model, {}, input, classes).parameters;
   return std::max(cnn_cost(model, input, classes).parameters,
                   pool_cost(model, input, classes).parameters);
 }
@@ -38,14 +38,11 @@ uint64_t bytes_of_clip(const TrainStageOptions& options, const Geometry& input) 
   const int64_t patches =
       options.patchout ? after_patchout(*options.patchout, grid).patches : grid.count();
   const int64_t special = options.model.token_count();
-  const std::vector<Merge> merges =
-      tome_schedule(options.tome.value_or(TomeOptions{}), arch.depth, patches + special, special);
-  int64_t tokens = patches + special, kept = 0, most = 0;
-  for (size_t block = 0; block < merges.size(); ++block) {
-    const bool trained = static_cast<int64_t>(block) >= options.model.freeze_blocks;
-    if (trained) kept += tokens;
-    most = std::max(most, trained ? tokens : 0);
-    tokens = merges[block].tokens;
+  int64_t kept = 0, most = 0, block = 0;
+  for (const BlockTokens& one : token_plan(options, arch, patches + special, special)) {
+    if (block++ < options.model.freeze_blocks) continue;
+    kept += one.attended;
+    most = std::max(most, one.attended);
   }
   const int64_t values =
       options.train.activation_checkpointing ? kept + kKeptOfABlock * most : kKeptOfABlock * kept;

@@ -44,12 +44,18 @@ T training_part(const recipe::View& view) {
   return out;
 }
 
-/// [tome] where the model has tokens. A model that is not known before its checkpoint is opened
-/// has.
-std::optional<TomeOptions> tome_for(const recipe::View& view, const ModelOptions& model) {
+/// False for CNNs. A model that is not known before its checkpoint is opened may have tokens.
+bool has_tokens(const ModelOptions& model) {
   const auto family = ModelOptions::parse_kind(model.arch);
-  if (family && !is_transformer(*family)) return std::nullopt;
-  return view.build<TomeOptions>();
+  return !family || is_transformer(*family);
+}
+
+/// The sections of the reducers where the model has tokens.
+Reductions reductions_for(const recipe::View& view, const ModelOptions& model) {
+  if (!has_tokens(model)) return {};
+  return Reductions::made_by([&]<class Options>(std::type_identity<Options>) {
+    return std::optional<Options>(view.build<Options>());
+  });
 }
 
 /// [model] where all weights are loaded: how fresh ones start is in no key.
@@ -67,7 +73,7 @@ T checkpoint_part(const recipe::View& view) {
   out.dataset = view.build<DatasetOptions>();
   out.frontend = view.build<FrontendOptions>();
   out.model = loaded_part(view.build<ModelOptions>());
-  out.tome = tome_for(view, out.model);
+  static_cast<Reductions&>(out) = reductions_for(view, out.model);
   out.eval = view.build<EvalOptions>();
   return out;
 }
@@ -108,8 +114,8 @@ PretrainStageOptions PretrainStageOptions::configure(const recipe::View& view) {
 
 TrainStageOptions TrainStageOptions::configure(const recipe::View& view) {
   auto out = training_part<TrainStageOptions>(view);
-  out.tome = tome_for(view, out.model);
-  if (out.tome) {
+  static_cast<Reductions&>(out) = reductions_for(view, out.model);
+  if (has_tokens(out.model)) {
     auto patchout = view.build<PatchoutOptions>();
     if (patchout.any()) out.patchout = patchout;
   }

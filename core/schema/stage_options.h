@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/recipe/view.h"
+#include "core/schema/reductions.h"
 #include "core/schema/sections.h"
 
 /// What each kind of stage reads of a recipe. `configure` is pure: the struct it makes is all that
@@ -76,15 +77,14 @@ struct PretrainStageOptions {
   }
 };
 
-/// train.
-struct TrainStageOptions {
+/// train. A section of reducers is absent for CNNs.
+struct TrainStageOptions : Reductions {
   int64_t seed = 0;
   DatasetOptions dataset;
   FrontendOptions frontend;
   AugmentOptions augment;
   SamplerOptions sampler;
   ModelOptions model;
-  std::optional<TomeOptions> tome;          ///< absent for CNNs
   std::optional<PatchoutOptions> patchout;  ///< absent for CNNs and when nothing is left out
   std::optional<KdOptions> kd;              ///< absent unless kd.enabled
   TrainOptions train;
@@ -102,7 +102,7 @@ struct TrainStageOptions {
     v.part("augment", &O::augment);
     v.part("sampler", &O::sampler);
     v.part("model", &O::model);
-    v.part("tome", &O::tome);
+    Reductions::describe_parts<O>(v);
     v.part("patchout", &O::patchout);
     v.part("kd", &O::kd);
     v.part("train", &O::train);
@@ -114,13 +114,12 @@ struct TrainStageOptions {
 
 /// teach: a teacher's logits for every clip of a split. `model` and `frontend` are the checkpoint's
 /// where the recipe or the table of published weights knows them, else the recipe's.
-struct TeachStageOptions {
+struct TeachStageOptions : Reductions {
   recipe::Inputs checkpoint;  ///< several: the mean of their logits
   std::string split = "train";
   DatasetOptions dataset;
   FrontendOptions frontend;
   ModelOptions model;
-  std::optional<TomeOptions> tome;
   EvalOptions eval;
 
   static TeachStageOptions configure(const recipe::View& view);
@@ -132,19 +131,18 @@ struct TeachStageOptions {
     v.part("dataset", &O::dataset);
     v.part("frontend", &O::frontend);
     v.part("model", &O::model);
-    v.part("tome", &O::tome);
+    Reductions::describe_parts<O>(v);
     v.part("eval", &O::eval);
   }
 };
 
 /// evaluate.
-struct EvaluateStageOptions {
+struct EvaluateStageOptions : Reductions {
   recipe::Inputs checkpoint;  ///< several: an ensemble, the mean of their logits
   int64_t seed = 0;           ///< of the bootstrap; 0 when there is none
   DatasetOptions dataset;
   FrontendOptions frontend;
   ModelOptions model;
-  std::optional<TomeOptions> tome;
   EvalOptions eval;        ///< `split` of the stage laid on top
   Loss loss = Loss::kBce;  ///< train.loss: what the metric `loss` means
 
@@ -157,20 +155,19 @@ struct EvaluateStageOptions {
     v.part("dataset", &O::dataset);
     v.part("frontend", &O::frontend);
     v.part("model", &O::model);
-    v.part("tome", &O::tome);
+    Reductions::describe_parts<O>(v);
     v.part("eval", &O::eval);
     v.field("loss", &O::loss, {}, "train.loss");
   }
 };
 
 /// embed: embeddings of every clip of a split.
-struct EmbedStageOptions {
+struct EmbedStageOptions : Reductions {
   recipe::Inputs checkpoint;
   std::string split = "test";
   DatasetOptions dataset;
   FrontendOptions frontend;
   ModelOptions model;
-  std::optional<TomeOptions> tome;
   EvalOptions eval;
 
   static EmbedStageOptions configure(const recipe::View& view);
@@ -182,7 +179,7 @@ struct EmbedStageOptions {
     v.part("dataset", &O::dataset);
     v.part("frontend", &O::frontend);
     v.part("model", &O::model);
-    v.part("tome", &O::tome);
+    Reductions::describe_parts<O>(v);
     v.part("eval", &O::eval);
   }
 };

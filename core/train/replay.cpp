@@ -19,7 +19,7 @@
 #include "core/schema/kd.h"
 #include "core/schema/patchout.h"
 #include "core/schema/pretrain.h"
-#include "core/schema/tome.h"
+#include "core/schema/reductions.h"
 #include "core/train/evidence.h"
 #include "core/train/pretrain_task.h"
 #include "core/train/state.h"
@@ -112,11 +112,17 @@ void say_batch(const model::Model& model, const Loss& loss, Lines& lines) {
 }
 
 void replay_supervised(const Kept& kept, const load::Carried& carried, Lines& lines) {
-  const auto tome = kept.section<schema::TomeOptions>("tome");
-  const auto patchout = kept.section<schema::PatchoutOptions>("patchout");
+  const auto reductions =
+      schema::Reductions::made_by([&]<class Options>(std::type_identity<Options>) {
+        return kept.section<Options>(std::string(Options::kSection));
+      });
   const auto model =
-      model::make_model(carried.model, tome ? &*tome : nullptr, patchout ? &*patchout : nullptr,
-                        carried.geometry, static_cast<int64_t>(carried.classes.size()), 0, false);
+      model::make_model({.options = carried.model,
+                         .geometry = carried.geometry,
+                         .classes = static_cast<int64_t>(carried.classes.size()),
+                         .reductions = reductions,
+                         .patchout = kept.section<schema::PatchoutOptions>("patchout"),
+                         .draw = false});
   take_weights(*model, kept, lines);
   SupervisedTask task(kept.setup, *model, kept.section<schema::KdOptions>("kd"), nullptr);
   task.restore(kept.batch, kept.place);

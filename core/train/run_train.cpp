@@ -20,8 +20,8 @@
 namespace xp::train {
 namespace {
 
-/// What `--check` says of the network: the input, its tokens, what merging leaves of them in each
-/// layer.
+/// What `--check` says of the network: the input, its tokens, what the reducers leave of them in
+/// each block.
 void say_shapes(const schema::TrainStageOptions& options, const model::Model& model,
                 model::Geometry size, int64_t classes, graph::StageContext& context) {
   context.say(fmt::format("{}: input {} mel bins x {} frames, {} classes, {:.2f} M parameters",
@@ -37,12 +37,11 @@ void say_shapes(const schema::TrainStageOptions& options, const model::Model& mo
     tokens = schema::after_patchout(*options.patchout, grid).patches + special;
     context.say(fmt::format("after patchout {} tokens", tokens));
   }
-  if (!options.tome || !options.tome->r.any()) return;
+  if (!options.any()) return;
   std::string list;
-  for (const schema::Merge& merge :
-       schema::tome_schedule(*options.tome, arch.depth, tokens, special))
-    list += fmt::format(" {}{}", merge.tokens, merge.merged < merge.asked ? "*" : "");
-  context.say("tokens after each block:" + list + "   (* fewer merged than asked)");
+  for (const schema::BlockTokens& block : schema::token_plan(options, arch, tokens, special))
+    list += fmt::format(" {}{}", block.left, block.clamped ? "*" : "");
+  context.say("tokens after each block:" + list + "   (* fewer taken than asked)");
 }
 
 std::optional<TeacherLogits> teacher_of(const schema::TrainStageOptions& options,
@@ -68,10 +67,12 @@ void train_rank(const schema::TrainStageOptions& options, graph::StageContext& c
                 const dist::Session& session) {
   TrainingSetup setup(FitOptions::of(options), context, session);
   const batches::Clips& clips = setup.clips();
-  const auto model =
-      model::make_model(setup.model(), options.tome ? &*options.tome : nullptr,
-                        options.patchout ? &*options.patchout : nullptr, setup.geometry(),
-                        clips.classes(), static_cast<uint64_t>(options.seed));
+  const auto model = model::make_model({.options = setup.model(),
+                                        .geometry = setup.geometry(),
+                                        .classes = clips.classes(),
+                                        .reductions = options,
+                                        .patchout = options.patchout,
+                                        .seed = static_cast<uint64_t>(options.seed)});
   const bool from_nothing =
       context.find_input("weights") == nullptr && context.find_input("checkpoint") == nullptr;
   start_head_bias(*model, options, from_nothing, clips, setup.rows().train);
@@ -88,7 +89,9 @@ void train_rank(const schema::TrainStageOptions& options, graph::StageContext& c
   Fit fit = setup.fit(*model, task);
   fit.carried.classes = clips.class_list();
   fit.carried.loss = options.train.loss;
-  if (options.tome) fit.evidence["tome"] = recipe::to_text(*options.tome);
+  options.each([&](std::string_view section, const auto& reducer) {
+    fit.evidence[std::string(section)] = recipe::to_text(reducer);
+  });
   if (options.patchout) fit.evidence["patchout"] = recipe::to_text(*options.patchout);
   if (options.kd) fit.evidence["kd"] = recipe::to_text(*options.kd);
   if (!setup.rows().val.empty())

@@ -28,7 +28,7 @@ ModelOptions small(const std::string& arch) {
 }
 
 Archive file_of(const ModelOptions& options, model::Original as, const testing::TempDir& dir) {
-  const auto made = model::make_model(options, nullptr, nullptr, kShort, 3);
+  const auto made = model::make_model({.options = options, .geometry = kShort, .classes = 3});
   model::export_weights(*made, as, kShort).write_torch(dir / "out.pth", "model");
   return Archive::open(dir / "out.pth");
 }

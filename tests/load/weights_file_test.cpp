@@ -65,7 +65,8 @@ TEST(WeightsFile, ItsHeaderFitsItsOwnModelAndNoOther) {
     carried.geometry = {128, 128};
     carried.classes = {{"a", "A"}, {"b", "B"}};
     write_weights(folder.path(), "last",
-                  *model::make_model(own, nullptr, nullptr, carried.geometry, 2, 0, /*draw=*/false),
+                  *model::make_model(
+                      {.options = own, .geometry = carried.geometry, .classes = 2, .draw = false}),
                   carried);
     const schema::WeightsHeader header = schema::read_weights_header(folder / "last.safetensors");
     EXPECT_EQ(header.classes, 2);

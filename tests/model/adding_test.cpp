@@ -18,7 +18,8 @@ schema::ModelOptions pool_options() {
 }
 
 TEST(AddingAModel, TheExampleTrains) {
-  const auto model = make_model(pool_options(), nullptr, nullptr, {16, 20}, 3, 1);
+  const auto model =
+      make_model({.options = pool_options(), .geometry = {16, 20}, .classes = 3, .seed = 1});
   const at::Tensor mel = at::randn({4, 16, 20});
   const Output out = model->forward(Input::whole(mel), {});
   EXPECT_EQ(out.logits.sizes(), (std::vector<int64_t>{4, 3}));
@@ -33,7 +34,8 @@ TEST(AddingAModel, TheExampleTrains) {
 }
 
 TEST(AddingAModel, PaddingChangesNothingInTheExample) {
-  const auto model = make_model(pool_options(), nullptr, nullptr, {16, 20}, 3, 1);
+  const auto model =
+      make_model({.options = pool_options(), .geometry = {16, 20}, .classes = 3, .seed = 1});
   const at::Tensor mel = at::randn({2, 16, 20});
   const at::Tensor together = model->forward({{mel, {20, 9}}}, {}).logits;
   const at::Tensor alone =

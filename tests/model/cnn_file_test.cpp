@@ -75,7 +75,8 @@ TEST(CnnFile, ShowsTheOptionsThatItsModelWasMadeWith) {
     SCOPED_TRACE(variant.name);
     ModelOptions made = cnn(variant.arch);
     variant.change(made);
-    const auto model = make_model(made, nullptr, nullptr, kFileInput, 5, 3);
+    const auto model =
+        make_model({.options = made, .geometry = kFileInput, .classes = 5, .seed = 3});
     EXPECT_EQ(model->parameter_count(), schema::cnn_cost(made, kFileInput, 5).parameters);
     const bool dymn = made.resolved().family == schema::Family::k_dymn;
     const checkpoint::Archive file = export_weights(*model, dymn ? Original::kDymn : Original::kMn);
@@ -83,7 +84,8 @@ TEST(CnnFile, ShowsTheOptionsThatItsModelWasMadeWith) {
     read.no_ca = made.no_ca;  // no file shows it
     EXPECT_EQ(read_cnn(file, read, kFileInput), 5);
     // Other bounds may give the same contexts: then they are the same model.
-    const auto other = make_model(read, nullptr, nullptr, kFileInput, 5, 4);
+    const auto other =
+        make_model({.options = read, .geometry = kFileInput, .classes = 5, .seed = 4});
     const ImportReport report = load_weights(*other, file, "file.pt");
     EXPECT_TRUE(report.exact()) << report.line();
     EXPECT_TRUE(at::equal(other->forward(Input::whole(mel), {}).logits,
@@ -99,7 +101,8 @@ TEST(CnnFile, ShowsTheOptionsThatItsModelWasMadeWith) {
 TEST(CnnFile, GatesOverTimeSayTheLengthThatTheyWereMadeFor) {
   ModelOptions options = cnn("mn01");
   options.se_dims = "ct";
-  const auto model = make_model(options, nullptr, nullptr, kFileInput, 5, 3);
+  const auto model =
+      make_model({.options = options, .geometry = kFileInput, .classes = 5, .seed = 3});
   const checkpoint::Archive file = export_weights(*model, Original::kMn);
   EXPECT_NO_THROW(check_gated_frames(file, "file.pt", options, kFileInput));
   const Geometry longer{kFileInput.F, 1000};

@@ -155,7 +155,7 @@ TEST(Cnn, SqueezeAndExcitationHasTheGatesOfItsDims) {
   for (const char* dims : {"c", "f", "t", "cf", "ct", "ft", "cft", "none"}) {
     SCOPED_TRACE(dims);
     const schema::ModelOptions options = tiny_mn(dims);
-    const auto model = make_model(options, nullptr, nullptr, kInput, 5);
+    const auto model = make_model({.options = options, .geometry = kInput, .classes = 5});
     EXPECT_EQ(model->parameter_count(), schema::cnn_cost(options, kInput, 5).parameters);
     const at::Tensor mel = Init(2).normal("mel", {2, 64, 96}, 1).detach();
     EXPECT_TRUE(model->forward(Input::whole(mel), {}).logits.isfinite().all().item<bool>());
@@ -163,7 +163,7 @@ TEST(Cnn, SqueezeAndExcitationHasTheGatesOfItsDims) {
 }
 
 TEST(Cnn, ALengthThatTheGatesDoNotFitIsSaid) {
-  const auto model = make_model(tiny_mn("ct"), nullptr, nullptr, {64, 96}, 5);
+  const auto model = make_model({.options = tiny_mn("ct"), .geometry = {64, 96}, .classes = 5});
   try {
     model->forward(Input::whole(at::zeros({1, 64, 160})), {});
     ADD_FAILURE() << "no error";

@@ -19,7 +19,7 @@ TEST(Gradients, MergingPatchoutAndDistillationAgreeWithFiniteDifferences) {
   o.grid = {3, 6};
   o.classes = 3;
   o.position = PositionKind::kSeparate;
-  o.tome.r = {3, 2};
+  o.reducers = {std::make_shared<Tome>(TomeSettings{.r = {3, 2}})};
   o.patchout.columns = 2;
   o.patchout.tokens = 1;
   Trunk model(o, Init(5));

@@ -205,8 +205,9 @@ void import_torchonly(const Case& c, Report& report) {
   // The model that the file itself describes.
   const auto config = torchonly_config(archive, file);
   if (!config) return;
-  const auto described =
-      make_model(config->model, nullptr, nullptr, config->input, std::max<int64_t>(o.classes, 1));
+  const auto described = make_model({.options = config->model,
+                                     .geometry = config->input,
+                                     .classes = std::max<int64_t>(o.classes, 1)});
   load_weights(*described, archive, "model.pth");
   check(dynamic_cast<const Trunk&>(*described));
 }
@@ -226,7 +227,8 @@ void torchonly_description(const Case& c, Report& report) {
   const auto config = torchonly_config(archive, file);
   if (!config) return;
   const int64_t classes = c.json.value("out_channels", int64_t{1});
-  const auto described = make_model(config->model, nullptr, nullptr, config->input, classes);
+  const auto described =
+      make_model({.options = config->model, .geometry = config->input, .classes = classes});
   load_weights(*described, archive, "model.pth");
   const testing::TempDir dir;
   export_weights(*described, Original::kTorchOnly, config->input)

@@ -98,7 +98,8 @@ TEST(InitRules, ARecipesModelStartsByItsRule) {
   options.fstride = options.tstride = 16;
   const auto head = [&](InitRule rule) {
     options.init = rule;
-    const auto model = make_model(options, nullptr, nullptr, {128, 64}, 6, 9);
+    const auto model =
+        make_model({.options = options, .geometry = {128, 64}, .classes = 6, .seed = 9});
     return values_of(*model).at("head.linear.weight");
   };
   const double xavier = std::sqrt(6.0 / (128 + 6)), torch = 1 / std::sqrt(128.0);

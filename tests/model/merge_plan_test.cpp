@@ -51,9 +51,28 @@ schema::TomeOptions random_tome(Dice& dice, int64_t depth) {
   return tome;
 }
 
-int64_t tokens_after(const Model& model, const at::Tensor& mel, const TomeSettings& tome) {
+/// Reducers that stop after `blocks` blocks.
+class Until final : public Reducer {
+ public:
+  Until(std::shared_ptr<const Reducer> reducer, int64_t blocks)
+      : reducer_(std::move(reducer)), blocks_(blocks) {}
+  bool acts_in(int64_t block) const override { return block < blocks_ && reducer_->acts_in(block); }
+  bool proportional() const override { return reducer_->proportional(); }
+  void reduce(Tokens& tokens, Attended& attended, int64_t block) const override {
+    reducer_->reduce(tokens, attended, block);
+  }
+
+ private:
+  std::shared_ptr<const Reducer> reducer_;
+  int64_t blocks_;
+};
+
+int64_t tokens_after(const Model& model, const at::Tensor& mel, const Reducers& reducers,
+                     int64_t blocks) {
+  Reducers some;
+  for (const auto& reducer : reducers) some.push_back(std::make_shared<Until>(reducer, blocks));
   Pass pass;
-  pass.tome = &tome;
+  pass.reducers = &some;
   pass.want_tokens = true;
   return model.forward(Input::whole(mel), pass).tokens.size(1);
 }
@@ -64,27 +83,28 @@ TEST(MergePlan, IsWhatTheModelDoes) {
   int64_t clamped = 0;
   for (int round = 0; round < 60; ++round) {
     const schema::ModelOptions options = random_model(dice);
-    const int64_t depth = options.resolved().depth;
-    const schema::TomeOptions tome = random_tome(dice, depth);
+    const schema::Arch arch = options.resolved();
+    const schema::Reductions reductions{.tome = random_tome(dice, arch.depth)};
     const Geometry size{dice.from(16, 48), dice.from(16, 120)};
-    const auto model = make_model(options, &tome, nullptr, size, 3);
+    const auto model =
+        make_model({.options = options, .geometry = size, .classes = 3, .reductions = reductions});
     const at::Tensor mel = at::randn({2, size.F, size.T});
     const int64_t tokens = schema::patch_grid(options, size).count() + options.token_count();
-    const std::vector<schema::Merge> plan =
-        schema::tome_schedule(tome, depth, tokens, options.token_count());
-    ASSERT_EQ(static_cast<int64_t>(plan.size()), depth);
-    const TomeSettings settings = tome_settings(tome, depth);
+    const std::vector<schema::BlockTokens> plan =
+        schema::token_plan(reductions, arch, tokens, options.token_count());
+    ASSERT_EQ(static_cast<int64_t>(plan.size()), arch.depth);
+    ASSERT_EQ(model->depth(), arch.depth);
+    const Reducers reducers = make_reducers(reductions, arch.depth);
     for (size_t block = 0; block < plan.size(); ++block) {
-      TomeSettings so_far = settings;
-      so_far.r.resize(block + 1);
-      EXPECT_EQ(tokens_after(*model, mel, so_far), plan[block].tokens)
+      EXPECT_EQ(tokens_after(*model, mel, reducers, static_cast<int64_t>(block) + 1),
+                plan[block].left)
           << "round " << round << ", block " << block;
-      clamped += plan[block].merged < plan[block].asked ? 1 : 0;
+      clamped += plan[block].clamped ? 1 : 0;
     }
     Pass own;
     own.want_tokens = true;
-    EXPECT_EQ(model->forward(Input::whole(mel), own).tokens.size(1), plan.back().tokens);
-    EXPECT_EQ(schema::transformer_cost(options, &tome, size, 3).tokens_out, plan.back().tokens);
+    EXPECT_EQ(model->forward(Input::whole(mel), own).tokens.size(1), plan.back().left);
+    EXPECT_EQ(schema::transformer_cost(options, reductions, size, 3).tokens_out, plan.back().left);
   }
   EXPECT_GT(clamped, 10) << "the rounds ask for more than there is";
 }

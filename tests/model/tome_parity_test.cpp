@@ -108,7 +108,7 @@ std::vector<int64_t> schedule_of(const nlohmann::json& r, const std::string& kin
   } else {
     throw std::runtime_error("a schedule of unknown kind " + kind);
   }
-  return schema::tome_plan(tome, layers);
+  return tome.plan(layers);
 }
 
 void schedules(const Case& c, Report& report) {
@@ -147,7 +147,8 @@ void whole_model(const Case& c, Report& report) {
     report.compare_text(key + " schedule", nlohmann::json(tome.r).dump(),
                         variant.at("schedule").dump());
     Pass pass;
-    pass.tome = &tome;
+    const Reducers reducers = {std::make_shared<Tome>(tome)};
+    pass.reducers = &reducers;
     pass.trace = true;
     pass.want_tokens = true;
     const Output out = model.forward(Input::whole(mel), pass);

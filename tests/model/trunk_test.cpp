@@ -82,9 +82,9 @@ TEST(Trunk, MergingNothingChangesNothing) {
   TrunkOptions o = tiny_trunk();
   const at::Tensor mel = noise_mel(2);
   const at::Tensor plain = logits(make(o), mel);
-  o.tome.r = {0, 0, 0};
+  o.reducers = {std::make_shared<Tome>(TomeSettings{.r = {0, 0, 0}})};
   EXPECT_TRUE(at::equal(plain, logits(make(o), mel)));
-  o.tome.r = {4, 4, 4};
+  o.reducers = {std::make_shared<Tome>(TomeSettings{.r = {4, 4, 4}})};
   EXPECT_FALSE(at::allclose(plain, logits(make(o), mel)));
 }
 
@@ -108,7 +108,7 @@ TEST(Trunk, PatchoutOfAllCountsLeavesOnePatch) {
 
 TEST(Trunk, PermutingTheBatchPermutesTheLogits) {
   TrunkOptions o = tiny_trunk();
-  o.tome.r = {3, 3, 3};
+  o.reducers = {std::make_shared<Tome>(TomeSettings{.r = {3, 3, 3}})};
   const Trunk model = make(o);
   const at::Tensor mel = noise_mel(4);
   const at::Tensor order = at::tensor({2, 0, 3, 1}, at::kLong);
@@ -123,7 +123,7 @@ TEST(Trunk, DrawsBelongToTheClipAndNotToItsBatch) {
   o.patchout.per_clip = true;
   o.dropout = 0.1;
   o.drop_path = 0.3;
-  o.tome.r = {2, 2, 2};
+  o.reducers = {std::make_shared<Tome>(TomeSettings{.r = {2, 2, 2}})};
   const Trunk model = make(o);
   const at::Tensor mel = noise_mel(4);
   Pass pass;
@@ -167,8 +167,8 @@ TEST(Trunk, PaddingChangesNothing) {
             TrunkOptions o = tiny_trunk();
             o.position = position;
             o.aggregator = aggregator;
-            o.tome.r = {r, r, r};
-            o.tome.prop_attn = prop_attn;
+            o.reducers = {
+                std::make_shared<Tome>(TomeSettings{.r = {r, r, r}, .prop_attn = prop_attn})};
             o.dropout = 0.1;
             o.drop_path = 0.2;
             o.patchout.columns_p = 0.4;
@@ -240,7 +240,7 @@ TEST(Trunk, MergesInCompanyAsAlone) {
   constexpr int64_t kClips = 96;
   constexpr int64_t kMerged = 5;
   TrunkOptions o = tiny_trunk();
-  o.tome.r = {kMerged};
+  o.reducers = {std::make_shared<Tome>(TomeSettings{.r = {kMerged}})};
   const Trunk model = make(o);
   const at::Tensor mel = noise_mel(kClips);
   std::vector<int64_t> lengths;
@@ -266,7 +266,7 @@ TEST(Trunk, MergesInCompanyAsAlone) {
 
 TEST(Trunk, RecomputingGivesTheSameGradients) {
   TrunkOptions o = tiny_trunk();
-  o.tome.r = {3, 2, 1};
+  o.reducers = {std::make_shared<Tome>(TomeSettings{.r = {3, 2, 1}})};
   o.dropout = 0.1;
   o.drop_path = 0.2;
   std::vector<at::Tensor> gradients[2];
@@ -303,7 +303,7 @@ TEST(Trunk, FrozenBlocksGetNoGradient) {
 
 TEST(Trunk, WeightsInBf16KeepTheResidualStreamInFloat) {
   TrunkOptions o = tiny_trunk();
-  o.tome.r = {3, 3, 3};
+  o.reducers = {std::make_shared<Tome>(TomeSettings{.r = {3, 3, 3}})};
   Trunk model(o, Init(7));
   const at::Tensor mel = noise_mel(2);
   const at::Tensor exact = logits(model, mel);
@@ -345,7 +345,11 @@ TEST_P(EveryArch, TrainsWithMergingAndPatchout) {
   tome.r.value = 8;
   schema::PatchoutOptions patchout;
   patchout.t = 4;
-  const auto model = make_model(options, &tome, &patchout, GetParam().input, 10);
+  const auto model = make_model({.options = options,
+                                 .geometry = GetParam().input,
+                                 .classes = 10,
+                                 .reductions = {.tome = tome},
+                                 .patchout = patchout});
   Pass pass;
   pass.training = true;
   const Output out =
@@ -376,7 +380,7 @@ TEST(Registry, UnknownArchIsAnError) {
   schema::ModelOptions options;
   options.arch = "ast-huge";
   try {
-    make_model(options, nullptr, nullptr, {128, 128}, 10);
+    make_model({.options = options, .geometry = {128, 128}, .classes = 10});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.message(), "there is no architecture 'ast-huge'");
@@ -389,18 +393,18 @@ TEST(Registry, ClampsAndCuts) {
   cut.cut_depth = -3;
   cut.dim = 24;
   cut.heads = 3;
-  const auto model = make_model(cut, nullptr, nullptr, {128, 128}, 5);
+  const auto model = make_model({.options = cut, .geometry = {128, 128}, .classes = 5});
   EXPECT_EQ(model->layers(), 6 + 2);  // blocks 0, 1, 4, 7, 10, 11
   schema::TomeOptions tome;
   tome.r.is_list = true;
   tome.r.list = {5, 4};
-  EXPECT_EQ(tome_settings(tome, 4).r, (std::vector<int64_t>{5, 4, 0, 0}));
+  EXPECT_EQ(tome.plan(4), (std::vector<int64_t>{5, 4, 0, 0}));
   tome.r = {};
   tome.r.value = 8;
   tome.inflection = -1;
-  EXPECT_EQ(tome_settings(tome, 3).r, (std::vector<int64_t>{16, 8, 0}));
+  EXPECT_EQ(tome.plan(3), (std::vector<int64_t>{16, 8, 0}));
   tome.protect_dist = false;  // spread over 168 layers more
-  EXPECT_EQ(tome_settings(tome, 3).r, (std::vector<int64_t>{16, 15, 15}));
+  EXPECT_EQ(tome.plan(3), (std::vector<int64_t>{16, 15, 15}));
 }
 
 }  // namespace

@@ -82,34 +82,6 @@ TEST(Geometry, PatchoutOfPasst) {
   EXPECT_EQ(after_patchout(half, {3, 3}).patches, 5);
 }
 
-int64_t tokens_at_end(int64_t r) {
-  TomeOptions tome;
-  tome.r.value = r;
-  return tome_schedule(tome, 12, 1214, 2).back().tokens;
-}
-
-TEST(Geometry, TomeClampsAtHalf) {
-  EXPECT_EQ(tokens_at_end(16), 1022);
-  EXPECT_EQ(tokens_at_end(40), 734);
-  EXPECT_EQ(tokens_at_end(64), 446);
-  EXPECT_EQ(tokens_at_end(96), 80);
-  TomeOptions tome;
-  tome.r.value = 96;
-  EXPECT_EQ(tome_schedule(tome, 12, 1214, 2).back().merged, 78);
-}
-
-TEST(Geometry, TomePlans) {
-  TomeOptions tome;
-  tome.r.value = 16;
-  tome.inflection = -1.0;
-  EXPECT_EQ(tome_plan(tome, 5), (std::vector<int64_t>{32, 24, 16, 8, 0}));
-  tome.inflection = 1.0;
-  EXPECT_EQ(tome_plan(tome, 5), (std::vector<int64_t>{0, 8, 16, 24, 32}));
-  TomeOptions list;
-  list.r = {true, 0, {3, 1}};
-  EXPECT_EQ(tome_plan(list, 4), (std::vector<int64_t>{3, 1, 0, 0}));
-}
-
 TEST(Geometry, OnlyTransformersHaveTokensToMerge) {
   for (const char* arch : {"ast-nano", "passt-s", "mn10", "pool"}) {
     auto model = ModelOptions::of_kind(*ModelOptions::parse_kind(arch));

@@ -24,9 +24,8 @@ TrainingMemory memory_of(const TrainStageOptions& options, int64_t micro_batch =
 TEST(TrainingMemory, StateIsCopiesOfTheParameters) {
   TrainStageOptions options = ast_training();
   const TrainingMemory adam = memory_of(options);
-  EXPECT_EQ(
-      adam.parameters,
-      transformer_cost(options.model, nullptr, input_geometry(options.frontend), 527).parameters);
+  EXPECT_EQ(adam.parameters,
+            transformer_cost(options.model, {}, input_geometry(options.frontend), 527).parameters);
   EXPECT_EQ(adam.state_bytes, 16u * static_cast<uint64_t>(adam.parameters));
   options.optimiser = OptimiserOptions::of_kind(OptimiserKind::kSgd);
   EXPECT_EQ(memory_of(options).state_bytes, adam.state_bytes / 2);

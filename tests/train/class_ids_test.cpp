@@ -61,7 +61,8 @@ TEST(ClassOrder, LogitsFollowTheirClassesInEveryHead) {
   const std::vector<int64_t> from = {3, 0, 4, 1, 2};
   for (const schema::ModelOptions& options : all) {
     SCOPED_TRACE(options.arch);
-    const auto model = model::make_model(options, nullptr, nullptr, {64, 64}, 5, 7);
+    const auto model =
+        model::make_model({.options = options, .geometry = {64, 64}, .classes = 5, .seed = 7});
     const at::Tensor mel = at::randn({2, 64, 64});
     const at::Tensor before = model->forward(model::Input::whole(mel), {}).logits;
     model::reorder_classes(*model, from);
@@ -84,7 +85,8 @@ class StartOfTraining : public ::testing::Test {
     return folder_ / "last.safetensors";
   }
   std::unique_ptr<model::Model> made(uint64_t seed) const {
-    return model::make_model(options_, nullptr, nullptr, {64, 64}, 3, seed);
+    return model::make_model(
+        {.options = options_, .geometry = {64, 64}, .classes = 3, .seed = seed});
   }
   /// A model of seed 2 that starts from the file, for kOurs.
   std::unique_ptr<model::Model> started(const fs::path& file) {

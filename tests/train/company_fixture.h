@@ -98,10 +98,13 @@ class UnequalClips : public Stages {
 
   static std::unique_ptr<model::Model> model_of(const Family& family,
                                                 schema::FrontendKind frontend) {
-    schema::TomeOptions tome;
-    tome.r.value = family.r;
-    auto model = model::make_model(options_of(family), family.r > 0 ? &tome : nullptr, nullptr,
-                                   {open_frontend(frontend).mel_bins, 80}, 2, 3);
+    schema::Reductions reductions;
+    reductions.tome.emplace().r.value = family.r;
+    auto model = model::make_model({.options = options_of(family),
+                                    .geometry = {open_frontend(frontend).mel_bins, 80},
+                                    .classes = 2,
+                                    .reductions = reductions,
+                                    .seed = 3});
     model->require_grad(false);
     liven(*model, open_frontend(frontend).mel_bins);
     return model;

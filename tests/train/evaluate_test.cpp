@@ -90,7 +90,8 @@ TEST_F(EvaluateIntegration, AModelWithoutTokensMergesNothingAndSaysSo) {
   }
   EXPECT_EQ(metrics[1], metrics[0]);
   EXPECT_EQ(said[0].find("merges nothing"), std::string::npos) << said[0];
-  EXPECT_NE(said[1].find("tome.r merges nothing: train_pool.last has no tokens"), std::string::npos)
+  EXPECT_NE(said[1].find("[tome] reduces nothing: train_pool.last has no tokens"),
+            std::string::npos)
       << said[1];
 }
 

@@ -29,7 +29,8 @@ class HeadBiasIntegration : public fixture::Stages {
 
   /// The bias of a fresh model's classifier; what it was before in `untouched_`.
   at::Tensor start(const schema::TrainStageOptions& options, bool from_nothing = true) {
-    const auto model = model::make_model(options.model, nullptr, nullptr, {32, 64}, 3, 5);
+    const auto model = model::make_model(
+        {.options = options.model, .geometry = {32, 64}, .classes = 3, .seed = 5});
     std::map<std::string, at::Tensor> before;
     for (const model::NamedTensor& entry : model->parameters())
       before[entry.name] = entry.tensor.detach().clone();

@@ -55,7 +55,8 @@ Problem problem_of(const Case& c) {
 /// names).
 std::unique_ptr<model::Model> holding(const Case& c, const Problem& p, const std::string& file,
                                       bool strict = true) {
-  auto made = model::make_model(p.model, nullptr, nullptr, p.geometry, p.classes, 0, false);
+  auto made = model::make_model(
+      {.options = p.model, .geometry = p.geometry, .classes = p.classes, .draw = false});
   model::ImportOptions options;
   options.strict = strict;
   model::load_weights(*made, checkpoint::Archive::open(c.folder / file), c.folder / file, options);

@@ -16,7 +16,7 @@
 #include "core/recipe/options.h"
 #include "core/schema/geometry.h"
 #include "core/schema/model.h"
-#include "core/schema/tome.h"
+#include "core/schema/reductions.h"
 
 namespace xp::cli {
 namespace {
@@ -47,8 +47,9 @@ int compute_bench(Command& command, Session& session) {
   const at::Device device = dist::find_device(arguments.device);
   dist::prepare_device(device, arguments.threads > 0 ? arguments.threads : usable_cores());
   const load::Carried what = described(arguments);
-  const auto model = model::make_model(what.model, nullptr, nullptr, what.geometry,
-                                       static_cast<int64_t>(what.classes.size()));
+  const auto model = model::make_model({.options = what.model,
+                                        .geometry = what.geometry,
+                                        .classes = static_cast<int64_t>(what.classes.size())});
   model->to(device);
   model->require_grad(false);
   const std::vector<int64_t> values =
@@ -61,15 +62,15 @@ int compute_bench(Command& command, Session& session) {
                arguments.batch > 0 ? arguments.batch : 32, arguments.precision, "r", "clips/s",
                "speed-up", "p50 ms", "p95 ms", "GFLOP", "MiB");
   for (const int64_t r : values) {
-    schema::TomeOptions tome;
-    tome.r.value = r;
-    if (tome.r.any()) schema::require_tokens(what.model, "--tome");
-    const model::TomeSettings settings = model::tome_settings(tome, what.model.resolved().depth);
+    schema::Reductions reductions;
+    reductions.tome.emplace().r.value = r;
+    if (reductions.any()) schema::require_tokens(what.model, "--tome");
+    const model::Reducers reducers = model::make_reducers(reductions, model->depth());
     evaluate::BenchOptions how;
     how.batch = arguments.batch > 0 ? arguments.batch : 32;
     how.reps = arguments.reps;
     how.precision = *recipe::parse_enum<schema::Precision>(arguments.precision);
-    how.tome = &settings;
+    how.reducers = &reducers;
     how.check = [] { throw_if_stopped(); };
     const auto result = evaluate::bench(*model, {what.geometry.F, what.geometry.T}, device, how);
     if (first == 0) first = result.at("clips_per_s");

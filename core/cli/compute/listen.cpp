@@ -30,11 +30,7 @@ load::OpenOptions open_options(const CheckpointArguments& source, int64_t tome_r
   options.strict = !source.loose;
   options.set = source.set;
   options.labels = source.labels;
-  if (tome_r > 0) {
-    schema::TomeOptions tome;
-    tome.r.value = tome_r;
-    options.tome = tome;
-  }
+  if (tome_r > 0) options.reductions.tome.emplace().r.value = tome_r;
   return options;
 }
 

@@ -79,17 +79,15 @@ class Listener {
 
   void draw(const std::string& file) const {
     const at::NoGradGuard no_grad;
-    const auto* const trunk = dynamic_cast<const model::Trunk*>(open_.model.get());
-    if (trunk == nullptr) throw Error("--trace-merges is for transformers; this is a CNN");
+    const std::optional<model::PatchLayout> layout = open_.model->patch_layout();
+    if (!layout) throw Error("--trace-merges is for transformers; this is a CNN");
     const frontend::Spectrograms clip = frontend_.forward(
         frontend::Waves::whole(read_wave(file, open_.frontend.rate_hz).to(device_)));
     model::Pass pass;
     pass.trace = true;
     pass.want_tokens = true;
-    const model::Output output = trunk->forward(clip, pass);
-    const model::TrunkOptions& o = trunk->options();
-    const model::PatchLayout layout{o.patch_f, o.patch_t, o.stride_f, o.stride_t};
-    model::Picture picture = model::merge_picture(clip.mel[0].cpu(), output, 0, layout);
+    const model::Output output = open_.model->forward(clip, pass);
+    model::Picture picture = model::merge_picture(clip.mel[0].cpu(), output, 0, *layout);
     data::write_png(command_.trace_merges,
                     ops::Image{picture.width, picture.height, std::move(picture.rgb)});
   }

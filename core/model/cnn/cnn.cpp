@@ -17,8 +17,9 @@ using schema::CnnHead;
 
 CnnOptions cnn_options(const ModelSpec& spec) {
   CnnOptions o;
-  o.width = spec.arch.width;
-  o.strides = spec.arch.strides;
+  const schema::Arch arch = spec.options.resolved();
+  o.width = arch.width;
+  o.strides = arch.strides;
   o.classes = spec.classes;
   o.head = spec.options.cnn_head;
   o.dropout = spec.options.dropout;

@@ -325,7 +325,7 @@ DymnOptions dymn_options(const ModelSpec& spec) {
   o.relu_lines = spec.options.no_dyrelu ? 0 : spec.options.dyrelu_k;
   o.coordinate_attention = !spec.options.no_ca;
   o.context = schema::context_sizes(spec.options);
-  o.replace_se = spec.arch.replace_se;
+  o.replace_se = spec.options.resolved().replace_se;
   o.start_temperature = spec.options.dy_temperature;
   o.slope = spec.options.dy_temperature_slope;
   o.tail = spec.options.dy_temperature_tail;

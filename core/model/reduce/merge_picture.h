@@ -14,12 +14,6 @@ struct Picture {
   std::vector<uint8_t> rgb;
 };
 
-/// Where the patches lie on the spectrogram, in mel bins and frames.
-struct PatchLayout {
-  int64_t patch_f = 16, patch_t = 16;
-  int64_t stride_f = 10, stride_t = 10;
-};
-
 /// Which patches of clip `clip` merged into one token, drawn over its spectrogram: `mel` [F, T] in
 /// grey, low bins at the bottom, `scale` pixels a bin and a frame; the patches of each token that
 /// stands for more than one get that token's colour and an outline where tokens meet. `output`

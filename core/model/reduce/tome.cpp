@@ -12,21 +12,16 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
-#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/base/error.h"
+#include "core/model/reduce/no_autocast.h"
 #include "core/model/reduce/tome_device.h"
 #include "core/ops/token_merge.h"
-#include "core/schema/geometry.h"
+#include "core/schema/tome.h"
 
 namespace xp::model {
 namespace {
-
-/// Matching and merging choose their own precision.
-struct NoAutocast {
-  c10::impl::ExcludeDispatchKeyGuard guard{c10::autocast_dispatch_keyset};
-};
 
 /// [B, H, N, d] keys or a [B, N, C] metric as keys of one head.
 at::Tensor as_keys(const at::Tensor& metric) {
@@ -168,10 +163,6 @@ class MergeFunction : public torch::autograd::Function<MergeFunction> {
 
 }  // namespace
 
-bool TomeSettings::active() const {
-  return std::any_of(r.begin(), r.end(), [](int64_t count) { return count > 0; });
-}
-
 Match match_tokens(const at::Tensor& metric, int64_t r, Protect protect) {
   const at::NoGradGuard no_grad;
   const NoAutocast no_autocast;
@@ -220,12 +211,11 @@ at::Tensor trace_source(const at::Tensor& source, const Match& match) {
   return moved.masked_fill(source < 0, -1);
 }
 
-void reduce_tokens(Tokens& tokens, const std::vector<at::Tensor>& keys, int64_t r,
-                   const TomeSettings& settings) {
-  const Protect protect{settings.protect_cls && tokens.special > 0,
-                        settings.protect_dist && tokens.special > 1};
+void Tome::reduce(Tokens& tokens, Attended& attended, int64_t block) const {
+  const Protect protect{settings_.protect_cls && tokens.special > 0,
+                        settings_.protect_dist && tokens.special > 1};
   const auto most = [&](const Run& run) {
-    return schema::merge_limit(r, run.tokens, protect.count());
+    return schema::merge_limit(asked(block), run.tokens, protect.count());
   };
   if (std::none_of(tokens.runs.begin(), tokens.runs.end(),
                    [&](const Run& run) { return most(run) > 0; }))
@@ -235,7 +225,7 @@ void reduce_tokens(Tokens& tokens, const std::vector<at::Tensor>& keys, int64_t 
   for (size_t i = 0; i < tokens.runs.size(); ++i) {
     const Run run = tokens.runs[i];
     const at::Tensor size = tokens.size.defined() ? tokens.of_run(tokens.size, i) : at::Tensor();
-    const Match match = match_tokens(keys[i], most(run), protect);
+    const Match match = match_tokens(attended.keys(i), most(run), protect);
     const auto [values, counts] = merge_tokens(tokens.of_run(tokens.x, i), size, match);
     merged.push_back(values);
     sizes.push_back(counts);
@@ -245,6 +235,14 @@ void reduce_tokens(Tokens& tokens, const std::vector<at::Tensor>& keys, int64_t 
   tokens.x = as_rows(merged);
   tokens.size = as_rows(sizes);
   tokens.runs = std::move(runs);
+}
+
+std::shared_ptr<const Reducer> make_tome(const schema::TomeOptions& options, int64_t depth) {
+  TomeSettings settings;
+  settings.r = options.plan(depth);
+  settings.prop_attn = options.prop_attn;
+  settings.protect_dist = options.protect_dist;
+  return std::make_shared<Tome>(std::move(settings));
 }
 
 }  // namespace xp::model

@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/model/reduce/reducer.h"
 #include "core/model/tokens.h"
 
 namespace xp::model {
@@ -16,15 +17,35 @@ namespace xp::model {
 /// merged into size-weighted means.
 
 /// What merging does in one model: `r[i]` tokens less after block i, clamped to what there is
-/// (schema::tome_plan, schema::merge_limit).
+/// (schema::TomeOptions::plan, schema::merge_limit).
 struct TomeSettings {
   std::vector<int64_t> r;   ///< one per block; shorter = zeros follow, what is too many is ignored
   bool prop_attn = true;    ///< adds log(size of the key token) to the attention logits
   bool protect_cls = true;  ///< token 0 merges into nothing
   bool protect_dist =
       true;  ///< token 1 receives nothing; false = the behaviour of Faster_Audio_Transformers
+};
 
-  bool active() const;
+/// The reducer of [tome].
+class Tome final : public Reducer {
+ public:
+  explicit Tome(TomeSettings settings) : settings_(std::move(settings)) {}
+
+  bool acts_in(int64_t block) const override { return asked(block) > 0; }
+  bool proportional() const override { return settings_.prop_attn; }
+  /// match_tokens by the keys of each run and merge_tokens on all fields of `tokens`; r is clamped
+  /// to what each run has.
+  void reduce(Tokens& tokens, Attended& attended, int64_t block) const override;
+
+  const TomeSettings& settings() const { return settings_; }
+
+ private:
+  int64_t asked(int64_t block) const {
+    const auto index = static_cast<size_t>(block);
+    return index < settings_.r.size() ? settings_.r[index] : 0;
+  }
+
+  TomeSettings settings_;
 };
 
 /// Which tokens may take no part.
@@ -65,10 +86,5 @@ at::Tensor unmerge_tokens(const at::Tensor& merged, const Match& match);
 
 /// Carries Tokens::source on: source' [b, j] = target [b, source [b, j]].
 at::Tensor trace_source(const at::Tensor& source, const Match& match);
-
-/// match_tokens by the keys of each run, [clips, heads, N, d] or [clips, N, C], and merge_tokens on
-/// all fields of `tokens`; r is clamped to what each run has.
-void reduce_tokens(Tokens& tokens, const std::vector<at::Tensor>& keys, int64_t r,
-                   const TomeSettings& settings);
 
 }  // namespace xp::model
