@@ -213,6 +213,7 @@ void check_mutations(int count) {
   for (const Mutation& mutation : mutations_of(files, unread)) {
     if (!mutation.kind) (mutation.result ? results : others).push_back(mutation.set);
   }
+  unread = 0;
   std::map<std::set<std::string>, std::string> hashes = {{{}, hash_of(files.path())}};
   std::mt19937 random(29);
   for (int i = 0; i < count; ++i) {
@@ -222,8 +223,16 @@ void check_mutations(int count) {
     const std::set<std::string> changed(sets.begin(), sets.end());
     sets.insert(sets.end(), others.begin(), others.begin() + random() % 3);
     std::shuffle(sets.begin(), sets.end(), random);
-    const recipe::Recipe recipe =
-        recipe::load(plain_language(), files.path(), RecipeFiles::options_of(sets));
+    std::optional<recipe::Recipe> loaded;
+    try {
+      loaded = recipe::load(plain_language(), files.path(), RecipeFiles::options_of(sets));
+    } catch (const Error& error) {
+      // One of them turns a section off that another changes.
+      ASSERT_NE(error.message().find("has no effect"), std::string::npos) << error.message();
+      ++unread;
+      continue;
+    }
+    const recipe::Recipe& recipe = *loaded;
     const auto [known, fresh] = hashes.emplace(changed, recipe.hash());
     ASSERT_EQ(known->second, recipe.hash()) << i;
     const RecipeFiles other(shuffled(recipe.show(), random));
@@ -232,6 +241,7 @@ void check_mutations(int count) {
   std::set<std::string> different;
   for (const auto& [changed, hash] : hashes) different.insert(hash);
   EXPECT_EQ(different.size(), hashes.size());
+  EXPECT_LT(unread, count / 4);
 }
 
 TEST(RecipeHash, EverySetOfResultLeavesHasItsOwn) { check_mutations(60); }

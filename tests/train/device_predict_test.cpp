@@ -32,7 +32,8 @@ class PredictOn : public OnDevice {
   }
 
   static std::unique_ptr<model::Model> network(at::Device device) {
-    auto network = model::make_model(plain().model, nullptr, nullptr, {32, kFrames}, 3, 1);
+    auto network = model::make_model(
+        {.options = plain().model, .geometry = {32, kFrames}, .classes = 3, .seed = 1});
     network->to(device);
     network->require_grad(false);
     return network;
@@ -45,9 +46,10 @@ class PredictOn : public OnDevice {
     const std::vector<uint32_t> rows = clips.rows("val");
     const frontend::Frontend front(small_frontend(), {});
     const auto here = network(at::kCPU), there = network(device);
-    model::TomeSettings merging;
-    merging.r = {2, 2};
-    const std::vector<evaluate::Merging> ways{{model::TomeSettings{}}, {merging}};
+    schema::Reductions merging;
+    merging.tome.emplace().r.value = 2;
+    const std::vector<evaluate::Reduced> ways{{model::Reducers{}},
+                                              {model::make_reducers(merging, here->depth())}};
     for (const double window_s : {0.0, 0.3}) {
       evaluate::PredictOptions how;
       how.batch_size = 5;

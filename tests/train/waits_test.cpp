@@ -80,7 +80,8 @@ TEST_F(WaitsDevice, OfAnEvaluationBatch) {
   const batches::Clips clips = batches::open_clips(stage("predict", null), small_set());
   const std::vector<uint32_t> rows = clips.rows("train");
   const frontend::Frontend front(small_frontend(), {});
-  const auto network = model::make_model(plain().model, nullptr, nullptr, {32, 64}, 3, 1);
+  const auto network =
+      model::make_model({.options = plain().model, .geometry = {32, 64}, .classes = 3, .seed = 1});
   network->to(device);
   network->require_grad(false);
   const auto of_batches = [&](int64_t batches, double window_s) {
