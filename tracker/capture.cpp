@@ -21,6 +21,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 
 namespace xp::tracker {
 namespace {
@@ -153,6 +154,33 @@ std::filesystem::path log_in(const std::filesystem::path& folder, int rank) {
 
 std::atomic<int> first_stdout_error{0};
 
+// What a signal handler needs to give the streams back: set while a Capture lives.
+std::array<std::atomic<int>, 2> own_streams{-1, -1};
+std::atomic<int> captor{-1};  ///< its end of the socket pair hangs up when the process dies
+
+/// The process that takes the output was killed (by hand, for memory): what this one writes goes
+/// where it went before, and no write ends it. Nothing but system calls, as in any handler.
+void give_back_streams(int /*signal*/) {
+  const int error = errno;
+  pollfd end{captor.load(), POLLIN, 0};
+  if (end.fd >= 0 && ::poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0) {
+    for (int i = 0; i < 2; ++i) {
+      const int own = own_streams[static_cast<size_t>(i)].load();
+      if (own >= 0) ::dup2(own, STDOUT_FILENO + i);
+    }
+  }
+  errno = error;
+}
+
+/// Death of the process is told by SIGCHLD; a write that comes before it, by SIGPIPE.
+void watch_captor() {
+  struct sigaction action {};
+  action.sa_handler = give_back_streams;
+  action.sa_flags = SA_RESTART | SA_NOCLDSTOP;
+  ::sigaction(SIGCHLD, &action, nullptr);
+  ::sigaction(SIGPIPE, &action, nullptr);
+}
+
 // Of the Capture that lives, "" without one.
 std::filesystem::path& kept_folder() {
   static std::filesystem::path instance;
@@ -209,6 +237,9 @@ Capture::Capture(const std::filesystem::path& folder, int rank) {
     if (stop_ >= 0) ::close(stop_);
     throw Error(fmt::format("cannot capture the output: {}", std::strerror(error)), Exit::kFailed);
   }
+  for (size_t i = 0; i < 2; ++i) own_streams[i] = saved_[i];
+  captor = stop_;
+  watch_captor();
   const std::lock_guard lock(kept_mutex());
   kept_folder() = folder;
 }
@@ -219,6 +250,8 @@ Capture::~Capture() {
     kept_folder().clear();
   }
   std::fflush(nullptr);
+  captor = -1;
+  own_streams[0] = own_streams[1] = -1;
   for (int i = 0; i < 2; ++i) {
     ::dup2(saved_[i], STDOUT_FILENO + i);
     ::close(saved_[i]);
@@ -231,6 +264,8 @@ Capture::~Capture() {
   }
   int none = 0;
   if (WIFEXITED(status)) first_stdout_error.compare_exchange_strong(none, WEXITSTATUS(status));
+  if (WIFSIGNALED(status))
+    log::warn("the process that kept the output was killed: `exp logs` lacks what came after");
 }
 
 int Capture::stdout_error() { return first_stdout_error.load(); }

@@ -207,7 +207,7 @@ void Index::refresh_run(const std::string& uid) {
   try {
     if (::access(folder.c_str(), W_OK) == 0) {
       // Nobody writes it: what is left in its ring and inbox is taken in here.
-      if (const auto lock = FileLock::try_acquire(folder / "lock")) {
+      if (const auto lock = lock_unwritten(folder)) {
         unheld = true;
         recover(folder);
       }

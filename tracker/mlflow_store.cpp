@@ -73,6 +73,17 @@ const char* status_name(Status status) {
   }
 }
 
+// A folder as a URI (RFC 3986): # and ? of a path would end it.
+std::string address_of(const fs::path& folder) {
+  std::string out = "file:";
+  for (const char c : folder.string()) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                       std::string_view("/-._~").find(c) != std::string_view::npos;
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string mlflow_name(const std::string& name) {
@@ -114,7 +125,7 @@ int64_t MlflowStore::experiment(const std::string& name) {
   const auto id = static_cast<int64_t>(experiments_.size()) + 1;
   experiments_.emplace(name, id);
   open_->db.prepare("INSERT INTO experiments VALUES(?,?,?,'active')")
-      .run(id, name, "file:" + fs::absolute(folder_ / "artifacts" / std::to_string(id)).string());
+      .run(id, name, address_of(fs::absolute(folder_ / "artifacts" / std::to_string(id))));
   return id;
 }
 
@@ -125,7 +136,7 @@ void MlflowStore::begin(const RunInfo& run) {
   open_->db.prepare("INSERT INTO runs VALUES(?,?,'LOCAL','','','exp',?,?,?,'','active',?,?)")
       .run(run_, run.uid, status_name(run.status), run.created_ns / kNsPerMs,
            run.ended_ns == 0 ? std::optional<int64_t>() : run.ended_ns / kNsPerMs,
-           "file:" + artifacts.string(), id);
+           address_of(artifacts), id);
   auto param = open_->db.prepare("INSERT OR REPLACE INTO params VALUES(?,?,?)");
   for (const auto& [key, value] : run.params) param.run(mlflow_name(key), to_text(value), run_);
   auto tag = open_->db.prepare("INSERT OR REPLACE INTO tags VALUES(?,?,?)");

@@ -144,7 +144,7 @@ class RunImpl final : public Run {
                                        std::string_view key, const fs::path& folder) override;
   void publish_stage(std::string_view name, const fs::path& folder) override;
   void attach_stage(std::string_view name, std::string_view kind, std::string_view key,
-                    const fs::path& folder) override;
+                    const fs::path& folder, const std::map<std::string, double>& reported) override;
   void note_fact(std::string_view key, std::string_view value) override {
     writer_.post(
         [k = std::string(key), v = std::string(value)](Session& s) { set_fact(s.db, k, v); });
@@ -234,7 +234,7 @@ void take_over(Session& session, const fs::path& runs, const fs::path& marker,
   const std::string other = line.substr(0, space);
   if (other == uid || space == std::string::npos || !fs::exists(runs / other / "run.db", none))
     return;
-  if (auto lock = FileLock::try_acquire(runs / other / "lock")) recover(runs / other);
+  if (auto lock = lock_unwritten(runs / other)) recover(runs / other);
   const sql::Database from = sql::Database::read(runs / other / "run.db", kRunSchema);
   import_stage(session.db, session.series, from,
                line.substr(space + 1, line.find('\n') - space - 1), stage);
@@ -308,9 +308,9 @@ void RunImpl::publish_stage(std::string_view name, const fs::path& folder) {
 }
 
 void RunImpl::attach_stage(std::string_view name, std::string_view kind, std::string_view key,
-                           const fs::path& folder) {
+                           const fs::path& folder, const std::map<std::string, double>& reported) {
   writer_.post([this, stage = std::string(name), kind = std::string(kind), key = std::string(key),
-                folder, now = timeline_ns()](Session& s) {
+                folder, reported, now = timeline_ns()](Session& s) {
     auto had =
         s.db.prepare("SELECT 1 FROM stage WHERE name=? AND key=? AND reused=0 AND state='done'");
     if (had.query(stage, key).step()) {
@@ -328,7 +328,8 @@ void RunImpl::attach_stage(std::string_view name, std::string_view kind, std::st
             "folder=excluded.folder, reused=1, attempt=excluded.attempt, state='done', "
             "ended_ns=excluded.ended_ns")
         .run(stage, kind, key, relative(folder), attempt(), now, now);
-    attach_curves(s.db, s.series, stage, folder / "curves.db");
+    if (!attach_curves(s.db, s.series, stage, folder / "curves.db"))
+      attach_values(s.db, s.series, stage, reported);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -156,6 +157,13 @@ std::string ring_name(std::string_view stage, std::string_view name) {
   return fmt::format("{}{}{}", stage, kSeparator, name);
 }
 
+Life owner_life(const Ring& ring) {
+  ProcessId owner = this_process();
+  owner.pid = ring.pid();
+  owner.start = ring.pid_start();
+  return life_of(owner);
+}
+
 std::string ring_key(const Ring& ring) { return fmt::format("{:016x}", ring.id()); }
 
 RingTaker::RingTaker(std::unique_ptr<Ring> ring, fs::path file, const sql::Database& db)
@@ -210,12 +218,7 @@ void RingTaker::take_extra(SeriesWriter& series, const std::vector<RingPoint>& p
   add(series, points);
 }
 
-bool RingTaker::abandoned() const {
-  ProcessId owner = this_process();
-  owner.pid = ring_->pid();
-  owner.start = ring_->pid_start();
-  return life_of(owner) == Life::kDead;
-}
+bool RingTaker::abandoned() const { return owner_life(*ring_) == Life::kDead; }
 
 void RingTaker::committed() {
   ring_->release(released_, position_);
@@ -230,6 +233,13 @@ std::vector<fs::path> ring_files(const fs::path& run_folder) {
   }
   std::sort(out.begin(), out.end());
   return out;
+}
+
+std::optional<FileLock> lock_unwritten(const fs::path& run_folder) {
+  if (const auto ring = Ring::open(run_folder / "ring", false);
+      ring && ring->pid() != ::getpid() && owner_life(*ring) == Life::kAlive)
+    return std::nullopt;
+  return FileLock::try_acquire(run_folder / "lock");
 }
 
 bool recover(const fs::path& run_folder) {
@@ -339,10 +349,10 @@ void import_stage(sql::Database& db, SeriesWriter& series, const sql::Database& 
   }
 }
 
-void attach_curves(sql::Database& db, SeriesWriter& series, std::string_view stage,
+bool attach_curves(sql::Database& db, SeriesWriter& series, std::string_view stage,
                    const fs::path& curves) {
   std::error_code none;
-  if (!fs::exists(curves, none)) return;
+  if (!fs::exists(curves, none)) return false;
   const sql::Database from = sql::Database::read(curves, kCurvesSchema);
   auto rows = from.prepare(
       "SELECT m.name, m.unit, m.grain, s.rank, s.n, s.nans, s.first_nan_step, s.last, s.last_bits, "
@@ -367,6 +377,18 @@ void attach_curves(sql::Database& db, SeriesWriter& series, std::string_view sta
       }
     }
     put.step();
+  }
+  return true;
+}
+
+void attach_values(sql::Database& db, SeriesWriter& series, std::string_view stage,
+                   const std::map<std::string, double>& values) {
+  auto put = db.prepare(
+      "INSERT OR IGNORE INTO summary(metric_id, rank, n, nans, last, last_step, last_ns, min, "
+      "min_step, max, max_step, reused) VALUES(?,0,1,0,?,0,?,?,0,?,0,1)");
+  for (const auto& [name, value] : values) {
+    const int64_t metric = series.metric(name, stage, Unit::kNone, Grain::kFinal);
+    put.run(metric, value, timeline_ns(), value, value);
   }
 }
 

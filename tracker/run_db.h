@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -90,6 +91,10 @@ std::vector<std::filesystem::path> ring_files(const std::filesystem::path& run_f
 /// not opened). Returns whether it changed anything. Throws SqlError.
 bool recover(const std::filesystem::path& run_folder);
 
+/// The lock of a run that nobody writes, or nullopt. The lock file alone does not say so: where it
+/// was removed, the process that the ring names still writes, and takes a lock again in a moment.
+std::optional<FileLock> lock_unwritten(const std::filesystem::path& run_folder);
+
 /// Opens a run for reading. On a network file system a live run's run.db is locked by its writer;
 /// then its newest copy, live.db, is read, which the writer makes with every heartbeat.
 sql::Database read_run(const std::filesystem::path& run_folder);
@@ -108,9 +113,12 @@ void import_stage(sql::Database& db, SeriesWriter& series, const sql::Database& 
                   std::string_view from_stage, std::string_view stage);
 
 /// The metrics of a cached stage, named as this run names the stage: final values and ranges,
-/// marked as reused; the points stay in `curves`. Without that file nothing is known of the stage's
-/// metrics.
-void attach_curves(sql::Database& db, SeriesWriter& series, std::string_view stage,
+/// marked as reused; the points stay in `curves`. False where there is no such file.
+bool attach_curves(sql::Database& db, SeriesWriter& series, std::string_view stage,
                    const std::filesystem::path& curves);
+
+/// The same of an output without curves: its final values alone, without units.
+void attach_values(sql::Database& db, SeriesWriter& series, std::string_view stage,
+                   const std::map<std::string, double>& values);
 
 }  // namespace xp::tracker

@@ -100,8 +100,7 @@ std::vector<Store::Earlier> Store::earlier(std::string_view recipe_hash) const {
   rows.query(recipe_hash);
   while (rows.step()) {
     const bool done = rows.text_view(1) == "done";
-    if (done || FileLock::try_acquire(run_folder(rows.text(0)) / "lock"))
-      out.push_back({rows.text(0), done});
+    if (done || lock_unwritten(run_folder(rows.text(0)))) out.push_back({rows.text(0), done});
   }
   return out;
 }
@@ -111,7 +110,7 @@ void Store::request(std::string_view uid, Request request) {
   const fs::path folder = run_folder(uid);
   send(folder, std::move(request));
   // Nobody writes the run: the request is taken in here.
-  if (auto lock = FileLock::try_acquire(folder / "lock")) {
+  if (auto lock = lock_unwritten(folder)) {
     recover(folder);
     mark_changed(folder_, uid);
   }
@@ -135,7 +134,7 @@ void Store::note(std::string_view uid, std::string_view text) {
 
 void Store::stop(std::string_view uid) {
   check_known(uid);
-  if (FileLock::try_acquire(run_folder(uid) / "lock")) {
+  if (lock_unwritten(run_folder(uid))) {
     throw Error(fmt::format("run {} is not running; there is nothing to stop", uid));
   }
   Request message;
@@ -146,7 +145,7 @@ void Store::stop(std::string_view uid) {
 void Store::remove(std::string_view uid) {
   check_known(uid);
   const fs::path folder = run_folder(uid);
-  const auto lock = FileLock::try_acquire(folder / "lock");
+  const auto lock = lock_unwritten(folder);
   if (!lock)
     throw Error(fmt::format("run {} is running{}; `exp stop {}` ends it", uid, owner(folder), uid));
   std::error_code ignored;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -83,9 +84,12 @@ class Run : public RunSink {
   virtual void publish_stage(std::string_view name, const std::filesystem::path& folder) = 0;
 
   /// A stage whose output `folder` (cache/KIND/KEY) was there already: the run refers to it, its
-  /// final values count as this run's (`eval.mAP`), its curves are shown marked as reused.
+  /// final values count as this run's (`eval.mAP`), its curves are shown marked as reused. An
+  /// output without curves (the record of the run that made it was removed meanwhile) has at least
+  /// the final values `reported`: names without `name.`, what its manifest says.
   virtual void attach_stage(std::string_view name, std::string_view kind, std::string_view key,
-                            const std::filesystem::path& folder) = 0;
+                            const std::filesystem::path& folder,
+                            const std::map<std::string, double>& reported) = 0;
 
   /// A text fact about the run or machine: ("model.params", "86.9 M"). The newest value of a key
   /// counts.

@@ -93,7 +93,7 @@ void Writer::open_session() {
   if (!lock_) {
     fs::create_directories(folder_ / "inbox");
     fs::create_directories(folder_ / "files");
-    if (auto lock = FileLock::try_acquire(folder_ / "lock")) lock_.emplace(std::move(*lock));
+    if (auto lock = lock_unwritten(folder_)) lock_.emplace(std::move(*lock));
     if (!lock_)
       throw Error(fmt::format("run {} is live: another process writes it", uid_), Exit::kUsage);
   }

@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/graph/build.h"
+#include "core/run/run_record.h"
 #include "core/schema/stage_options.h"
 
 namespace xp::cli {
@@ -102,8 +103,7 @@ void BundleRecorder::attach(const graph::Node& node, const std::filesystem::path
   log::info("{}: {}", node.name, made_now ? "done" : "cached");
   for (const BundleMember& member : members_) {
     const auto name = member.names.find(node.key);
-    if (name != member.names.end())
-      member.run->attach_stage(name->second, node.kind, node.key, folder);
+    if (name != member.names.end()) run::attach_output(*member.run, name->second, node, folder);
   }
 }
 

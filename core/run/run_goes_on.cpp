@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/base/error.h"
 #include "core/recipe/language.h"
 #include "core/schema/load.h"
 
@@ -65,7 +66,12 @@ std::string why_another(const tracker::RunInfo& info, const tracker::RunDetail& 
 
 std::string why_another(tracker::Query& query, const std::string& uid, const graph::Graph& graph,
                         const std::vector<tracker::Param>& params) {
-  return why_another(query.run(uid), query.detail(uid), graph, params);
+  try {
+    return why_another(query.run(uid), query.detail(uid), graph, params);
+  } catch (const Error& error) {
+    // Its record was damaged or removed: that run cannot be gone on with, but the recipe can.
+    return error.message();
+  }
 }
 
 }  // namespace xp::run

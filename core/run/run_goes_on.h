@@ -16,7 +16,8 @@ namespace xp::run {
 std::string why_another(const tracker::RunInfo& info, const tracker::RunDetail& detail,
                         const graph::Graph& graph, const std::vector<tracker::Param>& params);
 
-/// The same of the run `uid`. Throws Error for one that is not known.
+/// The same of the run `uid`. One whose record cannot be read is none to go on with, and that is
+/// why.
 std::string why_another(tracker::Query& query, const std::string& uid, const graph::Graph& graph,
                         const std::vector<tracker::Param>& params);
 

@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/graph/cache_users.h"
+#include "core/graph/given_output.h"
 #include "core/graph/uses.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/sections.h"
@@ -176,6 +177,13 @@ void mark_cache(const PlannedRun& planned) {
   }
 }
 
+void attach_output(tracker::Run& run, const std::string& name, const graph::Node& node,
+                   const std::filesystem::path& folder) {
+  const auto manifest = graph::manifest_beside(folder);
+  run.attach_stage(name, node.kind, node.key, folder,
+                   manifest ? manifest->metrics : std::map<std::string, double>());
+}
+
 // One stage's progress line.
 struct RunRecorder::Bar {
   std::unique_ptr<Progress> progress;
@@ -201,7 +209,7 @@ void RunRecorder::attach(const graph::Node& node, const std::filesystem::path& f
                          bool made_now) {
   end_bar(node);
   log::info("{}: {}", node.name, made_now ? "done" : "cached");
-  if (run_ != nullptr) run_->attach_stage(node.name, node.kind, node.key, folder);
+  if (run_ != nullptr) attach_output(*run_, node.name, node, folder);
 }
 
 void RunRecorder::end_bar(const graph::Node& node) {

@@ -32,6 +32,10 @@ void note_threads(tracker::Run& run, const Workspace& workspace);
 /// with everything that the tracker keeps.
 void note_uses(const graph::Graph& graph, const tracker::Run& run, const graph::Cache& cache);
 
+/// Notes that `run` uses the output `folder` of `node`, which the run calls `name`.
+void attach_output(tracker::Run& run, const std::string& name, const graph::Node& node,
+                   const std::filesystem::path& folder);
+
 /// graph::mark_cache for work without a run (--check, --overfit); where it cannot be marked, `exp
 /// gc` says so later.
 void mark_cache(const PlannedRun& planned);

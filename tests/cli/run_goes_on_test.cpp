@@ -1,4 +1,5 @@
 // Which run `exp run` goes on with: the one of equal result keys and equal inputs, and no other.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -135,6 +136,21 @@ TEST_F(RunGoesOn, EqualContentsElsewhereGoOnAndAreRecorded) {
   EXPECT_TRUE(shown["attempts"][0]["changes"].empty());
   EXPECT_EQ(shown["attempts"][1]["changes"].size(), changes.size());
   EXPECT_EQ(shown["name"], "second");
+}
+
+// Somebody removed its run.db: the recipe can be run all the same, by a run of its own.
+TEST_F(RunGoesOn, ARunWhoseRecordIsGoneIsLeft) {
+  run_until("train");
+  const std::string lost = runs()[0].uid;
+  fs::remove(dir_ / ".exp" / "runs" / lost / "run.db");
+  run_until("");
+  EXPECT_NE(said_.find(fmt::format("run {} of this recipe is not gone on with: ", lost)),
+            std::string::npos)
+      << said_;
+  const auto all = runs();
+  EXPECT_TRUE(std::any_of(all.begin(), all.end(), [&](const tracker::RunInfo& run) {
+    return run.uid != lost && run.status == tracker::Status::kDone;
+  }));
 }
 
 // Nothing was made of the files yet: where they lie says whether they are the same.

@@ -217,7 +217,7 @@ TEST_F(Gc, AListThatIsNotThereBesideAWholeRunStopsIt) {
   EXPECT_EQ(names(collect()), Names{}) << "a run that has begun no stage uses none";
   record_uses(graph, tracked->folder(), cache_);
   run_to_goal(graph, cache_);
-  tracked->attach_stage("prepare", "prepare", graph.nodes[0].key, cache_.root());
+  tracked->attach_stage("prepare", "prepare", graph.nodes[0].key, cache_.root(), {});
   tracked->finish(tracker::Outcome::kDone, "", "", 0);
   fs::remove(list);
   const std::string said = message_of([&] { collect(); });

@@ -3,6 +3,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -32,6 +36,22 @@ int in_child(const std::filesystem::path& terminal, const Work& work) {
   int status = -1;
   ::waitpid(child, &status, 0);
   return status;
+}
+
+/// The process that this one has begun.
+pid_t only_child() {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "stat");  // "PID (NAME) STATE PARENT .."
+    std::string text;
+    std::getline(file, text);
+    const size_t name_end = text.rfind(')');
+    if (name_end == std::string::npos) continue;
+    std::string state;
+    pid_t parent = 0;
+    std::istringstream(text.substr(name_end + 1)) >> state >> parent;
+    if (parent == ::getpid()) return std::stoi(text);
+  }
+  return -1;
 }
 
 std::string eventually(const std::filesystem::path& file, const std::string& want) {
@@ -84,6 +104,29 @@ TEST(Capture, LastWordsOfAKilledProcessAreKept) {
   EXPECT_TRUE(WIFSIGNALED(status));
   EXPECT_EQ(eventually(dir / "output.2.log", "last words\n"), "last words\n");
   EXPECT_EQ(eventually(dir / "terminal", "last words\n"), "last words\n");
+}
+
+// Killed for memory, or by hand: what the run says goes where it went before, and no write ends it.
+TEST(Capture, ARunOutlivesTheProcessThatKeepsItsOutput) {
+  const testing::TempDir dir;
+  const int status = in_child(dir / "terminal", [&] {
+    {
+      const Capture capture(dir.path(), 0);
+      ::kill(only_child(), SIGKILL);
+      for (int line = 0; line < 20; ++line) {
+        std::printf("line %d\n", line);
+        std::fflush(stdout);
+        ::usleep(5000);
+      }
+    }
+    std::printf("after\n");
+    std::fflush(stdout);
+  });
+  EXPECT_EQ(status, 0);
+  const std::string terminal = read_file(dir / "terminal");
+  EXPECT_NE(terminal.find("line 19\n"), std::string::npos) << terminal;
+  EXPECT_NE(terminal.find("`exp logs` lacks what came after"), std::string::npos) << terminal;
+  EXPECT_NE(terminal.find("after\n"), std::string::npos) << terminal;
 }
 
 TEST(Capture, TerminalStaysATerminal) {

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstring>
 
+#include <sqlite3.h>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -149,6 +151,33 @@ TEST_F(ExportTest, MlflowStoreIsOneWholeFile) {
   EXPECT_EQ(std::distance(fs::directory_iterator(dir / "out"), fs::directory_iterator()), 1);
   EXPECT_EQ(read_file(dir / "out/mlflow.db", 15), "SQLite format 3");
   EXPECT_EQ(mlflow_name("a/../b:c"), "a__._b_c");
+}
+
+// What a URI gives a meaning of its own does not end the path that it holds.
+TEST_F(ExportTest, MlflowAddressesHoldAnyPath) {
+  const fs::path out = dir / "a#b?c%20 d";
+  Query query(folder);
+  export_runs(query, query.runs({}), ExportFormat::kMlflow, out);
+  sqlite3* db = nullptr;
+  ASSERT_EQ(::sqlite3_open((out / "mlflow.db").c_str(), &db), SQLITE_OK);
+  const auto check = [](void* wanted, int, char** values, char**) {
+    const std::string address = values[0];
+    EXPECT_EQ(address.find_first_of("#? "), std::string::npos) << address;
+    std::string path;
+    for (size_t i = std::string("file:").size(); i < address.size(); ++i) {
+      const bool escaped = address[i] == '%';
+      path += escaped ? static_cast<char>(std::stoi(address.substr(i + 1, 2), nullptr, 16))
+                      : address[i];
+      i += escaped ? 2 : 0;
+    }
+    EXPECT_TRUE(path.starts_with(*static_cast<std::string*>(wanted))) << address;
+    return 0;
+  };
+  std::string wanted = fs::absolute(out / "artifacts").string();
+  const char* const all =
+      "SELECT artifact_uri FROM runs UNION ALL SELECT artifact_location FROM experiments";
+  EXPECT_EQ(::sqlite3_exec(db, all, check, &wanted, nullptr), SQLITE_OK);
+  ::sqlite3_close(db);
 }
 
 TEST_F(ExportIntegration, MlflowReadsItBack) {

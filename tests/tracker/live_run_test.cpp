@@ -17,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/clock.h"
+#include "core/base/error.h"
 #include "core/base/files.h"
 #include "tests/testing/kill_at.h"
 #include "tests/testing/temp_dir.h"
@@ -103,6 +104,44 @@ TEST_F(LiveRun, ALockThatIsRemovedIsTakenAgain) {
   });
   EXPECT_NE(said.find("another process has it now"), std::string::npos) << said;
   EXPECT_TRUE(run->losses().removed);
+}
+
+// Until its process notices, nobody else takes the run for one that nobody writes: its points would
+// be written down twice, and it could be gone on with or removed.
+TEST_F(LiveRun, OneWhoseLockWasRemovedIsItsProcesssOwn) {
+  const auto wait_for = [](const fs::path& file) {
+    for (int i = 0; i < 1000 && !fs::exists(file); ++i) ::usleep(5000);
+  };
+  RunOptions rare = quiet();
+  rare.commit = std::chrono::seconds(100);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto run = store.create(sample("locked", 0), rare);
+    const MetricId loss = run->metric("loss", Unit::kNone);
+    for (int step = 0; step < 100; ++step) run->log(loss, step, step);
+    write_file_atomic(dir / "logged", run->uid());
+    wait_for(dir / "looked");
+    for (int step = 100; step < 200; ++step) run->log(loss, step, step);
+    run->finish(Outcome::kDone, "", "", 0);
+    ::_exit(0);
+  }
+  wait_for(dir / "logged");
+  const std::string uid = read_file(dir / "logged");
+  fs::remove(store.run_folder(uid) / "lock");
+  EXPECT_EQ(Query(store.folder()).run(uid).status, Status::kRunning);
+  EXPECT_TRUE(store.earlier(sample("locked", 0).recipe_hash).empty());
+  EXPECT_THROW(store.remove(uid), Error);
+  EXPECT_THROW(store.resume(uid, sample("locked", 0), quiet()), Error);
+  store.note(uid, "seen");
+  write_file_atomic(dir / "looked", "");
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  const RunInfo info = Query(store.folder()).run(uid);
+  EXPECT_EQ(info.status, Status::kDone);
+  EXPECT_EQ(info.attempts, 1);
+  EXPECT_EQ(info.metrics.at("loss").n, 200);
+  EXPECT_EQ(info.notes, "seen");
 }
 
 TEST_F(LiveRun, ARingThatIsCutDoesNotEndTheWork) {

@@ -164,6 +164,21 @@ TEST_F(StoreTest, StageBegunAnewHidesItsOldPoints) {
   EXPECT_EQ(query.run(uid).metrics.at("eval.mAP").last, 0.3);
 }
 
+// The run that made it lost its record, and with it the curves; what it gave is known all the same.
+TEST_F(StoreTest, AnOutputWithoutCurvesHasTheValuesThatItsManifestReports) {
+  const fs::path cache = folder / "cache/evaluate/k1";
+  fs::create_directories(cache);
+  auto run = store.create(sample("user", 0), quiet());
+  run->attach_stage("eval", "evaluate", "k1", cache, {{"mAP", 0.4}, {"acc", 0.5}});
+  run->attach_stage("eval", "evaluate", "k1", cache, {{"mAP", 0.4}, {"acc", 0.5}});
+  run->finish(Outcome::kDone, "", "", 0);
+  const auto metrics = Query(folder).run(run->uid()).metrics;
+  EXPECT_EQ(metrics.at("eval.mAP").last, 0.4);
+  EXPECT_EQ(metrics.at("eval.mAP").n, 1);
+  EXPECT_TRUE(metrics.at("eval.acc").reused);
+  EXPECT_EQ(Query(folder).runs({.filter = "eval.acc=0.5"}).size(), 1U);
+}
+
 TEST_F(StoreTest, CachedStageShowsItsCurvesMarked) {
   const fs::path cache = folder / "cache/train/k1";
   fs::create_directories(cache);
@@ -178,11 +193,11 @@ TEST_F(StoreTest, CachedStageShowsItsCurvesMarked) {
   first->publish_stage("student", cache);
   EXPECT_TRUE(fs::exists(cache / "curves.db"));
   EXPECT_FALSE(fs::exists(cache / "curves.from"));
-  first->attach_stage("student", "train", "k1", cache);
+  first->attach_stage("student", "train", "k1", cache, {});
   first->finish(Outcome::kDone, "", "", 0);
 
   auto second = store.create(sample("user", 0), quiet());
-  second->attach_stage("teacher", "train", "k1", cache);
+  second->attach_stage("teacher", "train", "k1", cache, {});
   second->finish(Outcome::kDone, "", "", 0);
   Query query(folder);
   const Curve curve = query.curve(second->uid(), "teacher.train.loss");
