@@ -63,14 +63,15 @@ class Decoder {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Mono `samples` from one rate to another: n samples become round(n * to / from). Equal rates
-/// copy.
-std::vector<float> resample(std::span<const float> samples, int64_t from_hz, int64_t to_hz,
-                            schema::ResampleQuality quality);
+/// Why a sound of so many samples is bad for a set; empty = it is good.
+std::string why_unfit(size_t samples, int64_t rate_hz, bool finite, double shortest_s);
 
+/// The largest magnitude.
+float peak_of(std::span<const float> samples);
 /// What the samples of a clip are divided by before they become 16 bits, so that none is cut off: 1
 /// where all lie within full scale, [-1, 1], else a little more than their peak.
 float pcm_scale(std::span<const float> samples);
+float pcm_scale(float peak);
 /// By how much the peak of a clip of that scale lies above full scale, in dB; 0 for a scale of 1.
 double above_full_scale_db(float scale);
 
@@ -80,5 +81,6 @@ void to_pcm16(std::span<const float> samples, std::span<int16_t> pcm, float scal
 void from_pcm16(std::span<const int16_t> pcm, std::span<float> samples, float scale = 1);
 /// `samples` as a shard gives them back, bit for bit: there and back.
 void round_as_stored(std::span<float> samples);
+void round_as_stored(std::span<float> samples, float scale);
 
 }  // namespace xp::data

@@ -1,11 +1,13 @@
 #include "data/sound_container.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cctype>
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <span>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -14,23 +16,30 @@
 namespace xp::data {
 namespace {
 
-using Bytes = std::span<const std::byte>;
 using Damage = std::optional<std::string>;
 
-bool has(Bytes bytes, size_t at, std::string_view text) {
+/// Up to N bytes from `at` on, zeros behind the end.
+template <size_t N>
+std::array<std::byte, N> bytes_at(Encoded& bytes, size_t at) {
+  std::array<std::byte, N> out{};
+  bytes.read(at, out);
+  return out;
+}
+
+bool has(Encoded& bytes, size_t at, std::string_view text) {
+  constexpr size_t kLongest = 24;
+  const std::array<std::byte, kLongest> there = bytes_at<kLongest>(bytes, at);
   return at + text.size() <= bytes.size() &&
-         std::memcmp(bytes.data() + at, text.data(), text.size()) == 0;
+         std::memcmp(there.data(), text.data(), text.size()) == 0;
 }
 
 template <class Number>
-Number little(Bytes bytes, size_t at) {
+Number little(Encoded& bytes, size_t at) {
   static_assert(std::endian::native == std::endian::little);
-  Number value = 0;
-  std::memcpy(&value, bytes.data() + at, sizeof value);
-  return value;
+  return std::bit_cast<Number>(bytes_at<sizeof(Number)>(bytes, at));
 }
 
-uint32_t big32(Bytes bytes, size_t at) { return __builtin_bswap32(little<uint32_t>(bytes, at)); }
+uint32_t big32(Encoded& bytes, size_t at) { return __builtin_bswap32(little<uint32_t>(bytes, at)); }
 
 std::string truncated(uint64_t there, uint64_t promised) {
   return fmt::format("truncated: {} of {} bytes of sound are there", there, promised);
@@ -39,7 +48,7 @@ std::string truncated(uint64_t there, uint64_t promised) {
 constexpr uint32_t kOpen = 0x7F000000U;  // and above: sizes of writers to a pipe
 constexpr uint64_t kOpenWide = uint64_t{1} << 62U;
 
-bool is_riff(Bytes bytes) {
+bool is_riff(Encoded& bytes) {
   return has(bytes, 0, "RIFF") || has(bytes, 0, "RIFX") || has(bytes, 0, "RF64");
 }
 
@@ -60,7 +69,7 @@ OpenSize size_at(size_t at, uint64_t value, size_t count, bool big_endian) {
   return out;
 }
 
-std::optional<RiffSound> riff_sound(Bytes bytes) {
+std::optional<RiffSound> riff_sound(Encoded& bytes) {
   const bool wide = has(bytes, 0, "RF64");
   const bool big_endian = has(bytes, 0, "RIFX");
   const auto number = [&](size_t at) {
@@ -88,16 +97,16 @@ std::optional<RiffSound> riff_sound(Bytes bytes) {
 }
 
 /// Whether chunks stand there that fill the rest of the file, by their names of four letters.
-bool chunks_at(Bytes bytes, size_t at) {
+bool chunks_at(Encoded& bytes, size_t at) {
   if (at + 8 > bytes.size()) return false;
-  const auto name = bytes.begin() + static_cast<std::ptrdiff_t>(at);
-  const bool named = std::all_of(name, name + 4, [](std::byte letter) {
+  const auto name = bytes_at<4>(bytes, at);
+  const bool named = std::all_of(name.begin(), name.end(), [](std::byte letter) {
     return std::isprint(std::to_integer<unsigned char>(letter)) != 0;
   });
   return named && little<uint32_t>(bytes, at + 4) <= bytes.size() - at - 8;
 }
 
-Damage riff_damage(Bytes bytes) {
+Damage riff_damage(Encoded& bytes) {
   const std::optional<RiffSound> sound = riff_sound(bytes);
   if (!sound) return std::nullopt;
   if (sound->rate_hz == 0U) return "sample rate 0 in its header";
@@ -107,7 +116,7 @@ Damage riff_damage(Bytes bytes) {
   return truncated(sound->there, sound->promised);
 }
 
-Damage aiff_damage(Bytes bytes) {
+Damage aiff_damage(Encoded& bytes) {
   for (size_t at = 12; at + 8 <= bytes.size();) {
     const uint32_t size = big32(bytes, at + 4);
     const size_t there = bytes.size() - at - 8;
@@ -121,36 +130,38 @@ Damage aiff_damage(Bytes bytes) {
 /// libogg's reader of pages, which checks their sums.
 class OggPages {
  public:
-  OggPages() { ogg_sync_init(&state_); }
+  explicit OggPages(Encoded& bytes) : bytes_(bytes) { ogg_sync_init(&state_); }
   ~OggPages() { ogg_sync_clear(&state_); }
   OggPages(const OggPages&) = delete;
   OggPages& operator=(const OggPages&) = delete;
 
-  /// The length of the next page, 0 at the end of `rest`, negative where bytes are no page.
-  long next(Bytes& rest, ogg_page& page) {
+  /// The length of the next page, 0 at the end, negative where bytes are no page.
+  long next(ogg_page& page) {
     constexpr size_t kPiece = 1U << 16U;
     while (true) {
       const long length = ogg_sync_pageseek(&state_, &page);
-      if (length != 0 || rest.empty()) return length;
-      const Bytes piece = rest.first(std::min(rest.size(), kPiece));
-      std::memcpy(ogg_sync_buffer(&state_, static_cast<long>(piece.size())), piece.data(),
-                  piece.size());
-      ogg_sync_wrote(&state_, static_cast<long>(piece.size()));
-      rest = rest.subspan(piece.size());
+      if (length != 0 || at_ >= bytes_.size()) return length;
+      char* const room = ogg_sync_buffer(&state_, static_cast<long>(kPiece));
+      const size_t got = bytes_.read(at_, std::as_writable_bytes(std::span(room, kPiece)));
+      if (got == 0) return 0;
+      ogg_sync_wrote(&state_, static_cast<long>(got));
+      at_ += got;
     }
   }
 
  private:
+  Encoded& bytes_;
+  size_t at_ = 0;
   ogg_sync_state state_{};
 };
 
-Damage ogg_damage(Bytes bytes) {
-  OggPages pages;
+Damage ogg_damage(Encoded& bytes) {
+  OggPages pages(bytes);
   ogg_page page{};
   std::map<int, long> numbers;  // of the last page, by stream
   bool ended = false;           // since a stream began: streams may follow each other
   uint64_t at = 0;
-  while (const long length = pages.next(bytes, page)) {
+  while (const long length = pages.next(page)) {
     if (length < 0) {
       if (ended) return std::nullopt;  // a tag behind the sound
       return fmt::format("damaged: no whole Ogg page at byte {}", at);
@@ -171,18 +182,19 @@ Damage ogg_damage(Bytes bytes) {
 }
 
 /// Where the first frame begins, behind an ID3v2 tag.
-size_t first_mp3_frame(Bytes bytes) {
+size_t first_mp3_frame(Encoded& bytes) {
   if (!has(bytes, 0, "ID3") || bytes.size() < 10) return 0;
   size_t size = 0;
+  const auto tag = bytes_at<10>(bytes, 0);
   for (size_t i = 6; i < 10; ++i)
-    size = size << 7U | std::to_integer<size_t>(bytes[i] & std::byte{0x7F});
-  const bool footer = (bytes[5] & std::byte{0x10}) != std::byte{0};
+    size = size << 7U | std::to_integer<size_t>(tag[i] & std::byte{0x7F});
+  const bool footer = (tag[5] & std::byte{0x10}) != std::byte{0};
   return 10 + size + (footer ? 10 : 0);
 }
 
 /// Sizes of the Xing header: gabriel.mp3-tech.org/mp3infotag.html. The longest frame has 1441
 /// bytes; encoders differ by one in what they count.
-Damage mp3_damage(Bytes bytes) {
+Damage mp3_damage(Encoded& bytes) {
   constexpr uint64_t kFrame = 1441;
   const size_t at = first_mp3_frame(bytes);
   if (at + 48 > bytes.size()) return std::nullopt;
@@ -232,19 +244,19 @@ constexpr Look kLooks[] = {
 
 }  // namespace
 
-std::optional<std::string> what_it_is(Bytes bytes) {
+std::optional<std::string> what_it_is(Encoded& bytes) {
   for (const Look& look : kLooks) {
     if (has(bytes, look.at, look.letters)) return look.what;
   }
   std::string head;
-  for (const std::byte one : bytes.first(std::min<size_t>(bytes.size(), 512)))
+  for (const std::byte one : bytes_at<512>(bytes, 0))
     head += static_cast<char>(std::tolower(std::to_integer<unsigned char>(one)));
   if (head.find("<html") != head.npos || head.find("<!doctype html") != head.npos)
     return "a web page: the download was redirected to a page";
   return std::nullopt;
 }
 
-std::optional<OpenSize> find_open_size(Bytes encoded) {
+std::optional<OpenSize> find_open_size(Encoded& encoded) {
   if (!is_riff(encoded)) return std::nullopt;
   const std::optional<RiffSound> sound = riff_sound(encoded);
   if (!sound || sound->there == 0) return std::nullopt;
@@ -253,7 +265,7 @@ std::optional<OpenSize> find_open_size(Bytes encoded) {
   return open || empty ? std::optional(sound->size) : std::nullopt;
 }
 
-std::optional<std::string> find_damage(Bytes encoded) {
+std::optional<std::string> find_damage(Encoded& encoded) {
   if (encoded.size() < 12) return std::nullopt;
   if (is_riff(encoded)) return riff_damage(encoded);
   if (has(encoded, 0, "FORM")) return aiff_damage(encoded);

@@ -3,8 +3,9 @@
 #include <array>
 #include <cstddef>
 #include <optional>
-#include <span>
 #include <string>
+
+#include "data/encoded.h"
 
 namespace xp::data {
 
@@ -18,11 +19,11 @@ struct OpenSize {
 };
 /// RIFF, RIFX, RF64: a chunk of sound of 0 bytes with sound behind it. Sizes from 0x7FFFF000 (SoX)
 /// to 0xFFFFFFFF (ffmpeg) say the same, but libsndfile reads those to the end by itself.
-std::optional<OpenSize> find_open_size(std::span<const std::byte> encoded);
+std::optional<OpenSize> find_open_size(Encoded& encoded);
 
 /// What a file that is no sound of a known format is, by its first bytes: "an MP4 (AAC) file:
 /// convert with ffmpeg"; nothing when they say nothing.
-std::optional<std::string> what_it_is(std::span<const std::byte> bytes);
+std::optional<std::string> what_it_is(Encoded& bytes);
 
 /// What of an encoded file is missing or damaged by its container's own account: libsndfile would
 /// silently give the sound that is left. Nothing for a whole file, or one whose container does not
@@ -33,6 +34,6 @@ std::optional<std::string> what_it_is(std::span<const std::byte> bytes);
 /// - Ogg (RFC 3533): bytes between pages, a wrong checksum, a gap in the page numbers, no page that
 ///   ends the stream.
 /// - MP3: fewer bytes than a Xing or Info header promises.
-std::optional<std::string> find_damage(std::span<const std::byte> encoded);
+std::optional<std::string> find_damage(Encoded& encoded);
 
 }  // namespace xp::data

@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "core/schema/sound_files.h"
+#include "data/resample.h"
 #include "tests/data/tones.h"
 #include "tests/testing/put.h"
 #include "tests/testing/temp_dir.h"
@@ -98,23 +99,9 @@ TEST(Decode, EveryFormatHasItsEndingInTheTable) {
   EXPECT_GE(counted, 15);
 }
 
-TEST(Decode, FormatsBesideTheCommonOnes) {
+TEST(Decode, EveryFormatIsReadByItsName) {
   const TempDir folder;
-  const std::pair<const char*, int> cases[] = {
-      {"a.au", SF_FORMAT_AU | SF_FORMAT_PCM_16},
-      {"b.snd", SF_FORMAT_AU | SF_FORMAT_FLOAT},
-      {"c.caf", SF_FORMAT_CAF | SF_FORMAT_PCM_24},
-      {"d.w64", SF_FORMAT_W64 | SF_FORMAT_PCM_16},
-      {"e.rf64", SF_FORMAT_RF64 | SF_FORMAT_PCM_16},
-      {"f.aifc", SF_FORMAT_AIFF | SF_FORMAT_FLOAT},
-      {"g.sph", SF_FORMAT_NIST | SF_FORMAT_PCM_16},
-      {"h.voc", SF_FORMAT_VOC | SF_FORMAT_PCM_16},
-      {"i.sf", SF_FORMAT_IRCAM | SF_FORMAT_PCM_16},
-      {"j.svx", SF_FORMAT_SVX | SF_FORMAT_PCM_16},
-      {"k.oga", SF_FORMAT_OGG | SF_FORMAT_VORBIS},
-      {"l.MP2", SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III},
-  };
-  for (const auto& [name, format] : cases) {
+  for (const auto& [name, format] : testing::kToneFormats) {
     SCOPED_TRACE(name);
     EXPECT_EQ(schema::kind_of_file(name), schema::FileKind::kSound);
     EXPECT_EQ(read(write_tone(folder / name, format, 16000, 1, 1.0)).problem, "");

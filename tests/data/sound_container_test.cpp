@@ -24,7 +24,8 @@ using testing::write_tone;
 using xp::testing::TempDir;
 
 std::string damage_of(const std::string& bytes) {
-  return find_damage(std::as_bytes(std::span(bytes))).value_or("");
+  EncodedMemory encoded(std::as_bytes(std::span(bytes)));
+  return find_damage(encoded).value_or("");
 }
 
 /// What the decoder says of the bytes, which is all that the user sees.

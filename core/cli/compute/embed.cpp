@@ -86,7 +86,10 @@ void append(evaluate::EmbeddingFile& out, const std::string& file, const at::Ten
 
 void embed(const std::string& file, bool timestamps, const evaluate::Embedder& embedder,
            const load::OpenModel& open, evaluate::EmbeddingFile& out) {
-  const evaluate::Sound sound = evaluate::Sound::of(read_wave(file, open.frontend.rate_hz));
+  data::WaveReader wave = open_wave(file, open.frontend.rate_hz);
+  const evaluate::Sound sound{1, wave.samples(), [&wave](int64_t begin, int64_t count) {
+                                return read_windows(wave, {&begin, 1}, count);
+                              }};
   const int64_t before = out.rows();
   try {
     if (timestamps) {

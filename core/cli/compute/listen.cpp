@@ -1,10 +1,9 @@
 #include "core/cli/compute/listen.h"
 
 #include <filesystem>
-#include <memory>
 #include <utility>
 
-#include <ATen/ops/from_blob.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
@@ -15,7 +14,6 @@
 #include "core/base/log.h"
 #include "core/base/stop.h"
 #include "core/schema/sound_files.h"
-#include "data/decode.h"
 #include "data/sets/sets.h"
 
 namespace xp::cli {
@@ -66,15 +64,20 @@ std::vector<std::string> sound_files_of(const std::vector<std::string>& inputs) 
   return files;
 }
 
-at::Tensor read_wave(const std::string& file, int64_t rate_hz) {
+data::WaveReader open_wave(const std::string& file, int64_t rate_hz) {
   data::DecodeOptions options;
   options.rate_hz = rate_hz;
-  data::Wave wave = data::Decoder(options).read(data::FileSource{file});
-  if (!wave.problem.empty()) throw Error(Place{file}, wave.problem, Exit::kData);
-  data::round_as_stored(wave.samples);
-  const auto samples = std::make_shared<std::vector<float>>(std::move(wave.samples));
-  return at::from_blob(
-      samples->data(), {1, static_cast<int64_t>(samples->size())}, [samples](void*) {}, at::kFloat);
+  return {file, options};
+}
+
+at::Tensor read_windows(data::WaveReader& wave, std::span<const int64_t> starts, int64_t window) {
+  at::Tensor windows = at::empty({static_cast<int64_t>(starts.size()), window}, at::kFloat);
+  auto* row = windows.mutable_data_ptr<float>();
+  for (const int64_t start : starts) {
+    wave.read(start, {row, static_cast<size_t>(window)});
+    row += window;
+  }
+  return windows;
 }
 
 void check_finite(const at::Tensor& outputs, const load::OpenModel& open) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 
 #include "core/cli/model_commands.h"
 #include "core/load/open_model.h"
+#include "data/wave_reader.h"
 
 /// What predict, embed, import and export share.
 namespace xp::cli {
@@ -22,9 +24,12 @@ load::OpenModel open_and_say(const std::string& what, const CheckpointArguments&
 /// Error (kData) for what is not there and when there is none.
 std::vector<std::string> sound_files_of(const std::vector<std::string>& inputs);
 
-/// [1, N] float32 at `rate_hz`: what a shard of the file would hold, so that its scores are those
-/// of `evaluate`. Throws Error (kData) naming the file.
-at::Tensor read_wave(const std::string& file, int64_t rate_hz);
+/// A sound file at `rate_hz`, as a shard of it would hold it, so that its scores are those of
+/// `evaluate`. Throws Error (kData) naming the file.
+data::WaveReader open_wave(const std::string& file, int64_t rate_hz);
+
+/// [n, window] float32: the stretches that begin at `starts`, in their order.
+at::Tensor read_windows(data::WaveReader& wave, std::span<const int64_t> starts, int64_t window);
 
 /// Throws Error (kData) when an output of the model is NaN or infinite.
 void check_finite(const at::Tensor& outputs, const load::OpenModel& open);

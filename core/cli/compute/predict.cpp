@@ -2,12 +2,12 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <span>
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
-#include <ATen/ops/stack.h>
 #include <ATen/ops/topk.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -55,8 +55,8 @@ class Listener {
 
   std::vector<Heard> hear(const std::string& file) const {
     const at::NoGradGuard no_grad;
-    const at::Tensor wave = read_wave(file, open_.frontend.rate_hz);
-    const int64_t samples = wave.size(1);
+    data::WaveReader wave = open_wave(file, open_.frontend.rate_hz);
+    const int64_t samples = wave.samples();
     if (command_.window_s <= 0) say_what_is_unheard(file, samples);
     const auto plan =
         evaluate::Windows::of(command_.window_s, command_.hop_s, open_.frontend.rate_hz);
@@ -65,13 +65,12 @@ class Listener {
     std::vector<Heard> heard;
     for (size_t at = 0; at < starts.size(); at += static_cast<size_t>(command_.listen.batch)) {
       throw_if_stopped();
-      const size_t end = std::min(starts.size(), at + static_cast<size_t>(command_.listen.batch));
-      std::vector<at::Tensor> windows;
-      for (size_t i = at; i < end; ++i) windows.push_back(wave[0].narrow(0, starts[i], window));
-      const at::Tensor scores = score(at::stack(windows));
-      for (size_t i = at; i < end; ++i) {
-        heard.push_back(best_of(scores[static_cast<int64_t>(i - at)], seconds_of(starts[i]),
-                                seconds_of(window)));
+      const std::span some = std::span(starts).subspan(
+          at, std::min(starts.size() - at, static_cast<size_t>(command_.listen.batch)));
+      const at::Tensor scores = score(read_windows(wave, some, read_of(window)));
+      for (size_t i = 0; i < some.size(); ++i) {
+        heard.push_back(
+            best_of(scores[static_cast<int64_t>(i)], seconds_of(some[i]), seconds_of(window)));
       }
     }
     return heard;
@@ -81,8 +80,10 @@ class Listener {
     const at::NoGradGuard no_grad;
     const std::optional<model::PatchLayout> layout = open_.model->patch_layout();
     if (!layout) throw Error("--trace-merges is for transformers; this is a CNN");
+    data::WaveReader wave = open_wave(file, open_.frontend.rate_hz);
+    const int64_t start = 0;
     const frontend::Spectrograms clip = frontend_.forward(
-        frontend::Waves::whole(read_wave(file, open_.frontend.rate_hz).to(device_)));
+        frontend::Waves::whole(read_windows(wave, {&start, 1}, wave.samples()).to(device_)));
     model::Pass pass;
     pass.trace = true;
     pass.want_tokens = true;
@@ -106,6 +107,11 @@ class Listener {
     if (!most || samples <= *most) return;
     log::info("{}: first {:.2f} of {:.2f} s; --window-s hears all", file, seconds_of(*most),
               seconds_of(samples));
+  }
+
+  /// Of a window's samples those that the front end does not cut off.
+  int64_t read_of(int64_t window) const {
+    return open_.frontend.clip_s > 0 ? std::min(window, samples_of(open_.frontend.clip_s)) : window;
   }
 
   int64_t samples_of(double seconds) const {
