@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 cmake --preset tidy -DCMAKE_MESSAGE_LOG_LEVEL=WARNING >/dev/null
 cmake --build build/tidy --target xp_build_id >/dev/null
 torch='^core/(model|dist|frontend|train|cli/compute)/'
-all=$(git ls-files 'core/*.cpp' 'data/*.cpp' 'tracker/*.cpp' 'sweeps/*.cpp' | grep -v /fuzz/)
+all=$(git ls-files 'core/*.cpp' 'data/*.cpp' 'tracker/*.cpp' 'sweeps/*.cpp')
 whole=""
 if [ "${1:-}" = --changed ]; then
   deep=$(git diff --name-only HEAD -- '*.cpp' | grep -Fx "$all" || true)

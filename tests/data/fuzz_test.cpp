@@ -1,4 +1,4 @@
-// The corpora of data/fuzz, replayed, and some thousand mutations of them: under the sanitizers
+// The corpora of tests/fuzz, replayed, and some thousand mutations of them: under the sanitizers
 // these tests are the fuzz targets' regression tests.
 #include <filesystem>
 
@@ -6,7 +6,7 @@
 
 #include "core/base/files.h"
 #include "core/base/rng.h"
-#include "data/fuzz/readers.h"
+#include "tests/fuzz/readers.h"
 #include "tests/testing/temp_dir.h"
 
 namespace xp::data {
@@ -40,7 +40,7 @@ TEST(ListFuzzIntegration, CorpusAndMutations) {
   int seeds = 0;
   Rng rng(1, "fuzz lists");
   for (const auto& entry :
-       fs::directory_iterator(xp::testing::source_dir() / "tests/fixtures/fuzz_lists")) {
+       fs::directory_iterator(xp::testing::source_dir() / "tests/fuzz/corpus/lists")) {
     const std::string bytes = read_file(entry.path());
     ASSERT_FALSE(bytes.empty());
     ++seeds;

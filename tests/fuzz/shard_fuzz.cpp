@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-#include "data/fuzz/readers.h"
+#include "tests/fuzz/readers.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const std::filesystem::path folder =

@@ -1,9 +1,9 @@
 // libFuzzer target: segment lists, label files and data JSON. The first byte chooses the reader.
-// Seeds: tests/fixtures/fuzz_lists.
+// Seeds: tests/fuzz/corpus/lists.
 #include <cstddef>
 #include <cstdint>
 
-#include "data/fuzz/readers.h"
+#include "tests/fuzz/readers.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size > 0)

@@ -1,5 +1,5 @@
 // libFuzzer target: any bytes either make an Archive within the limits or an Error; never a crash,
-// a leak or more memory than the limits give. Seeds: tests/checkpoint/corpus
+// a leak or more memory than the limits give. Seeds: tests/fuzz/corpus/archive
 // (hostile_test.cpp writes it with XP_WRITE_CORPUS=FOLDER; damaged files that were found are
 // added).
 #include <cstdint>
