@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace xp::schema {
 
@@ -15,6 +16,12 @@ struct BlockPlace {
 struct TokensLeft {
   int64_t tokens = 0;
   bool clamped = false;  ///< fewer went than were asked for
+};
+
+/// What is wrong with the options of a reducer for a model.
+struct ReducerFault {
+  std::string key;   ///< of its section: "r"
+  std::string text;  ///< the message, which names section and key
 };
 
 }  // namespace xp::schema

@@ -168,22 +168,12 @@ void check_patchout(const Rules& rules, const PatchoutOptions& p, const ModelOpt
   }
 }
 
-void check_reducer(const Rules& rules, const TomeOptions& tome, const ModelOptions& model) {
-  const int64_t depth = model.resolved().depth;
-  const auto given = static_cast<int64_t>(tome.r.list.size());
-  if (tome.r.is_list && given > depth) {
-    rules.fault({"tome.r"},
-                fmt::format("tome.r lists {} blocks, {} has {}", given, model.arch, depth));
-  }
-  if (tome.r.is_list && tome.inflection != 0) {
-    rules.fault({"tome.inflection"},
-                "tome.inflection bends one number over the blocks; tome.r is a list");
-  }
-}
-
 void check_reductions(const Rules& rules, const Reductions& reductions, const ModelOptions& model) {
-  reductions.each(
-      [&](std::string_view, const auto& options) { check_reducer(rules, options, model); });
+  const Arch arch = model.resolved();
+  reductions.each([&](std::string_view section, const auto& options) {
+    for (const ReducerFault& fault : options.faults(arch))
+      rules.fault({fmt::format("{}.{}", section, fault.key)}, fault.text);
+  });
 }
 
 void check_optimiser(const Rules& rules, const OptimiserOptions& optimiser) {

@@ -13,11 +13,9 @@ namespace xp::schema {
 
 /// How a transformer's tokens become fewer: a section for each reducer of reducers.inc.
 ///
-/// Each Options has
-///   bool any() const;                                               whether some block reduces
-///   TokensLeft after(const BlockPlace&, int64_t tokens) const;      what a block leaves
-///   double flop(const BlockPlace&, int64_t tokens, const Arch&) const;  operations to find what
-///   goes
+/// Each Options has any() (some block reduces), after(BlockPlace, tokens) (what a block leaves: a
+/// TokensLeft), flop(BlockPlace, tokens, Arch) (operations to find what goes) and faults(Arch) (for
+/// the recipe check).
 struct Reductions {
 #define XP_REDUCER(section, Options) std::optional<Options> section;
 #include "core/schema/reducers.inc"

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "core/schema/arch.h"
 
 namespace xp::schema {
@@ -49,6 +51,18 @@ double TomeOptions::flop(const BlockPlace& place, int64_t tokens, const Arch& ar
   if (after(place, tokens).tokens == tokens) return 0;
   const auto n = static_cast<double>(tokens);
   return n * n / 2 * static_cast<double>(arch.dim) / static_cast<double>(arch.heads);
+}
+
+std::vector<ReducerFault> TomeOptions::faults(const Arch& arch) const {
+  std::vector<ReducerFault> found;
+  const auto given = static_cast<int64_t>(r.list.size());
+  if (r.is_list && given > arch.depth)
+    found.push_back(
+        {"r", fmt::format("tome.r lists {} blocks, {} has {}", given, arch.name, arch.depth)});
+  if (r.is_list && inflection != 0)
+    found.push_back(
+        {"inflection", "tome.inflection bends one number over the blocks; tome.r is a list"});
+  return found;
 }
 
 }  // namespace xp::schema

@@ -36,6 +36,8 @@ struct TomeOptions {
   TokensLeft after(const BlockPlace& place, int64_t tokens) const;
   /// The product of the keys of one half of the tokens with those of the other.
   double flop(const BlockPlace& place, int64_t tokens, const Arch& arch) const;
+  /// A list longer than the model, and an inflection of a list.
+  std::vector<ReducerFault> faults(const Arch& arch) const;
 
   template <class Visitor>
   static void describe(Visitor& v) {
