@@ -1,6 +1,6 @@
 #include "sweeps/sobol.h"
 
-#include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -11,10 +11,51 @@ namespace xp::sweeps {
 namespace {
 
 constexpr int kBits = 32;
-constexpr int kLooked = 8;  // bits of a projection that are judged
-constexpr int kCandidates = 24;
 
 using Column = std::vector<uint32_t>;
+
+struct Published {
+  uint32_t polynomial;        ///< primitive over GF(2): bit k is the coefficient of x^k
+  std::array<uint32_t, 7> m;  ///< the first of the numbers m_k, as many as its degree
+};
+
+// Joe and Kuo 2008, "Constructing Sobol sequences with better two-dimensional projections", their
+// table of criterion D(6) (new-joe-kuo-6.21201), dimensions 2 to 36.
+constexpr std::array<Published, 35> kPublished = {{{3, {1}},
+                                                   {7, {1, 3}},
+                                                   {11, {1, 3, 1}},
+                                                   {13, {1, 1, 1}},
+                                                   {19, {1, 1, 3, 3}},
+                                                   {25, {1, 3, 5, 13}},
+                                                   {37, {1, 1, 5, 5, 17}},
+                                                   {41, {1, 1, 5, 5, 5}},
+                                                   {47, {1, 1, 7, 11, 19}},
+                                                   {55, {1, 1, 5, 1, 1}},
+                                                   {59, {1, 1, 1, 3, 11}},
+                                                   {61, {1, 3, 5, 5, 31}},
+                                                   {67, {1, 3, 3, 9, 7, 49}},
+                                                   {91, {1, 1, 1, 15, 21, 21}},
+                                                   {97, {1, 3, 1, 13, 27, 49}},
+                                                   {103, {1, 1, 1, 15, 7, 5}},
+                                                   {109, {1, 3, 1, 15, 13, 25}},
+                                                   {115, {1, 1, 5, 5, 19, 61}},
+                                                   {131, {1, 3, 7, 11, 23, 15, 103}},
+                                                   {137, {1, 3, 7, 13, 13, 15, 69}},
+                                                   {143, {1, 1, 3, 13, 7, 35, 63}},
+                                                   {145, {1, 3, 5, 9, 1, 25, 53}},
+                                                   {157, {1, 3, 1, 13, 9, 35, 107}},
+                                                   {167, {1, 3, 1, 5, 27, 61, 31}},
+                                                   {171, {1, 1, 5, 11, 19, 41, 61}},
+                                                   {185, {1, 3, 5, 3, 3, 13, 69}},
+                                                   {191, {1, 1, 7, 13, 1, 19, 1}},
+                                                   {193, {1, 3, 7, 5, 13, 19, 59}},
+                                                   {203, {1, 1, 3, 9, 25, 29, 41}},
+                                                   {211, {1, 3, 5, 13, 23, 1, 55}},
+                                                   {213, {1, 3, 7, 3, 13, 59, 17}},
+                                                   {229, {1, 3, 1, 3, 5, 53, 69}},
+                                                   {239, {1, 1, 5, 5, 23, 33, 13}},
+                                                   {241, {1, 1, 7, 7, 1, 61, 123}},
+                                                   {247, {1, 1, 7, 9, 13, 61, 49}}}};
 
 int degree_of(uint32_t polynomial) {
   int out = 0;
@@ -22,23 +63,12 @@ int degree_of(uint32_t polynomial) {
   return out;
 }
 
-// x has order 2^degree - 1 modulo the polynomial.
-bool primitive(uint32_t polynomial) {
-  const int degree = degree_of(polynomial);
-  const uint32_t order = (1U << degree) - 1;
-  uint32_t power = 1;
-  for (uint32_t i = 1; i <= order; ++i) {
-    power <<= 1;
-    if ((power >> degree) != 0) power ^= polynomial;
-    if (power == 1) return i == order;
-  }
-  return false;
-}
-
 // The recurrence of Bratley and Fox: m_k = 2 a_1 m_(k-1) ^ ... ^ 2^s m_(k-s) ^ m_(k-s), v_k = m_k /
 // 2^k.
-Column directions(uint32_t polynomial, std::vector<uint32_t> m) {
+Column directions(const Published& row) {
+  const uint32_t polynomial = row.polynomial;
   const int s = degree_of(polynomial);
+  std::vector<uint32_t> m(row.m.begin(), row.m.begin() + s);
   Column out(kBits);
   for (int k = 0; k < kBits; ++k) {
     if (k >= s) {
@@ -53,83 +83,16 @@ Column directions(uint32_t polynomial, std::vector<uint32_t> m) {
   return out;
 }
 
-// Row `bit` of the generator matrix (which input bits make this output bit), over the first
-// columns.
-uint32_t row_of(const Column& column, int bit) {
-  uint32_t out = 0;
-  for (int k = 0; k < kLooked; ++k) out |= ((column[k] >> (kBits - 1 - bit)) & 1U) << k;
-  return out;
-}
-
-bool independent(std::vector<uint32_t> rows) {
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] == 0) return false;
-    const uint32_t low = rows[i] & (~rows[i] + 1);
-    for (size_t j = i + 1; j < rows.size(); ++j) {
-      if ((rows[j] & low) != 0) rows[j] ^= rows[i];
-    }
-  }
-  return true;
-}
-
-// How many leading bits of a plane are evenly filled: 8 is a perfect net of 256 points.
-int evenness(const Column& a, const Column& b) {
-  for (int k = 1; k <= kLooked; ++k) {
-    for (int of_a = 0; of_a <= k; ++of_a) {
-      std::vector<uint32_t> rows;
-      for (int i = 0; i < of_a; ++i) rows.push_back(row_of(a, i));
-      for (int i = 0; i < k - of_a; ++i) rows.push_back(row_of(b, i));
-      if (!independent(rows)) return k - 1;
-    }
-  }
-  return kLooked;
-}
-
-Column best_directions(uint32_t polynomial, const std::vector<Column>& earlier) {
-  const int s = degree_of(polynomial);
-  Column best;
-  int best_score = -1;
-  for (int candidate = 0; candidate < kCandidates; ++candidate) {
-    Rng rng(0, "sobol", polynomial, static_cast<uint64_t>(candidate));
-    std::vector<uint32_t> m;
-    for (int k = 0; k < s; ++k)
-      m.push_back(2 * static_cast<uint32_t>(rng.below(uint64_t{1} << k)) + 1);
-    Column column = directions(polynomial, m);
-    int worst = kLooked, sum = 0;
-    for (const Column& other : earlier) {
-      const int even = evenness(other, column);
-      worst = std::min(worst, even);
-      sum += even;
-    }
-    const int score = worst * 1000 + sum;
-    if (score > best_score) {
-      best_score = score;
-      best = std::move(column);
-    }
-  }
-  return best;
-}
-
 }  // namespace
-
-std::vector<uint32_t> primitive_polynomials(size_t count) {
-  std::vector<uint32_t> out;
-  for (uint32_t polynomial = 3; out.size() < count; polynomial += 2) {  // the constant term is 1
-    if (primitive(polynomial)) out.push_back(polynomial);
-  }
-  return out;
-}
 
 Sobol::Sobol(int dimensions, uint64_t seed) {
   if (dimensions < 1 || dimensions > kMaxDimensions)
     throw Error(fmt::format("sobol: {} swept keys; it takes 1 to {}", dimensions, kMaxDimensions));
-  const std::vector<uint32_t> polynomials =
-      primitive_polynomials(static_cast<size_t>(dimensions) - 1);
   Column first(kBits);
   for (int k = 0; k < kBits; ++k) first[k] = 1U << (kBits - 1 - k);
   directions_.push_back(first);
-  for (const uint32_t polynomial : polynomials)
-    directions_.push_back(best_directions(polynomial, directions_));
+  for (int d = 1; d < dimensions; ++d)
+    directions_.push_back(directions(kPublished[static_cast<size_t>(d) - 1]));
   for (int d = 0; d < dimensions; ++d)
     shift_.push_back(Rng(seed, "sobol shift", 0, static_cast<uint64_t>(d))());
 }

@@ -1,15 +1,13 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 namespace xp::sweeps {
 
 /// Sobol's low-discrepancy sequence (Sobol 1967; Bratley and Fox 1988, Algorithm 659) with a
-/// digital shift by `seed`. Dimension 0 is van der Corput's sequence; the others have the primitive
-/// polynomials over GF(2) in order of degree. Initial direction numbers are free: here those of a
-/// few candidates whose plane projections with the earlier dimensions are best.
+/// digital shift by `seed`, with the direction numbers of Joe and Kuo 2008: before the shift its
+/// points are those of other tools.
 class Sobol {
  public:
   static constexpr int kMaxDimensions = 36;
@@ -25,8 +23,5 @@ class Sobol {
   std::vector<std::vector<uint32_t>> directions_;  ///< [dimension][bit], the top bit first
   std::vector<uint32_t> shift_;
 };
-
-/// Primitive polynomials over GF(2) of degree 1, 2, ...: bit k is the coefficient of x^k.
-std::vector<uint32_t> primitive_polynomials(std::size_t count);
 
 }  // namespace xp::sweeps

@@ -55,15 +55,34 @@ TEST(Pareto, OneObjectiveIsSorted) {
   EXPECT_EQ(best_first({{3}, {1}, {std::nan("")}, {2}, {1}}), (std::vector<size_t>{1, 4, 3, 0, 2}));
 }
 
-TEST(Sobol, PrimitivePolynomialsAreTheKnownOnes) {
-  // x + 1, x^2 + x + 1, x^3 + x + 1, x^3 + x^2 + 1, x^4 + x + 1, x^4 + x^3 + 1
-  EXPECT_EQ(primitive_polynomials(6), (std::vector<uint32_t>{3, 7, 11, 13, 19, 25}));
-  // Their numbers by degree are phi(2^n - 1) / n.
-  std::map<int, int> by_degree;
-  for (const uint32_t polynomial : primitive_polynomials(35))
-    ++by_degree[static_cast<int>(std::log2(polynomial))];
-  EXPECT_EQ(by_degree,
-            (std::map<int, int>{{1, 1}, {2, 1}, {3, 2}, {4, 2}, {5, 6}, {6, 6}, {7, 17}}));
+TEST(Sobol, BeforeItsShiftThePointsArePublishedOnes) {
+  // Joe and Kuo's own example: the first points in three dimensions.
+  const std::vector<std::vector<double>> published = {
+      {0, 0, 0},          {0.5, 0.5, 0.5},       {0.75, 0.25, 0.25},
+      {0.25, 0.75, 0.75}, {0.375, 0.375, 0.625}, {0.875, 0.875, 0.125}};
+  const Sobol sobol(3, 5);
+  const auto bits = [](double x) { return static_cast<uint32_t>(x * 0x1p32); };
+  const std::vector<double> shift = sobol.point(0);
+  for (size_t i = 0; i < published.size(); ++i) {
+    const std::vector<double> point = sobol.point(i);
+    for (size_t d = 0; d < 3; ++d)
+      EXPECT_EQ(bits(point[d]) ^ bits(shift[d]), bits(published[i][d])) << i << ", " << d;
+  }
+}
+
+TEST(Sobol, EveryPlaneOfTheFirstAxesIsEven) {
+  // Criterion D of the table: 256 points leave no cell of an 8 x 8 grid of any plane empty.
+  const Sobol sobol(8, 3);
+  for (size_t a = 0; a < 8; ++a) {
+    for (size_t b = 0; b < a; ++b) {
+      std::set<std::pair<int, int>> cells;
+      for (uint64_t i = 0; i < 256; ++i) {
+        const auto point = sobol.point(i);
+        cells.emplace(static_cast<int>(point[a] * 8), static_cast<int>(point[b] * 8));
+      }
+      EXPECT_EQ(cells.size(), 64U) << a << ", " << b;
+    }
+  }
 }
 
 TEST(Sobol, EveryAlignedBlockFillsEachAxisEvenly) {
