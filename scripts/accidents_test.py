@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What scripts/accidents looks at: a fault that is planted has to be noticed, and what is right is not called a fault."""
+"""What scripts/accidents looks at: a fault that is planted is noticed, and what is right is not called a fault."""
 import copy
 import hashlib
 import json
@@ -55,7 +55,8 @@ class Results(unittest.TestCase):
         self.stage.mkdir(parents=True)
         (self.stage / "last.safetensors").write_bytes(bytes(range(200)))
         self.manifest = {"metrics": {"acc": 0.5, "seconds": 1.0},
-                         "files": [{"path": "last.safetensors", "sha256": hashlib.sha256(bytes(range(200))).hexdigest()}]}
+                         "files": [{"path": "last.safetensors",
+                                    "sha256": hashlib.sha256(bytes(range(200))).hexdigest()}]}
         self.write()
         self.expected = truth.stages_of(self.cache)
 
@@ -91,7 +92,7 @@ class Results(unittest.TestCase):
         self.assertEqual(len(self.said()), 1)
 
 
-RUN = {"uid": "1", "name": "tones-0", "status": "done", "created": "2026-01-01T00:00:00Z",
+RUN = {"uid": "1", "name": "tones-0", "status": "done", "tags": ["seen"], "created": "2026-01-01T00:00:00Z",
        "started": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:00:05Z",
        "metrics": {"eval.acc": {"last": 0.5, "min": 0.5, "max": 0.5, "n": 1},
                    "train.loss": {"last": 1.0, "min": 1.0, "max": 3.0, "n": 20}}}
@@ -111,6 +112,7 @@ class Promises(unittest.TestCase):
         self.ledger = checks.Ledger()
         self.ledger.done({"run": "1", "stages": [{"name": "eval", "metrics": {"acc": 0.5, "seconds": 3}}]})
         self.ledger.queue("1")
+        self.ledger.tag("1", "seen")
 
     def test_kept(self):
         self.assertEqual(self.ledger.lost([RUN]), [])
@@ -120,6 +122,7 @@ class Promises(unittest.TestCase):
         self.assertEqual(len(self.ledger.lost([changed(["status"], "lost")])), 1)
         self.assertEqual(len(self.ledger.lost([changed(["metrics", "eval.acc", "last"], 0.4)])), 1)
         self.assertEqual(len(self.ledger.lost([changed(["metrics"], {})])), 1)
+        self.assertEqual(len(self.ledger.lost([changed(["tags"], [])])), 1)
 
     def test_metrics(self):
         expected = [truth.metrics_of(RUN)]

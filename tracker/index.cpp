@@ -85,6 +85,17 @@ Status derive_status(std::string_view state, int attempts, const ProcessId& proc
   return now_ns - heartbeat_ns < kLostAfterNs ? Status::kRunning : Status::kLost;
 }
 
+int64_t sign_of_life(int64_t heartbeat_ns, int64_t now_ns, const fs::path& run_db) {
+  if (heartbeat_ns <= now_ns) return heartbeat_ns;
+  int64_t written = 0;
+  for (const char* part : {"", "-wal"}) {
+    struct stat info {};
+    if (::stat((run_db.string() + part).c_str(), &info) == 0)
+      written = std::max(written, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec);
+  }
+  return written == 0 ? now_ns : std::min({heartbeat_ns, written, now_ns});
+}
+
 namespace {
 
 /// A copy of the index in memory, for a store that cannot be written.
@@ -276,8 +287,9 @@ void Index::copy_run(const std::string& uid, const std::string& stamp, bool unhe
   }
   const std::string state = begun ? attempt.text(8) : "";
   const int attempts = begun ? static_cast<int>(attempt.integer(0)) : 0;
-  const int64_t heartbeat = begun ? attempt.integer(6) : 0;
-  const Status status = derive_status(state, attempts, process, heartbeat, wall_ns());
+  const int64_t now = wall_ns();
+  const int64_t heartbeat = begun ? sign_of_life(attempt.integer(6), now, from.file()) : 0;
+  const Status status = derive_status(state, attempts, process, heartbeat, now);
   // An unheld run changes no more until somebody marks it; one of another host, unless its lock
   // says nothing.
   const bool settled = unheld && status != Status::kRunning;

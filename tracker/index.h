@@ -50,6 +50,10 @@ class Index {
 
 struct ProcessId;
 
+/// When a run last gave a sign of life, by this machine's clock: its heartbeat, or where the clock
+/// of its machine is ahead and a heartbeat would be fresh for days, the last write to its run.db.
+int64_t sign_of_life(int64_t heartbeat_ns, int64_t now_ns, const std::filesystem::path& run_db);
+
 /// The status of a run from what its newest attempt stored. `state` is empty while no end was
 /// stored.
 Status derive_status(std::string_view state, int attempts, const ProcessId& process,

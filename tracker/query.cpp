@@ -291,7 +291,7 @@ RunDetail Query::detail(std::string_view uid) {
     attempt.pid = attempts.integer(4);
     attempt.slurm_job = attempts.text(6);
     attempt.started_ns = attempts.integer(7);
-    attempt.heartbeat_ns = attempts.integer(8);
+    attempt.heartbeat_ns = sign_of_life(attempts.integer(8), now, db.file());
     attempt.ended_ns = attempts.integer(9);
     attempt.error = attempts.text(11);
     attempt.where = attempts.text(12);

@@ -17,10 +17,13 @@ class Ledger:
     def __init__(self):
         self.runs = {}  # uid -> metrics of its stages
         self.queued = set()
-        self.tagged = 0
+        self.tags = set()  # of (uid, tag)
 
     def queue(self, uid):
         self.queued.add(uid)
+
+    def tag(self, uid, tag):
+        self.tags.add((uid, tag))
 
     def done(self, told):
         """A run's JSON on stdout, with code 0."""
@@ -30,11 +33,17 @@ class Ledger:
     def forget(self, uid):
         self.runs.pop(uid, None)
         self.queued.discard(uid)
+        self.tags = {(tagged, tag) for tagged, tag in self.tags if tagged != uid}
+
+    def clear(self):
+        self.__init__()
 
     def lost(self, runs):
         """What of it `exp runs --json` does not have any more."""
         found = {run["uid"]: run for run in runs}
         said = [f"queued run {uid} is gone" for uid in sorted(self.queued) if uid not in found]
+        said += [f"run {uid} has lost its tag {tag}" for uid, tag in sorted(self.tags)
+                 if uid in found and tag not in found[uid]["tags"]]
         for uid, metrics in self.runs.items():
             if uid not in found:
                 said.append(f"run {uid} was done and is gone")
@@ -92,20 +101,22 @@ def check(session, begun):
         if end.code == 0 and end.words[0] == "run" and "--queue" not in end.words and not end.closed \
                 and job.folder == session.work:
             session.ledger.done(job.json())
+        if end.code == 0 and end.words[0] == "tag":
+            session.ledger.tag(*end.words[1:])
     check_resumed(session)
     listed = session.start(["runs", f"name~-{session.round}", "--json", "--limit", "0"])
     listed.wait(120)
     runs = listed.json() if listed.poll() == 0 else []
     of_round = [run for run in runs if run["name"].endswith((f"-{session.round}", f"-{session.round}-shared"))]
-    session.ledger.runs = {uid: kept for uid, kept in session.ledger.runs.items() if uid not in session.ruined}
+    for uid in session.ruined:
+        session.ledger.forget(uid)
     for text in session.ledger.lost(of_round):
         session.fault(text)
     for run in of_round:
         check_run(session, run, begun, now)
     check_stages(session)
     check_programs(session)
-    session.ledger.runs.clear()
-    session.ledger.queued.clear()
+    session.ledger.clear()
 
 
 def check_resumed(session):
@@ -113,7 +124,8 @@ def check_resumed(session):
     for name, job in session.resumed.items():
         end = job.end()
         if end.code != 0:
-            session.fault(f"cannot go on: `exp {' '.join(end.words)}` ended with {end.code}: {end.out[-300:]}{end.err[-900:]}")
+            session.fault(f"cannot go on: `exp {' '.join(end.words)}` ended with {end.code}: "
+                          f"{end.out[-300:]}{end.err[-900:]}")
             continue
         told, undisturbed = job.json(), session.told[name]
         for text in truth.differences(summary(told), summary(undisturbed), f"`exp {' '.join(end.words)}`"):
@@ -179,7 +191,10 @@ def check_stages(session):
     for name in truth.damaged(session.cache):
         if name not in session.flipped:
             session.fault(f"{name} is not what its manifest says")
-    for left in [*session.cache.glob("*/*.partial"), *session.cache.glob("*/*.tmp-*"), *session.cache.glob("trash/*")]:
+    # Unfinished work stays while a run refers to it: one that stopped, and whose data are others by now.
+    used = "".join(path.read_text() for path in session.work.glob(".exp/runs/*/stages.json"))
+    unused = [path for path in session.cache.glob("*/*.partial") if path.name.split(".")[0] not in used]
+    for left in [*unused, *session.cache.glob("*/*.tmp-*"), *session.cache.glob("trash/*")]:
         session.fault(f"left behind after gc: {left.relative_to(session.cache)}")
 
 

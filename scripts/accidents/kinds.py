@@ -301,8 +301,8 @@ def foreign_git(session, rng):
         return False
     before = config.read_text()
     program = session.evil_program()
-    config.write_text(f"{before}\n[core]\n\tfsmonitor = {program}\n\thooksPath = {program.parent}\n\tpager = {program}\n"
-                      f"[diff]\n\texternal = {program}\n\tnoprefix = true\n\tcontext = 0\n")
+    config.write_text(f"{before}\n[core]\n\tfsmonitor = {program}\n\thooksPath = {program.parent}\n"
+                      f"\tpager = {program}\n[diff]\n\texternal = {program}\n\tnoprefix = true\n\tcontext = 0\n")
     session.undo(lambda: config.write_text(before))
     session.start(session.commands["tones"])
     return True

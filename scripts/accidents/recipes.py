@@ -83,5 +83,6 @@ def commands(number):
                  "--jobs", "2", "--json"],
     }
     for seed in QUEUED_SEEDS:
-        found[f"queued-{seed}"] = ["run", f"queued-{number}.toml", "--set", f"experiment.seed={seed + number}", "--json"]
+        found[f"queued-{seed}"] = ["run", f"queued-{number}.toml", "--set", f"experiment.seed={seed + number}",
+                                   "--json"]
     return found

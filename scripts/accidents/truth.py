@@ -50,8 +50,8 @@ def differences(found, expected, what):
 
 
 def stage_differences(found, expected, excused=()):
-    """Outputs that are missing or are not those of an undisturbed run. `excused`: files that were damaged on purpose and
-    that nothing has used since."""
+    """Outputs that are missing or are not those of an undisturbed run. `excused`: files that were damaged on purpose
+    and that nothing has used since."""
     said = []
     for stage, result in expected.items():
         if stage not in found:

@@ -1,8 +1,14 @@
+#include <chrono>
+#include <filesystem>
+
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
+#include "core/base/clock.h"
+#include "core/base/files.h"
+#include "tests/testing/temp_dir.h"
 #include "tracker/index.h"
 #include "tracker/process.h"
 
@@ -50,6 +56,28 @@ TEST(Status, IsDerivedByTheReader) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
     EXPECT_EQ(derive_status(c.state, c.attempts, c.process, c.heartbeat_ns, kNow), c.want);
+  }
+}
+
+// A host whose clock is ahead leaves heartbeats of the future: they are not fresh for days.
+TEST(Status, AHeartbeatOfTheFutureCountsFromTheLastWrite) {
+  const testing::TempDir dir;
+  const std::filesystem::path file = dir / "run.db";
+  ProcessId elsewhere = this_process();
+  elsewhere.host = "another host";
+  const int64_t now = wall_ns();
+  constexpr int64_t kHour = 3'600'000'000'000;
+  EXPECT_EQ(sign_of_life(now - 5, now, file), now - 5);
+  EXPECT_EQ(sign_of_life(now + kHour, now, file), now) << "nothing says more";
+  for (const int64_t age : {int64_t{0}, kHour}) {
+    write_file_atomic(file, "");
+    std::filesystem::last_write_time(
+        file, std::filesystem::file_time_type::clock::now() - std::chrono::nanoseconds(age));
+    const int64_t seen = sign_of_life(now + kHour, now, file);
+    EXPECT_LE(seen, now);
+    EXPECT_EQ(derive_status("", 1, elsewhere, seen, now),
+              age == 0 ? Status::kRunning : Status::kLost);
+    EXPECT_EQ(derive_status("", 1, elsewhere, now + kHour, now), Status::kRunning);
   }
 }
 
