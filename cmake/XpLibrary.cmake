@@ -131,15 +131,16 @@ xp_reuse(xp_testing xp_test_pch)
 xp_quick_to_compile(xp_testing)
 add_library(exp::testing ALIAS xp_testing)
 
-# Two programs: `exp` (torch-free) and `exp-compute` (everything).
+# xp_programs(FOLDER PUBLIC target... PRIVATE target... COMPUTE target...)
+#
+# Two programs: `exp` (torch-free, of FOLDER's sources) and `exp-compute` (these and FOLDER/compute, with COMPUTE besides).
 function(xp_programs folder)
+  cmake_parse_arguments(ARG "" "" "PUBLIC;PRIVATE;COMPUTE" ${ARGN})
   file(GLOB shared CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
   list(REMOVE_ITEM shared ${CMAKE_SOURCE_DIR}/${folder}/main.cpp)
   add_library(xp_cli STATIC ${shared})
   target_include_directories(xp_cli PUBLIC ${CMAKE_SOURCE_DIR})
-  target_link_libraries(xp_cli
-    PUBLIC exp::base exp::recipe exp::schema exp::graph exp::tracker exp::run
-    PRIVATE exp::report exp::sweeps exp::metric exp::checkpoint CLI11::CLI11 nlohmann_json::nlohmann_json SQLite::SQLite3 ${CMAKE_DL_LIBS} xp_warnings)
+  target_link_libraries(xp_cli PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} ${CMAKE_DL_LIBS} xp_warnings)
   xp_reuse(xp_cli xp_plain_pch)
   xp_unity(xp_cli)
   xp_quick_to_compile(xp_cli)
@@ -161,8 +162,7 @@ function(xp_programs folder)
   if(XP_TORCH)
     file(GLOB compute CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/compute/*.cpp)
     add_executable(exp-compute ${compute})
-    target_link_libraries(exp-compute PRIVATE exp::cli exp::data exp::frontend exp::model exp::dist exp::batches exp::load exp::evaluate exp::train
-      exp::checkpoint exp::metric exp::ops nlohmann_json::nlohmann_json exp_png xp_warnings)
+    target_link_libraries(exp-compute PRIVATE exp::cli ${ARG_COMPUTE} xp_warnings)
     xp_use_torch(exp-compute PRIVATE)
     xp_unity(exp-compute)
     xp_quick_to_compile(exp-compute)
@@ -171,8 +171,7 @@ function(xp_programs folder)
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*_test.cpp)
   if(tests)
     add_executable(cli_test ${tests})
-    target_link_libraries(cli_test PRIVATE exp::cli exp::testing exp::report exp::sweeps
-      nlohmann_json::nlohmann_json SQLite::SQLite3 xp_warnings)
+    target_link_libraries(cli_test PRIVATE exp::cli exp::testing ${ARG_PRIVATE} xp_warnings)
     xp_reuse(cli_test xp_test_pch)
     xp_quick_to_compile(cli_test)
     xp_unity(cli_test)

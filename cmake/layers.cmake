@@ -20,6 +20,10 @@ xp_library(core/evaluate    TORCH PUBLIC exp::base exp::schema exp::graph exp::t
 xp_library(core/train       TORCH PUBLIC exp::base exp::schema exp::graph exp::tracker exp::data exp::dist exp::model exp::batches exp::load exp::evaluate
                             PRIVATE exp::checkpoint exp::frontend nlohmann_json::nlohmann_json)
 xp_library(core/run         ONCE PUBLIC exp::base exp::recipe exp::schema exp::graph exp::tracker PRIVATE nlohmann_json::nlohmann_json)
-xp_library(sweeps           ONCE PUBLIC exp::base exp::recipe exp::graph exp::tracker
+xp_library(sweeps           ONCE PUBLIC exp::base exp::recipe exp::schema exp::graph exp::tracker exp::run
                             PRIVATE SQLite::SQLite3 nlohmann_json::nlohmann_json)
-xp_programs(core/cli)
+xp_programs(core/cli        PUBLIC exp::base exp::recipe exp::schema exp::graph exp::tracker exp::run exp::sweeps
+                            PRIVATE exp::report exp::metric exp::checkpoint
+                                    CLI11::CLI11 nlohmann_json::nlohmann_json SQLite::SQLite3
+                            COMPUTE exp::data exp::frontend exp::model exp::dist exp::batches exp::load exp::evaluate exp::train exp::ops
+                                    exp::checkpoint exp::metric nlohmann_json::nlohmann_json exp_png)

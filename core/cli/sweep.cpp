@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
@@ -16,8 +15,8 @@
 #include "core/graph/build.h"
 #include "core/run/executor_settings.h"
 #include "core/schema/load.h"
-#include "sweeps/propose.h"
-#include "tracker/query.h"
+#include "sweeps/space.h"
+#include "sweeps/sweep_store.h"
 
 namespace xp::cli {
 namespace fs = std::filesystem;
@@ -71,11 +70,10 @@ class Sweep : public Command {
         .option("--variant", arguments_.run.variants,
                 "a [variants.NAME] of the recipe; may be repeated")
         .take_all();
-    declare_place(declared, arguments_.place);
-    declared.flag("--dry-run", arguments_.dry_run, "print every trial and what of it is cached");
-    declared.flag("--yes", arguments_.yes,
-                  fmt::format("make more than {} trials without asking", kAskAbove));
-    declared.flag("--new", arguments_.fresh,
+    declare_place(declared, place_);
+    declared.flag("--dry-run", dry_run_, "print every trial and what of it is cached");
+    declared.flag("--yes", yes_, fmt::format("make more than {} trials without asking", kAskAbove));
+    declared.flag("--new", fresh_,
                   "a sweep of its own, also where one of the same kind could be widened");
     declared.footer(
         "The same command again runs what is missing; a wider one adds to the same sweep. "
@@ -90,28 +88,31 @@ class Sweep : public Command {
   }
 
   int run(Session& session) override {
-    arguments_.run.devices = arguments_.place.devices;
+    arguments_.run.devices = place_.devices;
     const run::Workspace workspace = run::run_workspace(arguments_.run, session.workspace());
-    DescribedSweep described = describe(workspace, session);
+    sweeps::DescribedSweep described = describe(workspace, session);
     for (const std::string& note : described.notes) log::warn("{}", note);
     sweeps::SweepSpec& spec = described.spec;
-    SweepRecipes recipes(spec, workspace);
+    sweeps::SweepRecipes recipes(spec, workspace);
     check_size(spec);
-    if (!arguments_.dry_run && !arguments_.place.print && prepares_here(workspace)) {
-      if (const int code = read_first(arguments_, described, session); code != 0) return code;
+    if (!dry_run_ && !place_.print && prepares_here(workspace)) {
+      if (const int code =
+              sweeps::read_first(arguments_.run, described, session.program, session.quiet);
+          code != 0)
+        return code;
     }
     std::vector<std::string> notes;
-    const std::vector<sweeps::Trial> trials =
-        spec.strategy == "grid" ? grid_trials(spec, recipes, notes) : std::vector<sweeps::Trial>();
+    const std::vector<sweeps::Trial> trials = spec.strategy == "grid"
+                                                  ? sweeps::grid_trials(spec, recipes, notes)
+                                                  : std::vector<sweeps::Trial>();
     for (const std::string& note : notes) log::info("{}", note);
     if (spec.strategy == "grid" && trials.empty())
       throw Error("no trial is left: exclude leaves all of them out");
-    if (arguments_.dry_run)
-      return dry_run(earlier(workspace, spec), spec, trials, recipes, session);
+    if (dry_run_) return dry_run(earlier(workspace, spec), spec, trials, recipes, session);
     spec.executor = executor(workspace);
-    spec.slurm = arguments_.place.slurm;
-    if (arguments_.place.print) return print_script(spec, trials, workspace, session);
-    return drive_sweep(stored(spec, trials, workspace), arguments_.place, workspace, session);
+    spec.slurm = place_.slurm;
+    if (place_.print) return print_script(spec, trials, workspace, session);
+    return drive_sweep(stored(spec, trials, workspace), place_, workspace, session);
   }
 
  private:
@@ -121,23 +122,22 @@ class Sweep : public Command {
   }
 
   std::string executor(const run::Workspace& workspace) const {
-    const std::string& asked = arguments_.place.executor;
+    const std::string& asked = place_.executor;
     return asked.empty() ? run::load_executor_settings(workspace.root).kind : asked;
   }
 
   int print_script(sweeps::SweepSpec& spec, const std::vector<sweeps::Trial>& trials,
                    const run::Workspace& workspace, const Session& session) const {
-    const SweepSketch sketch;
+    const sweeps::SweepSketch sketch;
     std::optional<fs::path> there = earlier(workspace, spec);
     if (there) there = sketch.copy_of(*there);
-    const fs::path folder =
-        store_sweep(there, spec, trials, sketch.folder(), arguments_.place.jobs);
-    return drive_sweep(folder, arguments_.place, workspace, session);
+    const fs::path folder = sweeps::store_sweep(there, spec, trials, sketch.folder(), place_.jobs);
+    return drive_sweep(folder, place_, workspace, session);
   }
 
   std::optional<fs::path> earlier(const run::Workspace& workspace,
                                   const sweeps::SweepSpec& spec) const {
-    return arguments_.fresh ? std::nullopt : earlier_sweep(workspace, spec.family);
+    return fresh_ ? std::nullopt : sweeps::earlier_sweep(workspace, spec.family);
   }
 
   // One at a time: of two commands that start at once the second finds the first one's sweep.
@@ -145,13 +145,13 @@ class Sweep : public Command {
                   const run::Workspace& workspace) const {
     make_folders(workspace.exp_folder());
     const FileLock turn = FileLock::wait(workspace.exp_folder() / "sweeps.lock");
-    return store_sweep(earlier(workspace, spec), spec, trials, workspace.exp_folder() / "sweeps",
-                       arguments_.place.jobs);
+    return sweeps::store_sweep(earlier(workspace, spec), spec, trials,
+                               workspace.exp_folder() / "sweeps", place_.jobs);
   }
 
-  DescribedSweep describe(const run::Workspace& workspace, const Session& session) const {
+  sweeps::DescribedSweep describe(const run::Workspace& workspace, const Session& session) const {
     try {
-      return describe_sweep(arguments_, workspace, session);
+      return sweeps::describe_sweep(arguments_, workspace, session.argv());
     } catch (const graph::MissingInput& missing) {
       if (missing.dataset().empty()) throw;
       const fs::path file = run::recipe_file(arguments_.run, workspace);
@@ -167,13 +167,13 @@ class Sweep : public Command {
     const double points = spec.strategy == "grid" ? space.size() : static_cast<double>(spec.trials);
     const double size = points * static_cast<double>(spec.seeds);
     if (spec.strategy == "grid" && space.has_ranges()) sweeps::grid(space);  // throws what is wrong
-    if (size > kAskAbove && !arguments_.yes)
+    if (size > kAskAbove && !yes_)
       throw Error(fmt::format("{:.0f} trials; --yes if that is meant", size));
     if (size > 1e6) throw Error(fmt::format("{:.3g} trials; a sweep has at most a million", size));
   }
 
   int dry_run(const std::optional<fs::path>& earlier, const sweeps::SweepSpec& spec,
-              std::vector<sweeps::Trial> trials, SweepRecipes& recipes,
+              std::vector<sweeps::Trial> trials, sweeps::SweepRecipes& recipes,
               const Session& session) const {
     std::map<std::string, sweeps::Trial> known;
     if (earlier) {
@@ -206,57 +206,65 @@ class Sweep : public Command {
     return 0;
   }
 
-  SweepArguments arguments_;
+  sweeps::SweepArguments arguments_;
+  PlaceOptions place_;
+  bool dry_run_ = false, yes_ = false, fresh_ = false;
 };
 
 }  // namespace
 
-std::optional<fs::path> earlier_sweep(const run::Workspace& workspace, const std::string& family) {
-  for (const fs::path& folder : sweeps::sweep_folders(workspace.exp_folder())) {
-    try {
-      if (sweeps::SweepDb::open(folder).spec().family == family) return folder;
-    } catch (const Error& error) {
-      log::warn("{}", error.message());
-    }
+void declare_place(Arguments& declared, PlaceOptions& place) {
+  declared
+      .option("--jobs", place.jobs,
+              "trials at a time: GPUs and cores are shared out (default: one a GPU, else 1)")
+      .range(1, 1024);
+  declared.option("--devices", place.devices, "as for `exp run`, for each trial");
+  declared
+      .option("--memory", place.memory_mb,
+              "MB that a trial needs: fewer at a time where they do not fit")
+      .positive();
+  declared.option("--executor", place.executor, "local or slurm").one_of({"local", "slurm"});
+  declared
+      .option("--slurm", place.slurm, "an option of sbatch, as --partition=gpu; may be repeated")
+      .take_all();
+  declared.flag("--print", place.print, "slurm: print the job script and start nothing");
+  declared.flag("--detach", place.detach, "slurm: submit and leave");
+  declared.option("--retry", place.retry, "try trials again that are: failed, lost, stopped or all")
+      .one_of({"failed", "lost", "stopped", "all"})
+      .take_all();
+  declared.flag("--fail-fast", place.fail_fast, "the first failure ends the sweep");
+  declared.option("--max-failures", place.max_failures, "no trial begins after so many failures")
+      .not_negative();
+}
+
+int drive_sweep(const fs::path& folder, const PlaceOptions& place, const run::Workspace& workspace,
+                const Session& session) {
+  sweeps::SweepDrive drive(folder, place, workspace, session.program);
+  const sweeps::SweepSpec& spec = drive.spec();
+  log::info("sweep {}: {}", short_uid(spec.id), counts_text(drive.counts()));
+  if (place.print) {
+    fmt::print("{}", drive.script());
+    return 0;
   }
-  return std::nullopt;
-}
-
-fs::path store_sweep(const std::optional<fs::path>& earlier, sweeps::SweepSpec& spec,
-                     const std::vector<sweeps::Trial>& trials, const fs::path& sweeps_folder,
-                     int jobs) {
-  if (!earlier) {
-    spec.id = make_ulid();
-    spec.lag = jobs <= 1 ? 0 : 2 * (jobs - 1);
-    fs::path folder = sweeps_folder / spec.id;
-    sweeps::SweepDb db = sweeps::SweepDb::create(folder, spec);
-    if (spec.strategy == "grid") db.add(trials, false);
-    return folder;
+  const std::optional<sweeps::Driven> driven = drive.run();
+  if (!driven) return 0;
+  const std::vector<sweeps::Trial> trials = drive.trials();
+  const bool on_test = drive.selected_on_test();
+  if (session.json) {
+    fmt::print("{}", sweep_json(spec, trials, driven->halted, on_test));
+  } else {
+    fmt::print("{}{}", trials_table(spec, trials, {}), sweep_summary(spec, trials, on_test));
+    fmt::print("{}; look further: exp report {}\n", counts_text(driven->counts),
+               short_uid(spec.id));
   }
-  sweeps::SweepDb db = sweeps::SweepDb::open(*earlier);
-  const sweeps::SweepSpec before = db.spec();
-  spec.id = before.id;
-  spec.lag = before.lag;
-  spec.created_ns = before.created_ns;
-  db.update_spec(spec);
-  if (spec.strategy == "grid") db.add(trials, false);
-  return *earlier;
-}
-
-SweepSketch::SweepSketch() : folder_(fs::temp_directory_path() / ("exp-sweep-" + make_ulid())) {
-  make_folders(folder_);
-}
-
-SweepSketch::~SweepSketch() {
-  std::error_code ignored;
-  fs::remove_all(folder_, ignored);
-}
-
-fs::path SweepSketch::copy_of(const fs::path& sweep) const {
-  fs::path out = folder_ / sweep.filename();
-  make_folders(out);
-  sweeps::SweepDb::read(sweep).copy_to(out);
-  return out;
+  if (!driven->halted.empty()) log::error("the sweep has ended early: {}", driven->halted);
+  if (driven->stopped != StopReason::kNone) {
+    log::info("the same command goes on from here, and so does `exp sweeps resume {}`",
+              short_uid(spec.id));
+    return static_cast<int>(exit_code(driven->stopped));
+  }
+  const bool bad = driven->counts.failed + driven->counts.lost > 0 || !driven->halted.empty();
+  return bad ? static_cast<int>(Exit::kFailed) : 0;
 }
 
 std::unique_ptr<Command> make_sweep() { return std::make_unique<Sweep>(); }

@@ -13,10 +13,9 @@
 #include "core/cli/arguments.h"
 #include "core/cli/run_text.h"
 #include "core/cli/sweep_text.h"
-#include "core/cli/sweep_work.h"
-#include "core/schema/load.h"
-#include "sweeps/propose.h"
 #include "sweeps/slurm.h"
+#include "sweeps/sweep_recipes.h"
+#include "sweeps/sweep_store.h"
 
 namespace xp::cli {
 namespace fs = std::filesystem;
@@ -69,11 +68,11 @@ Listed listed(const fs::path& folder) {
 bool on_test(const sweeps::SweepSpec& spec, const run::Workspace& workspace) {
   if (spec.objectives.empty()) return false;
   try {
-    SweepRecipes recipes(spec, workspace);
+    sweeps::SweepRecipes recipes(spec, workspace);
     const run::PlannedRun base = recipes.plan_base();
     return std::any_of(spec.objectives.begin(), spec.objectives.end(),
                        [&](const sweeps::Objective& objective) {
-                         return measured_on_test(base.plan.graph, objective);
+                         return sweeps::measured_on_test(base.plan.graph, objective);
                        });
   } catch (const Error&) {
     return false;  // its data are gone: its numbers are not
@@ -85,13 +84,14 @@ bool on_test(const sweeps::SweepSpec& spec, const run::Workspace& workspace) {
 void SweepsCommand::declare(Arguments& declared) {
   declared.option("action", action_, "status (default), cancel or resume");
   declared.option(
-      "id", id_,
+      "id", share_.id,
       "of the sweep, its last letters, or last; without: all (status), the newest (others)");
   declare_place(declared, place_);
-  declared.option("--threads", run_.threads, "work: CPU threads of the run").hidden();
-  declared.flag("--shared", shared_, "work: the stages that trials share, nothing else").hidden();
-  declared.option("--trial", trial_, "work: this trial, nothing else").hidden();
-  declared.option("--job", job_, "work: the job of a cluster that does it").hidden();
+  declared.option("--threads", threads_, "work: CPU threads of the run").hidden();
+  declared.flag("--shared", share_.shared, "work: the stages that trials share, nothing else")
+      .hidden();
+  declared.option("--trial", share_.trial, "work: this trial, nothing else").hidden();
+  declared.option("--job", share_.job, "work: the job of a cluster that does it").hidden();
   declared.footer(
       "status shows a sweep's trials, cancel ends it (what runs saves a checkpoint first), resume "
       "goes on with what is\n"
@@ -108,22 +108,28 @@ int SweepsCommand::run(Session& session) {
   const bool known =
       std::find(std::begin(kActions), std::end(kActions), action_) != std::end(kActions);
   if (!known && !action_.empty()) {
-    if (!id_.empty())
+    if (!share_.id.empty())
       throw Error(fmt::format("exp sweeps {}: expected status, cancel or resume", action_));
-    id_ = action_;  // exp sweeps 3F9KQ2ZT
+    share_.id = action_;  // exp sweeps 3F9KQ2ZT
     action_ = "status";
   }
   if (action_ == "work") return kContinue;
-  run_.devices = place_.devices;
-  const run::Workspace workspace = run::run_workspace(run_, session.workspace());
+  const run::Workspace workspace = asked_workspace(session);
   if (action_ == "cancel") return cancel(workspace);
   if (action_ == "resume") {
-    const fs::path folder = sweeps::find_sweep(workspace.exp_folder(), id_);
+    const fs::path folder = sweeps::find_sweep(workspace.exp_folder(), share_.id);
     if (!place_.print) return drive_sweep(folder, place_, workspace, session);
-    const SweepSketch sketch;
+    const sweeps::SweepSketch sketch;
     return drive_sweep(sketch.copy_of(folder), place_, workspace, session);
   }
-  return id_.empty() ? list(session, workspace) : status(session, workspace);
+  return share_.id.empty() ? list(session, workspace) : status(session, workspace);
+}
+
+run::Workspace SweepsCommand::asked_workspace(const Session& session) const {
+  run::RunArguments arguments;
+  arguments.devices = place_.devices;
+  arguments.threads = threads_;
+  return run::run_workspace(arguments, session.workspace());
 }
 
 int SweepsCommand::list(const Session& session, const run::Workspace& workspace) const {
@@ -153,7 +159,7 @@ int SweepsCommand::list(const Session& session, const run::Workspace& workspace)
 }
 
 int SweepsCommand::status(const Session& session, const run::Workspace& workspace) const {
-  const sweeps::SweepDb db = look_at(sweeps::find_sweep(workspace.exp_folder(), id_));
+  const sweeps::SweepDb db = look_at(sweeps::find_sweep(workspace.exp_folder(), share_.id));
   const sweeps::SweepSpec spec = db.spec();
   const std::vector<sweeps::Trial> trials = db.trials(true);
   const bool test = on_test(spec, workspace);
@@ -177,7 +183,7 @@ int SweepsCommand::status(const Session& session, const run::Workspace& workspac
 }
 
 int SweepsCommand::cancel(const run::Workspace& workspace) const {
-  sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), id_));
+  sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), share_.id));
   const sweeps::Counts counts = db.counts();
   db.halt("cancelled", true);
   sweeps::SlurmExecutor::cancel(db.folder());
@@ -189,37 +195,6 @@ int SweepsCommand::cancel(const run::Workspace& workspace) const {
                  : "",
              id);
   return 0;
-}
-
-int work_on_sweep(const SweepsCommand& command, const Session& session, graph::Runner& runner,
-                  const std::vector<std::string>& versions) {
-  run::RunArguments arguments = command.arguments();
-  arguments.devices = command.place().devices;
-  const run::Workspace workspace = run::run_workspace(arguments, session.workspace());
-  sweeps::SweepDb db =
-      sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), command.id()));
-  const sweeps::SweepSpec spec = db.spec();
-  SweepRecipes recipes(spec, workspace);
-  StageTrials trials(spec, recipes, session, runner, versions);
-  if (command.shared()) {
-    std::vector<sweeps::Trial> queued;
-    for (const sweeps::Trial& trial : db.trials(true)) {
-      if (trial.state == sweeps::TrialState::kQueued) queued.push_back(trial);
-    }
-    return trials.make_shared(queued);
-  }
-  const sweeps::Space space = sweeps::make_space(schema::language(), spec.params, spec.zip);
-  sweeps::WorkOptions options;
-  options.only = command.trial();
-  options.job = command.job();
-  options.idle = [&] {
-    if (!db.halted().empty() || !sweeps::proposes_more(db, spec)) return false;
-    sweeps::propose(db, spec, space,
-                    [&](const auto& values, uint64_t seed) { return recipes.make(values, seed); });
-    return true;
-  };
-  sweeps::work(db, trials, options);
-  return static_cast<int>(exit_code(stop_requested()));
 }
 
 std::unique_ptr<Command> make_sweeps() { return std::make_unique<SweepsCommand>(); }

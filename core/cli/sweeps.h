@@ -4,10 +4,7 @@
 
 #include "core/cli/command.h"
 #include "core/cli/sweep.h"
-
-namespace xp::graph {
-class Runner;
-}
+#include "sweeps/sweep_work.h"
 
 namespace xp::cli {
 
@@ -17,27 +14,20 @@ class SweepsCommand final : public Command {
   void declare(Arguments& declared) override;
   int run(Session& session) override;
 
-  const std::string& id() const { return id_; }
-  const run::RunArguments& arguments() const { return run_; }
-  const SweepPlace& place() const { return place_; }
-  bool shared() const { return shared_; }
-  int64_t trial() const { return trial_; }
-  const std::string& job() const { return job_; }
+  /// Of `work`.
+  const sweeps::SweepShare& share() const { return share_; }
+  /// With the devices and threads of the command line.
+  run::Workspace asked_workspace(const Session& session) const;
 
  private:
   int list(const Session& session, const run::Workspace& workspace) const;
   int status(const Session& session, const run::Workspace& workspace) const;
   int cancel(const run::Workspace& workspace) const;
 
-  std::string action_, id_, job_;
-  run::RunArguments run_;
-  SweepPlace place_;
-  bool shared_ = false;
-  int64_t trial_ = 0;
+  std::string action_;
+  sweeps::SweepShare share_;
+  PlaceOptions place_;
+  int threads_ = 0;
 };
-
-/// The work of `exp sweeps work`, with `runner` for the stages. Returns the exit code.
-int work_on_sweep(const SweepsCommand& command, const Session& session, graph::Runner& runner,
-                  const std::vector<std::string>& versions);
 
 }  // namespace xp::cli

@@ -1,1 +1,1 @@
-xp_bench(recipe_load_bench bench/recipe/load_bench.cpp xp_schema)
+xp_bench(recipe_load_bench bench/schema/load_bench.cpp xp_schema)

@@ -7,10 +7,11 @@
 namespace xp::cli {
 
 int compute_sweeps(Command& command, Session& session) {
-  auto& sweeps = dynamic_cast<SweepsCommand&>(command);
-  const int code = sweeps.run(session);
+  auto& sweeps_command = dynamic_cast<SweepsCommand&>(command);
+  const int code = sweeps_command.run(session);
   if (code != Command::kContinue) return code;
-  return work_on_sweep(sweeps, session, *make_stage_runner(), library_versions());
+  return sweeps::work_on_sweep(sweeps_command.share(), sweeps_command.asked_workspace(session),
+                               session.argv(), *make_stage_runner(), library_versions());
 }
 
 }  // namespace xp::cli

@@ -12,14 +12,13 @@
 
 #include "core/base/progress.h"
 #include "core/base/stop.h"
-#include "core/cli/command.h"
 #include "core/graph/execute.h"
 #include "tests/testing/temp_dir.h"
 #include "tracker/query.h"
 
-/// What tests of commands that run stages share: stages that only pretend, in a workspace of their
+/// What tests of whatever runs stages share: stages that only pretend, in a workspace of their
 /// own.
-namespace xp::cli {
+namespace xp::testing {
 
 using Names = std::vector<std::string>;
 
@@ -65,10 +64,9 @@ class PretendedWorkspace : public ::testing::Test {
   tracker::Query query() const { return tracker::Query(dir_ / ".exp"); }
   std::vector<tracker::RunInfo> runs() const { return query().runs({}); }
 
-  testing::TempDir dir_;
+  TempDir dir_;
   std::filesystem::path start_;
-  Session session_;
   Pretender runner_;
 };
 
-}  // namespace xp::cli
+}  // namespace xp::testing

@@ -1,4 +1,4 @@
-#include "core/cli/sweep_record.h"
+#include "sweeps/sweep_record.h"
 
 #include <algorithm>
 #include <atomic>
@@ -12,7 +12,7 @@
 #include "core/run/run_record.h"
 #include "core/schema/stage_options.h"
 
-namespace xp::cli {
+namespace xp::sweeps {
 namespace {
 
 // Hands everything on, and tells the values of one metric as they come.
@@ -118,4 +118,4 @@ void BundleRecorder::progress(const graph::Node& node, std::string_view what, do
                      total > 0 ? fmt::format(" {:.0f}/{:.0f}", done, total) : ""));
 }
 
-}  // namespace xp::cli
+}  // namespace xp::sweeps

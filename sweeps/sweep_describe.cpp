@@ -1,4 +1,6 @@
 // From the command line and [sweep] to a sweep's spec and the trials of its grid.
+#include "sweeps/sweep_describe.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -12,8 +14,6 @@
 #include "core/base/digest.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "core/cli/command.h"
-#include "core/cli/sweep.h"
 #include "core/recipe/recipe.h"
 #include "core/schema/experiment.h"
 #include "core/schema/load.h"
@@ -21,7 +21,7 @@
 #include "sweeps/exclude.h"
 #include "sweeps/space.h"
 
-namespace xp::cli {
+namespace xp::sweeps {
 namespace fs = std::filesystem;
 
 namespace {
@@ -46,7 +46,7 @@ std::vector<std::string> words_of(const std::string& text) {
 
 // --zip "a=SPEC b=SPEC": its keys are swept, and go forward together.
 void take_params(const SweepArguments& arguments, const recipe::SweepSection& section,
-                 sweeps::SweepSpec& spec) {
+                 SweepSpec& spec) {
   for (const std::string& text : arguments.params)
     spec.params.push_back(split_assignment(text, "--param"));
   for (const std::string& text : arguments.zip) {
@@ -68,8 +68,7 @@ void take_params(const SweepArguments& arguments, const recipe::SweepSection& se
   }
 }
 
-void take_choices(const SweepArguments& arguments, const recipe::Recipe& recipe,
-                  sweeps::SweepSpec& spec) {
+void take_choices(const SweepArguments& arguments, const recipe::Recipe& recipe, SweepSpec& spec) {
   const recipe::SweepSection& section = recipe.sweep();
   constexpr std::string_view kStrategies[] = {"grid", "random", "sobol", "tpe", "asha"};
   spec.strategy = arguments.strategy.empty()
@@ -92,7 +91,7 @@ void take_choices(const SweepArguments& arguments, const recipe::Recipe& recipe,
     if (!recipe::accepts_objective(text))
       throw Error(fmt::format(
           "--metric {}: expected max:STAGE.METRIC or min:STAGE.METRIC, as in max:eval.mAP", text));
-    spec.objectives.push_back(sweeps::parse_objective(text));
+    spec.objectives.push_back(parse_objective(text));
     if (const auto why = schema::why_no_metric(recipe, spec.objectives.back().metric))
       throw Error(fmt::format("{} {}: {}", text == arguments.metric ? "--metric" : "--objective",
                               text, *why));
@@ -102,7 +101,7 @@ void take_choices(const SweepArguments& arguments, const recipe::Recipe& recipe,
   if (!arguments.metric.empty() && arguments.objectives.empty()) spec.objectives.resize(1);
 }
 
-void check_strategy(const sweeps::SweepSpec& spec, const recipe::Recipe& recipe) {
+void check_strategy(const SweepSpec& spec, const recipe::Recipe& recipe) {
   if (spec.strategy != "grid" && spec.trials <= 0)
     throw Error(
         fmt::format("--strategy {} needs --trials N: it would go on for ever", spec.strategy));
@@ -125,15 +124,15 @@ void check_strategy(const sweeps::SweepSpec& spec, const recipe::Recipe& recipe)
 
 // A key that changes nothing as the recipe stands may do so with other values of the sweep; one
 // that changes nothing with any is a mistake.
-void check_settable(const sweeps::Space& space, const std::vector<sweeps::Point>& points,
-                    const SweepRecipes& recipes, const sweeps::SweepSpec& spec) {
-  for (const sweeps::Axis& axis : space.axes) {
+void check_settable(const Space& space, const std::vector<Point>& points,
+                    const SweepRecipes& recipes, const SweepSpec& spec) {
+  for (const Axis& axis : space.axes) {
     std::optional<Error> first;
     bool settable = false;
     for (size_t i = 0; i < points.size() && !settable; ++i) {
       SweepRecipes::Values values;
       for (size_t k = 0; k < space.axes.size(); ++k)
-        values.emplace_back(space.axes[k].key, sweeps::set_text(points[i][k]));
+        values.emplace_back(space.axes[k].key, set_text(points[i][k]));
       try {
         recipes.load(values, spec.seed).check_settable(axis.key, "--param");
         settable = true;
@@ -155,10 +154,10 @@ run::PlannedRun plan_base(const run::RunArguments& run, const run::Workspace& wo
   try {
     return run::plan_file(run, workspace, out.spec.recipe, options);
   } catch (const recipe::RecipeError&) {
-    sweeps::SweepSpec swept;
+    SweepSpec swept;
     take_params(arguments, {}, swept);
     if (swept.params.empty()) throw;
-    out.base_values = first_values(sweeps::make_space(schema::language(), swept.params, swept.zip));
+    out.base_values = first_values(make_space(schema::language(), swept.params, swept.zip));
     for (const auto& [key, text] : out.base_values)
       options.overrides.push_back({key, text, "--param"});
     return run::plan_file(run, workspace, out.spec.recipe, options);
@@ -179,7 +178,7 @@ std::string hash_without(const recipe::Recipe& recipe, const SweepRecipes::Value
   return digest.hex();
 }
 
-std::string family_of(const sweeps::SweepSpec& spec, const std::string& base_hash) {
+std::string family_of(const SweepSpec& spec, const std::string& base_hash) {
   Digest digest;
   digest.add_field(base_hash).add_field(spec.strategy);
   std::map<std::string, std::string> params;
@@ -190,8 +189,7 @@ std::string family_of(const sweeps::SweepSpec& spec, const std::string& base_has
     if (spec.strategy != "grid") digest.add_field(text);
   }
   if (spec.strategy != "grid") {
-    for (const auto& objective : spec.objectives)
-      digest.add_field(sweeps::objective_text(objective));
+    for (const auto& objective : spec.objectives) digest.add_field(objective_text(objective));
     digest.add_field(std::to_string(spec.seeds));
   }
   return digest.hex().substr(0, 32);
@@ -200,14 +198,14 @@ std::string family_of(const sweeps::SweepSpec& spec, const std::string& base_has
 }  // namespace
 
 DescribedSweep describe_sweep(const SweepArguments& arguments, const run::Workspace& workspace,
-                              const Session& session) {
+                              std::vector<std::string> argv) {
   DescribedSweep out;
-  sweeps::SweepSpec& spec = out.spec;
+  SweepSpec& spec = out.spec;
   spec.recipe =
       fs::absolute(run::recipe_file(arguments.run, workspace)).lexically_normal().string();
   spec.folder = fs::current_path().string();
   spec.devices = arguments.run.devices;
-  spec.argv = session.argv();
+  spec.argv = std::move(argv);
   recipe::LoadOptions options = run::load_options(arguments.run);
   for (const recipe::Override& change : options.overrides)
     spec.sets.emplace_back(change.key, change.text);
@@ -239,14 +237,14 @@ DescribedSweep describe_sweep(const SweepArguments& arguments, const run::Worksp
   spec.family =
       family_of(spec, out.base_values.empty() ? base.recipe.hash()
                                               : hash_without(base.recipe, out.base_values));
-  const sweeps::Space space = sweeps::make_space(schema::language(), spec.params, spec.zip);
-  const sweeps::Exclude exclude(space, spec.exclude);  // its faults are told here
-  std::vector<sweeps::Point> points;
+  const Space space = make_space(schema::language(), spec.params, spec.zip);
+  const Exclude exclude(space, spec.exclude);  // its faults are told here
+  std::vector<Point> points;
   if (space.has_ranges() || space.size() > 64) {
     const std::vector<double> middle(space.dimensions.size(), 0.5);
-    points.push_back(sweeps::point_at(space, middle));
+    points.push_back(point_at(space, middle));
   } else {
-    points = sweeps::grid(space);
+    points = grid(space);
   }
   const SweepRecipes recipes(spec, workspace);
   check_settable(space, points, recipes, spec);
@@ -255,25 +253,25 @@ DescribedSweep describe_sweep(const SweepArguments& arguments, const run::Worksp
   return out;
 }
 
-std::vector<sweeps::Trial> grid_trials(const sweeps::SweepSpec& spec, SweepRecipes& recipes,
-                                       std::vector<std::string>& notes) {
-  const sweeps::Space space = sweeps::make_space(schema::language(), spec.params, spec.zip);
-  const sweeps::Exclude exclude(space, spec.exclude);
-  std::vector<sweeps::Trial> out;
+std::vector<Trial> grid_trials(const SweepSpec& spec, SweepRecipes& recipes,
+                               std::vector<std::string>& notes) {
+  const Space space = make_space(schema::language(), spec.params, spec.zip);
+  const Exclude exclude(space, spec.exclude);
+  std::vector<Trial> out;
   std::set<std::string> hashes;
   size_t excluded = 0, same = 0;
-  for (const sweeps::Point& point : sweeps::grid(space)) {
+  for (const Point& point : grid(space)) {
     if (spec.trials > 0 && static_cast<int64_t>(out.size()) >= spec.trials * spec.seeds) break;
     SweepRecipes::Values values;
     for (size_t i = 0; i < point.size(); ++i)
-      values.emplace_back(space.axes[i].key, sweeps::set_text(point[i]));
+      values.emplace_back(space.axes[i].key, set_text(point[i]));
     for (int64_t s = 0; s < spec.seeds; ++s) {
       const uint64_t seed = spec.seed + static_cast<uint64_t>(s);
       if (exclude.holds(point, static_cast<int64_t>(seed))) {
         ++excluded;
         continue;
       }
-      sweeps::Trial trial = recipes.make(values, seed);
+      Trial trial = recipes.make(values, seed);
       if (!hashes.insert(trial.hash).second) {
         ++same;
         continue;
@@ -287,4 +285,4 @@ std::vector<sweeps::Trial> grid_trials(const sweeps::SweepSpec& spec, SweepRecip
   return out;
 }
 
-}  // namespace xp::cli
+}  // namespace xp::sweeps

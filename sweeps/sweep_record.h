@@ -12,7 +12,7 @@
 #include "sweeps/table.h"
 #include "tracker/store.h"
 
-namespace xp::cli {
+namespace xp::sweeps {
 
 /// One trial of a bundle, as its recorder knows it.
 struct BundleMember {
@@ -48,4 +48,4 @@ class BundleRecorder final : public graph::Recorder {
   EpochValue epoch_value_;
 };
 
-}  // namespace xp::cli
+}  // namespace xp::sweeps

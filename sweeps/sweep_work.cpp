@@ -1,4 +1,4 @@
-#include "core/cli/sweep_work.h"
+#include "sweeps/sweep_work.h"
 
 #include <algorithm>
 #include <optional>
@@ -9,19 +9,17 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
-#include "core/cli/command.h"
-#include "core/cli/sweep_record.h"
 #include "core/graph/merged.h"
 #include "core/run/plan_memory.h"
 #include "core/run/run_goes_on.h"
 #include "core/run/run_record.h"
+#include "core/schema/load.h"
+#include "sweeps/propose.h"
+#include "sweeps/sweep_record.h"
 #include "tracker/query.h"
 
-namespace xp::cli {
+namespace xp::sweeps {
 namespace fs = std::filesystem;
-using sweeps::Ending;
-using sweeps::Trial;
-using sweeps::TrialState;
 
 namespace {
 
@@ -67,12 +65,10 @@ Exit code_of(tracker::Outcome outcome) {
 
 class Bundle {
  public:
-  Bundle(const sweeps::SweepSpec& spec, SweepRecipes& recipes, const Session& session,
-         graph::Runner& runner, const std::vector<std::string>& versions,
-         sweeps::TrialControl& control)
+  Bundle(const SweepSpec& spec, SweepRecipes& recipes, graph::Runner& runner,
+         const std::vector<std::string>& versions, TrialControl& control)
       : spec_(spec),
         recipes_(recipes),
-        session_(session),
         runner_(runner),
         versions_(versions),
         control_(control),
@@ -125,9 +121,8 @@ class Bundle {
   }
 
   void open_run(Member& member) {
-    tracker::NewRun fresh = run::new_run(*member.planned, session_.argv());
+    tracker::NewRun fresh = run::new_run(*member.planned, spec_.argv);
     fresh.sweep = spec_.id;
-    fresh.argv = spec_.argv;
     fresh.recipe_path =
         fs::path(spec_.recipe).lexically_proximate(recipes_.workspace().root).string();
     tracker::RunOptions options;
@@ -262,7 +257,7 @@ class Bundle {
 
   // An objective may be the newest value of an epoch's metric, which no manifest has.
   void add_epoch_objectives(const std::string& uid, Ending& ending) {
-    for (const sweeps::Objective& objective : spec_.objectives) {
+    for (const Objective& objective : spec_.objectives) {
       if (ending.metrics.count(objective.metric) != 0) continue;
       try {
         const tracker::RunInfo info = tracker::Query(store_.folder()).run(uid);
@@ -274,12 +269,11 @@ class Bundle {
     }
   }
 
-  const sweeps::SweepSpec& spec_;
+  const SweepSpec& spec_;
   SweepRecipes& recipes_;
-  const Session& session_;
   graph::Runner& runner_;
   const std::vector<std::string>& versions_;
-  sweeps::TrialControl& control_;
+  TrialControl& control_;
   tracker::Store store_;
   std::vector<Member> members_;
   StopReason stopped_ = StopReason::kNone;
@@ -287,18 +281,18 @@ class Bundle {
 
 }  // namespace
 
-StageTrials::StageTrials(const sweeps::SweepSpec& spec, SweepRecipes& recipes,
-                         const Session& session, graph::Runner& runner,
+StageTrials::StageTrials(const SweepSpec& spec, SweepRecipes& recipes,
+                         std::vector<std::string> argv, graph::Runner& runner,
                          std::vector<std::string> versions)
     : spec_(spec),
       recipes_(recipes),
-      session_(session),
+      argv_(std::move(argv)),
       runner_(runner),
       versions_(std::move(versions)) {}
 
 std::map<int64_t, Ending> StageTrials::run(const std::vector<Trial>& trials,
-                                           sweeps::TrialControl& control) {
-  return Bundle(spec_, recipes_, session_, runner_, versions_, control).run(trials);
+                                           TrialControl& control) {
+  return Bundle(spec_, recipes_, runner_, versions_, control).run(trials);
 }
 
 std::vector<std::string> shared_pending(const std::vector<run::PlannedRun>& plans) {
@@ -338,7 +332,7 @@ int StageTrials::make_shared(const std::vector<Trial>& trials) {
   request.reasons = false;
   const graph::Cache cache = plans.front().cache;
   const graph::Plan plan = graph::make_plan(graph, cache, nullptr, request);
-  tracker::NewRun fresh = run::new_run(plans.front(), session_.argv());
+  tracker::NewRun fresh = run::new_run(plans.front(), argv_);
   fresh.name += "-shared";
   fresh.notes = fmt::format("stages that the trials of sweep {} share: {}", spec_.id, names);
   fresh.recipe_hash += "-shared";  // not a run of the recipe that `exp run` could go on with
@@ -375,4 +369,32 @@ int StageTrials::make_shared(const std::vector<Trial>& trials) {
   return static_cast<int>(code);
 }
 
-}  // namespace xp::cli
+int work_on_sweep(const SweepShare& share, const run::Workspace& workspace,
+                  const std::vector<std::string>& argv, graph::Runner& runner,
+                  const std::vector<std::string>& versions) {
+  SweepDb db = SweepDb::open(find_sweep(workspace.exp_folder(), share.id));
+  const SweepSpec spec = db.spec();
+  SweepRecipes recipes(spec, workspace);
+  StageTrials trials(spec, recipes, argv, runner, versions);
+  if (share.shared) {
+    std::vector<Trial> queued;
+    for (const Trial& trial : db.trials(true)) {
+      if (trial.state == TrialState::kQueued) queued.push_back(trial);
+    }
+    return trials.make_shared(queued);
+  }
+  const Space space = make_space(schema::language(), spec.params, spec.zip);
+  WorkOptions options;
+  options.only = share.trial;
+  options.job = share.job;
+  options.idle = [&] {
+    if (!db.halted().empty() || !proposes_more(db, spec)) return false;
+    propose(db, spec, space,
+            [&](const auto& values, uint64_t seed) { return recipes.make(values, seed); });
+    return true;
+  };
+  work(db, trials, options);
+  return static_cast<int>(exit_code(stop_requested()));
+}
+
+}  // namespace xp::sweeps

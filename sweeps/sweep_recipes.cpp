@@ -1,4 +1,4 @@
-#include "core/cli/sweep_recipes.h"
+#include "sweeps/sweep_recipes.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -9,7 +9,7 @@
 #include "core/base/error.h"
 #include "core/schema/load.h"
 
-namespace xp::cli {
+namespace xp::sweeps {
 namespace fs = std::filesystem;
 
 namespace {
@@ -44,7 +44,7 @@ std::optional<std::string> from_environment(const std::string& name) {
 
 }  // namespace
 
-SweepRecipes::SweepRecipes(const sweeps::SweepSpec& spec, run::Workspace workspace)
+SweepRecipes::SweepRecipes(const SweepSpec& spec, run::Workspace workspace)
     : spec_(spec), workspace_(std::move(workspace)), inputs_(workspace_.cache / "inputs") {
   inputs_.look_once();
 }
@@ -70,9 +70,9 @@ recipe::Recipe SweepRecipes::load(const Values& values, uint64_t seed) const {
   return schema::load_recipe(spec_.recipe, options);
 }
 
-sweeps::Trial SweepRecipes::make(const Values& values, uint64_t seed) {
+Trial SweepRecipes::make(const Values& values, uint64_t seed) {
   const run::PlannedRun planned = plan(values, seed, false);
-  sweeps::Trial out;
+  Trial out;
   out.values = values;
   out.seed = seed;
   out.hash = planned.recipe.hash();
@@ -91,19 +91,17 @@ run::PlannedRun SweepRecipes::plan_base() {
   try {
     return plan({}, spec_.seed, false);
   } catch (const recipe::RecipeError&) {
-    const auto space = sweeps::make_space(schema::language(), spec_.params, spec_.zip);
+    const auto space = make_space(schema::language(), spec_.params, spec_.zip);
     return plan(first_values(space), spec_.seed, false);
   }
 }
 
-SweepRecipes::Values first_values(const sweeps::Space& space) {
+SweepRecipes::Values first_values(const Space& space) {
   const bool wide = space.has_ranges() || space.size() > kSmall;
-  const sweeps::Point point =
-      wide ? sweeps::point_at(space, std::vector<double>(space.dimensions.size(), 0.5))
-           : sweeps::grid(space).front();
+  const Point point = wide ? point_at(space, std::vector<double>(space.dimensions.size(), 0.5))
+                           : grid(space).front();
   SweepRecipes::Values out;
-  for (size_t i = 0; i < point.size(); ++i)
-    out.emplace_back(space.axes[i].key, sweeps::set_text(point[i]));
+  for (size_t i = 0; i < point.size(); ++i) out.emplace_back(space.axes[i].key, set_text(point[i]));
   return out;
 }
 
@@ -121,7 +119,7 @@ std::string goals_of(const graph::Graph& graph) {
   return digest_of(std::move(keys));
 }
 
-bool measured_on_test(const graph::Graph& graph, const sweeps::Objective& objective) {
+bool measured_on_test(const graph::Graph& graph, const Objective& objective) {
   const std::string stage = objective.metric.substr(0, objective.metric.find('.'));
   return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const graph::Node& node) {
     if (node.stage != stage) return false;
@@ -136,4 +134,4 @@ bool measured_on_test(const graph::Graph& graph, const sweeps::Objective& object
   });
 }
 
-}  // namespace xp::cli
+}  // namespace xp::sweeps
