@@ -12,6 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/log.h"
 #include "core/schema/dataset.h"
 #include "core/schema/sound_files.h"
 #include "data/csv.h"
@@ -19,6 +20,32 @@
 namespace xp::data {
 namespace fs = std::filesystem;
 namespace {
+
+const char* name_of(fs::file_type type) {
+  switch (type) {
+    case fs::file_type::not_found:
+      return "a link that leads nowhere";
+    case fs::file_type::fifo:
+      return "a pipe";
+    case fs::file_type::socket:
+      return "a socket";
+    default:
+      return "a device";
+  }
+}
+
+/// Of an entry, through links. What is neither a file nor a folder is named, and counts as nothing.
+fs::file_type type_of(const fs::directory_entry& entry) {
+  std::error_code error;
+  const fs::file_type type = entry.status(error).type();
+  if (type == fs::file_type::regular || type == fs::file_type::directory) return type;
+  const bool circle = error == std::errc::too_many_symbolic_link_levels;
+  if (error && !circle && type != fs::file_type::not_found)
+    throw fs::filesystem_error("stat", entry.path(), error);
+  log::warn("{}: left out: {}", entry.path().string(),
+            circle ? "a link in a circle" : name_of(type));
+  return fs::file_type::none;
+}
 
 /// Collects the files below a folder, and keeps the folders that it is in: a link back up to one of
 /// them has no end.
@@ -54,8 +81,9 @@ class FolderWalk {
     for (const auto& entry : fs::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
       if (name.starts_with(".")) continue;
-      if (deep_ && entry.is_directory()) list(entry.path(), path + name + "/");
-      if (!entry.is_regular_file()) continue;
+      const fs::file_type type = type_of(entry);
+      if (deep_ && type == fs::file_type::directory) list(entry.path(), path + name + "/");
+      if (type != fs::file_type::regular) continue;
       const bool sound = schema::kind_of_file(name) == schema::FileKind::kSound;
       (sound ? found.sounds : found.others).push_back(path + name);
     }
@@ -191,7 +219,8 @@ std::vector<std::string> folders_in(const fs::path& folder) {
   looking_into([&] {
     for (const auto& entry : fs::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
-      if (!name.starts_with(".") && entry.is_directory()) names.push_back(name);
+      if (!name.starts_with(".") && type_of(entry) == fs::file_type::directory)
+        names.push_back(name);
     }
   });
   std::sort(names.begin(), names.end());

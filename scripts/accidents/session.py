@@ -22,7 +22,7 @@ import kinds
 import recipes
 import truth
 
-HANGS_S = 240
+HANGS_S = 600
 DISK_MB = 400
 READERS = (["runs", "--json"], ["report"], ["show", "last"], ["sweeps", "--json"], ["gc", "--dry-run"],
            ["runs", "status=done"], ["sql", "select count(*) from run"], ["recipe", "plan"], ["report", "--json"])

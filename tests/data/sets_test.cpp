@@ -253,6 +253,32 @@ TEST(Dataset, AFolderThatCannotBeReadIsOneLine) {
             "cannot read " + (root / "file").string() + ": Not a directory");
 }
 
+// What cannot be a sound does not keep the others from being listed, and is named, once.
+TEST(Dataset, LinksInACirclePipesAndDevicesAreNamed) {
+  const TempDir root;
+  put(root / "train/cat/x.wav", "");
+  const Listing before = listed(options(DatasetName::kFolder, root.path()));
+  fs::create_symlink("loop.wav", root / "train/cat/loop.wav");
+  fs::create_symlink("b", root / "train/a");
+  fs::create_symlink("a", root / "train/b");
+  fs::create_symlink("nowhere.wav", root / "train/cat/broken.wav");
+  fs::create_symlink("/dev/zero", root / "train/cat/zero.wav");
+  ASSERT_EQ(::mkfifo((root / "train/cat/pipe.wav").c_str(), 0600), 0);
+  ::testing::internal::CaptureStderr();
+  const Listing after = listed(options(DatasetName::kFolder, root.path()));
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(after.clips.size(), before.clips.size());
+  for (const char* line :
+       {"train/cat/loop.wav: left out: a link in a circle\n",
+        "train/a: left out: a link in a circle\n", "train/b: left out: a link in a circle\n",
+        "train/cat/broken.wav: left out: a link that leads nowhere\n",
+        "train/cat/zero.wav: left out: a device\n", "train/cat/pipe.wav: left out: a pipe\n"}) {
+    const size_t at = said.find(line);
+    EXPECT_NE(at, std::string::npos) << line << said;
+    EXPECT_EQ(said.find(line, at + 1), std::string::npos) << "once: " << line;
+  }
+}
+
 TEST(Dataset, WhatIsLeftOutByItsEndingIsCounted) {
   const TempDir root;
   put(root / "train/cat/x.wav", "");
