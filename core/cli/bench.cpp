@@ -1,17 +1,26 @@
+#include "core/cli/bench.h"
+
 #include "core/base/error.h"
 #include "core/cli/arguments.h"
-#include "core/cli/evaluate.h"
+#include "core/cli/command.h"
 
 namespace xp::cli {
+namespace {
 
-void BenchCommand::declare(Arguments& declared) {
-  EvaluateArguments& a = arguments_;
+class Bench final : public CommandOf<BenchArguments> {
+ public:
+  void declare(Arguments& declared) override;
+  int run(Session& session) override;
+};
+
+void Bench::declare(Arguments& declared) {
+  BenchArguments& a = asked_;
   declared.footer(
       "Speed from spectrogram to logits, noise in, random or given weights.\n"
       "Examples:\n"
       "  exp bench ast-base384 --tome 0,8,16,32 --batch 4 --reps 3\n"
       "  exp bench .exp/cache/train/KEY/best.safetensors --device gpu:0 --precision bf16\n");
-  declared.option("model", a.checkpoint, "an architecture of `exp models`, or a checkpoint of exp")
+  declared.option("model", a.model, "an architecture of `exp models`, or a checkpoint of exp")
       .required();
   declared.option("--tome", a.tome, "tokens merged in each block; several: 0,8,16")
       .comma_separated();
@@ -26,11 +35,13 @@ void BenchCommand::declare(Arguments& declared) {
   declared.option("--threads", a.threads, "CPU threads (default: all that this process may use)");
 }
 
-int BenchCommand::run(Session&) {
-  if (arguments_.reps < 1) throw Error("exp bench: --reps is at least 1");
+int Bench::run(Session&) {
+  if (asked_.reps < 1) throw Error("exp bench: --reps is at least 1");
   return kContinue;
 }
 
-std::unique_ptr<Command> make_bench() { return std::make_unique<BenchCommand>(); }
+}  // namespace
+
+std::unique_ptr<Command> make_bench() { return std::make_unique<Bench>(); }
 
 }  // namespace xp::cli

@@ -37,6 +37,22 @@ class Command {
   virtual int run(Session& session) = 0;
 };
 
+/// A command whose compute half needs nothing of it but what was asked for.
+template <class T>
+class CommandOf : public Command {
+ public:
+  const T& asked() const { return asked_; }
+
+ protected:
+  T asked_;
+};
+
+/// What a CommandOf<T> was asked for.
+template <class T>
+const T& asked_of(const Command& command) {
+  return dynamic_cast<const CommandOf<T>&>(command).asked();
+}
+
 enum class Where { kLocal, kCompute };
 
 struct CommandEntry {

@@ -2,6 +2,7 @@
 
 #include "core/base/error.h"
 #include "core/cli/arguments.h"
+#include "core/cli/command.h"
 
 namespace xp::cli {
 namespace {
@@ -24,9 +25,13 @@ void declare_split(Arguments& declared, DataArguments& a) {
       .show_default();
 }
 
-}  // namespace
+class Data final : public CommandOf<DataArguments> {
+ public:
+  void declare(Arguments& declared) override;
+  int run(Session& session) override;
+};
 
-void DataCommand::declare(Arguments& declared) {
+void Data::declare(Arguments& declared) {
   declared.require_subcommand();
   declared.footer(
       "Examples:\n"
@@ -37,41 +42,41 @@ void DataCommand::declare(Arguments& declared) {
       "  exp data missing recipes/audioset/kd.toml --out lists\n");
 
   Arguments stats = declared.subcommand(
-      "stats", "clips, durations, levels and class counts of each split", arguments_.part);
-  declare_recipe(stats, arguments_);
-  stats.flag("--norm", arguments_.norm,
+      "stats", "clips, durations, levels and class counts of each split", asked_.part);
+  declare_recipe(stats, asked_);
+  stats.flag("--norm", asked_.norm,
              "mean and deviation of the log-mel values of the training split");
-  stats.flag("--ast-norm", arguments_.ast_norm,
+  stats.flag("--ast-norm", asked_.ast_norm,
              "the same as AST's get_norm_stats.py has it: masks, mixing and padding count");
-  stats.flag("--classes", arguments_.per_class, "clips of each class");
+  stats.flag("--classes", asked_.per_class, "clips of each class");
 
   Arguments verify = declared.subcommand(
-      "verify", "reads every clip of the shards against its checksum", arguments_.part);
-  declare_recipe(verify, arguments_);
-  verify.option("--folder", arguments_.folder, "a prepared folder, in place of a recipe");
+      "verify", "reads every clip of the shards against its checksum", asked_.part);
+  declare_recipe(verify, asked_);
+  verify.option("--folder", asked_.folder, "a prepared folder, in place of a recipe");
 
   Arguments show = declared.subcommand(
-      "show", "a clip, or a batch as the model gets it, as PNG and WAV", arguments_.part);
-  declare_recipe(show, arguments_);
-  declare_split(show, arguments_);
-  show.option("--clip", arguments_.clip, "id of a clip (default: the first of the split)");
-  show.flag("--batch", arguments_.batch, "a training batch after all augmentation");
-  show.option("--step", arguments_.step, "which batch of the first epoch").not_negative();
-  show.option("--out", arguments_.out, "folder for the files (default: the working directory)");
+      "show", "a clip, or a batch as the model gets it, as PNG and WAV", asked_.part);
+  declare_recipe(show, asked_);
+  declare_split(show, asked_);
+  show.option("--clip", asked_.clip, "id of a clip (default: the first of the split)");
+  show.flag("--batch", asked_.batch, "a training batch after all augmentation");
+  show.option("--step", asked_.step, "which batch of the first epoch").not_negative();
+  show.option("--out", asked_.out, "folder for the files (default: the working directory)");
 
   Arguments convert = declared.subcommand(
-      "convert", "the data set in AST's form: data JSON, label CSV, weight CSV", arguments_.part);
-  declare_recipe(convert, arguments_);
-  convert.option("--out", arguments_.out, "folder for the files").required();
+      "convert", "the data set in AST's form: data JSON, label CSV, weight CSV", asked_.part);
+  declare_recipe(convert, asked_);
+  convert.option("--out", asked_.out, "folder for the files").required();
 
   Arguments missing = declared.subcommand(
-      "missing", "listed clips without a file; with --out the lists without them", arguments_.part);
-  declare_recipe(missing, arguments_);
-  missing.option("--out", arguments_.out, "folder for missing.csv and filtered segment lists");
+      "missing", "listed clips without a file; with --out the lists without them", asked_.part);
+  declare_recipe(missing, asked_);
+  missing.option("--out", asked_.out, "folder for missing.csv and filtered segment lists");
 }
 
-int DataCommand::run(Session&) {
-  const DataArguments& a = arguments_;
+int Data::run(Session&) {
+  const DataArguments& a = asked_;
   if (a.part == "verify" && !a.folder.empty() && !a.recipe.recipe.empty()) {
     throw Error("exp data verify: give a recipe or --folder, not both");
   }
@@ -80,6 +85,8 @@ int DataCommand::run(Session&) {
   return kContinue;
 }
 
-std::unique_ptr<Command> make_data() { return std::make_unique<DataCommand>(); }
+}  // namespace
+
+std::unique_ptr<Command> make_data() { return std::make_unique<Data>(); }
 
 }  // namespace xp::cli

@@ -3,12 +3,12 @@
 #include <cstdint>
 #include <string>
 
-#include "core/cli/command.h"
 #include "core/run/plan_run.h"
 
 namespace xp::cli {
 
-/// What `exp data ...` was asked for.
+/// What `exp data stats|verify|show|convert|missing` was asked for. All parts need HDF5 or
+/// decoding, so they run in exp-compute.
 struct DataArguments {
   std::string part;          ///< the chosen sub-command: "stats", "verify", ...
   run::RunArguments recipe;  ///< RECIPE, --set, --variant
@@ -23,19 +23,6 @@ struct DataArguments {
   std::string clip;  ///< show: id of a clip
   int64_t step = 0;  ///< show --batch: which batch of epoch 0
   std::string out;
-};
-
-/// `exp data stats|verify|show|convert|missing`. All parts need HDF5 or decoding, so they run in
-/// exp-compute.
-class DataCommand final : public Command {
- public:
-  void declare(Arguments& declared) override;
-  int run(Session& session) override;
-
-  const DataArguments& arguments() const { return arguments_; }
-
- private:
-  DataArguments arguments_;
 };
 
 }  // namespace xp::cli

@@ -2,11 +2,19 @@
 
 #include "core/base/error.h"
 #include "core/cli/arguments.h"
+#include "core/cli/command.h"
 
 namespace xp::cli {
+namespace {
 
-void EvaluateCommand::declare(Arguments& declared) {
-  EvaluateArguments& a = arguments_;
+class Evaluate final : public CommandOf<EvaluateArguments> {
+ public:
+  void declare(Arguments& declared) override;
+  int run(Session& session) override;
+};
+
+void Evaluate::declare(Arguments& declared) {
+  EvaluateArguments& a = asked_;
   declared.footer(
       "Examples:\n"
       "  exp evaluate best.safetensors recipes/esc50/quickstart.toml --tome 0,8,16\n"
@@ -29,8 +37,8 @@ void EvaluateCommand::declare(Arguments& declared) {
   declared.option("--replay", a.replay, "compute a kept broken step of a training again");
 }
 
-int EvaluateCommand::run(Session&) {
-  const EvaluateArguments& a = arguments_;
+int Evaluate::run(Session&) {
+  const EvaluateArguments& a = asked_;
   if (a.replay.empty() && (a.checkpoint.empty() || a.data.recipe.recipe.empty()))
     throw Error("exp evaluate: give CHECKPOINT and RECIPE, or --replay FILE");
   if (!a.replay.empty() && !a.checkpoint.empty())
@@ -38,6 +46,8 @@ int EvaluateCommand::run(Session&) {
   return kContinue;
 }
 
-std::unique_ptr<Command> make_evaluate() { return std::make_unique<EvaluateCommand>(); }
+}  // namespace
+
+std::unique_ptr<Command> make_evaluate() { return std::make_unique<Evaluate>(); }
 
 }  // namespace xp::cli

@@ -9,6 +9,7 @@
 #include "core/base/files.h"
 #include "core/base/launch.h"
 #include "core/cli/arguments.h"
+#include "core/cli/command.h"
 #include "core/cli/plan_options.h"
 #include "core/graph/build.h"
 #include "core/graph/uses.h"
@@ -55,38 +56,42 @@ int queue_run(const run::RunArguments& arguments, const run::PlannedRun& planned
   return 0;
 }
 
-}  // namespace
+class Run final : public CommandOf<RunOptions> {
+ public:
+  void declare(Arguments& declared) override;
+  int run(Session& session) override;
+};
 
-void RunCommand::declare(Arguments& declared) {
-  arguments_.put_off = true;
-  declare_plan_options(declared, arguments_);
-  declared.flag("--new", arguments_.fresh,
+void Run::declare(Arguments& declared) {
+  asked_.run.put_off = true;
+  declare_plan_options(declared, asked_.run);
+  declared.flag("--new", asked_.run.fresh,
                 "a run of its own, also where an unfinished one could go on");
-  const Option check = declared.flag("--check", arguments_.check,
+  const Option check = declared.flag("--check", asked_.run.check,
                                      "one step of each stage that is not cached: shapes, "
                                      "tokens per layer");
   declared
-      .option("--overfit", arguments_.overfit,
+      .option("--overfit", asked_.run.overfit,
               "train on this many clips only, to see that it can learn them")
       .positive()
       .excludes(check);
-  declared.flag("--any-memory", arguments_.any_memory,
+  declared.flag("--any-memory", asked_.run.any_memory,
                 "also a training that needs more memory than this machine has");
-  declared.flag("--queue", queue_, "store it for `exp queue`");
-  declared.flag("--dry-run", dry_run_, "print what would run, and why");
+  declared.flag("--queue", asked_.queue, "store it for `exp queue`");
+  declared.flag("--dry-run", asked_.dry_run, "print what would run, and why");
   declared
-      .option("--threads", arguments_.threads,
+      .option("--threads", asked_.run.threads,
               "CPU threads of the run (default: all that it may use)")
       .positive();
-  declared.option("--profile", profile_,
+  declared.option("--profile", asked_.profile,
                   "folder for a Chrome trace of a few steps of each training, STAGE.json");
-  declared.option("--run", arguments_.run, "go on with this run").hidden();
+  declared.option("--run", asked_.run.run, "go on with this run").hidden();
   declared.option(
-      "--parent", arguments_.parent,
+      "--parent", asked_.run.parent,
       "a run that this one comes from: `exp show` names it, `exp runs parent=UID` finds "
       "what came of it");
   declared
-      .option("--nodes", arguments_.nodes,
+      .option("--nodes", asked_.run.nodes,
               "run as one Slurm job (srun) on so many nodes, a rank for each of the --devices of "
               "a node; srun takes its own options from SLURM_PARTITION, SLURM_TIMELIMIT, ..")
       .positive()
@@ -100,17 +105,17 @@ void RunCommand::declare(Arguments& declared) {
       "  exp run recipes/audioset/ast_full.toml --nodes 2 --devices 8\n");
 }
 
-int RunCommand::run(Session& session) {
+int Run::run(Session& session) {
   const LaunchedRank launched = launched_rank();
   // Rank 0 plans; the others hear from it what to do.
   if (launched.rank > 0) return kContinue;
-  if (arguments_.nodes > 0 && launched.world == 1 && !queue_ && !dry_run_)
-    run::become_srun(arguments_, session, session.workspace());
+  if (asked_.run.nodes > 0 && launched.world == 1 && !asked_.queue && !asked_.dry_run)
+    run::become_srun(asked_.run, session, session.workspace());
   try {
-    const run::PlannedRun planned = run::plan_run(arguments_, session.workspace());
-    if (!dry_run_) run::check_memory(planned);
-    if (queue_) return queue_run(arguments_, planned, session);
-    if (dry_run_) {
+    const run::PlannedRun planned = run::plan_run(asked_.run, session.workspace());
+    if (!asked_.dry_run) run::check_memory(planned);
+    if (asked_.queue) return queue_run(asked_.run, planned, session);
+    if (asked_.dry_run) {
       print_plan(planned, session);
       if (!session.json) fmt::print("{}", run::memory_text(planned));
       return 0;
@@ -122,6 +127,8 @@ int RunCommand::run(Session& session) {
   }
   return kContinue;
 }
+
+}  // namespace
 
 run::RunEnded tell_outcome(const Session& session) {
   return [&session](const graph::Plan& plan, const graph::Execution& done, const std::string& uid) {
@@ -137,6 +144,6 @@ run::RunEnded tell_outcome(const Session& session) {
   };
 }
 
-std::unique_ptr<Command> make_run() { return std::make_unique<RunCommand>(); }
+std::unique_ptr<Command> make_run() { return std::make_unique<Run>(); }
 
 }  // namespace xp::cli

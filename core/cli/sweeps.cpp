@@ -79,19 +79,28 @@ bool on_test(const sweeps::SweepSpec& spec, const run::Workspace& workspace) {
   }
 }
 
-}  // namespace
+class Sweeps final : public CommandOf<SweepsArguments> {
+ public:
+  void declare(Arguments& declared) override;
+  int run(Session& session) override;
 
-void SweepsCommand::declare(Arguments& declared) {
-  declared.option("action", action_, "status (default), cancel or resume");
+ private:
+  int list(const Session& session, const run::Workspace& workspace) const;
+  int status(const Session& session, const run::Workspace& workspace) const;
+  int cancel(const run::Workspace& workspace) const;
+};
+
+void Sweeps::declare(Arguments& declared) {
+  declared.option("action", asked_.action, "status (default), cancel or resume");
   declared.option(
-      "id", share_.id,
+      "id", asked_.share.id,
       "of the sweep, its last letters, or last; without: all (status), the newest (others)");
-  declare_place(declared, place_);
-  declared.option("--threads", threads_, "work: CPU threads of the run").hidden();
-  declared.flag("--shared", share_.shared, "work: the stages that trials share, nothing else")
+  declare_place(declared, asked_.place);
+  declared.option("--threads", asked_.threads, "work: CPU threads of the run").hidden();
+  declared.flag("--shared", asked_.share.shared, "work: the stages that trials share, nothing else")
       .hidden();
-  declared.option("--trial", share_.trial, "work: this trial, nothing else").hidden();
-  declared.option("--job", share_.job, "work: the job of a cluster that does it").hidden();
+  declared.option("--trial", asked_.share.trial, "work: this trial, nothing else").hidden();
+  declared.option("--job", asked_.share.job, "work: the job of a cluster that does it").hidden();
   declared.footer(
       "status shows a sweep's trials, cancel ends it (what runs saves a checkpoint first), resume "
       "goes on with what is\n"
@@ -104,35 +113,28 @@ void SweepsCommand::declare(Arguments& declared) {
       "  exp sweeps resume 3F9KQ2ZT --jobs 2 --retry failed\n");
 }
 
-int SweepsCommand::run(Session& session) {
+int Sweeps::run(Session& session) {
   const bool known =
-      std::find(std::begin(kActions), std::end(kActions), action_) != std::end(kActions);
-  if (!known && !action_.empty()) {
-    if (!share_.id.empty())
-      throw Error(fmt::format("exp sweeps {}: expected status, cancel or resume", action_));
-    share_.id = action_;  // exp sweeps 3F9KQ2ZT
-    action_ = "status";
+      std::find(std::begin(kActions), std::end(kActions), asked_.action) != std::end(kActions);
+  if (!known && !asked_.action.empty()) {
+    if (!asked_.share.id.empty())
+      throw Error(fmt::format("exp sweeps {}: expected status, cancel or resume", asked_.action));
+    asked_.share.id = asked_.action;  // exp sweeps 3F9KQ2ZT
+    asked_.action = "status";
   }
-  if (action_ == "work") return kContinue;
-  const run::Workspace workspace = asked_workspace(session);
-  if (action_ == "cancel") return cancel(workspace);
-  if (action_ == "resume") {
-    const fs::path folder = sweeps::find_sweep(workspace.exp_folder(), share_.id);
-    if (!place_.print) return drive_sweep(folder, place_, workspace, session);
+  if (asked_.action == "work") return kContinue;
+  const run::Workspace workspace = asked_.workspace(session);
+  if (asked_.action == "cancel") return cancel(workspace);
+  if (asked_.action == "resume") {
+    const fs::path folder = sweeps::find_sweep(workspace.exp_folder(), asked_.share.id);
+    if (!asked_.place.print) return drive_sweep(folder, asked_.place, workspace, session);
     const sweeps::SweepSketch sketch;
-    return drive_sweep(sketch.copy_of(folder), place_, workspace, session);
+    return drive_sweep(sketch.copy_of(folder), asked_.place, workspace, session);
   }
-  return share_.id.empty() ? list(session, workspace) : status(session, workspace);
+  return asked_.share.id.empty() ? list(session, workspace) : status(session, workspace);
 }
 
-run::Workspace SweepsCommand::asked_workspace(const Session& session) const {
-  run::RunArguments arguments;
-  arguments.devices = place_.devices;
-  arguments.threads = threads_;
-  return run::run_workspace(arguments, session.workspace());
-}
-
-int SweepsCommand::list(const Session& session, const run::Workspace& workspace) const {
+int Sweeps::list(const Session& session, const run::Workspace& workspace) const {
   TextTable table;
   table.columns = {"sweep", "name", "age", "strategy", "swept", "trials"};
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
@@ -158,8 +160,8 @@ int SweepsCommand::list(const Session& session, const run::Workspace& workspace)
   return 0;
 }
 
-int SweepsCommand::status(const Session& session, const run::Workspace& workspace) const {
-  const sweeps::SweepDb db = look_at(sweeps::find_sweep(workspace.exp_folder(), share_.id));
+int Sweeps::status(const Session& session, const run::Workspace& workspace) const {
+  const sweeps::SweepDb db = look_at(sweeps::find_sweep(workspace.exp_folder(), asked_.share.id));
   const sweeps::SweepSpec spec = db.spec();
   const std::vector<sweeps::Trial> trials = db.trials(true);
   const bool test = on_test(spec, workspace);
@@ -182,8 +184,9 @@ int SweepsCommand::status(const Session& session, const run::Workspace& workspac
   return 0;
 }
 
-int SweepsCommand::cancel(const run::Workspace& workspace) const {
-  sweeps::SweepDb db = sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), share_.id));
+int Sweeps::cancel(const run::Workspace& workspace) const {
+  sweeps::SweepDb db =
+      sweeps::SweepDb::open(sweeps::find_sweep(workspace.exp_folder(), asked_.share.id));
   const sweeps::Counts counts = db.counts();
   db.halt("cancelled", true);
   sweeps::SlurmExecutor::cancel(db.folder());
@@ -197,6 +200,15 @@ int SweepsCommand::cancel(const run::Workspace& workspace) const {
   return 0;
 }
 
-std::unique_ptr<Command> make_sweeps() { return std::make_unique<SweepsCommand>(); }
+}  // namespace
+
+run::Workspace SweepsArguments::workspace(const Session& session) const {
+  run::RunArguments arguments;
+  arguments.devices = place.devices;
+  arguments.threads = threads;
+  return run::run_workspace(arguments, session.workspace());
+}
+
+std::unique_ptr<Command> make_sweeps() { return std::make_unique<Sweeps>(); }
 
 }  // namespace xp::cli

@@ -8,26 +8,16 @@
 
 namespace xp::cli {
 
-/// `exp sweeps`: status, cancel and resume in `exp`; `work`, which executors start, in exp-compute.
-class SweepsCommand final : public Command {
- public:
-  void declare(Arguments& declared) override;
-  int run(Session& session) override;
+/// What `exp sweeps` was asked for: status, cancel and resume in `exp`; `work`, which executors
+/// start, in exp-compute.
+struct SweepsArguments {
+  std::string action;
+  sweeps::SweepShare share;  ///< of `work`; its id names the sweep for the others too
+  PlaceOptions place;
+  int threads = 0;  ///< 0 = the workspace's
 
-  /// Of `work`.
-  const sweeps::SweepShare& share() const { return share_; }
-  /// With the devices and threads of the command line.
-  run::Workspace asked_workspace(const Session& session) const;
-
- private:
-  int list(const Session& session, const run::Workspace& workspace) const;
-  int status(const Session& session, const run::Workspace& workspace) const;
-  int cancel(const run::Workspace& workspace) const;
-
-  std::string action_;
-  sweeps::SweepShare share_;
-  PlaceOptions place_;
-  int threads_ = 0;
+  /// The workspace with the devices and threads of the command line.
+  run::Workspace workspace(const Session& session) const;
 };
 
 }  // namespace xp::cli

@@ -3,33 +3,26 @@
 #include <memory>
 
 #include "core/cli/arguments.h"
+#include "core/cli/command.h"
 
 namespace xp::cli {
 namespace {
 
-class WorkerCommand final : public Command {
+class Worker final : public CommandOf<WorkerArguments> {
  public:
   void declare(Arguments& declared) override {
-    declared.option("address", arguments_.address, "HOST:PORT of rank 0").required();
-    declared.option("rank", arguments_.rank, "number of this rank").required();
-    declared.option("world", arguments_.world, "number of ranks").required();
+    declared.option("address", asked_.address, "HOST:PORT of rank 0").required();
+    declared.option("rank", asked_.rank, "number of this rank").required();
+    declared.option("world", asked_.world, "number of ranks").required();
     declared.footer(
         "`exp run --devices N` starts its ranks with this command; nobody has to.\n\n"
         "Example:\n  exp run --devices cpu:2\n");
   }
   int run(Session&) override { return kContinue; }
-  const WorkerArguments& arguments() const { return arguments_; }
-
- private:
-  WorkerArguments arguments_;
 };
 
 }  // namespace
 
-const WorkerArguments& worker_arguments(Command& command) {
-  return dynamic_cast<WorkerCommand&>(command).arguments();
-}
-
-std::unique_ptr<Command> make_worker() { return std::make_unique<WorkerCommand>(); }
+std::unique_ptr<Command> make_worker() { return std::make_unique<Worker>(); }
 
 }  // namespace xp::cli

@@ -14,7 +14,7 @@
 #include "core/graph/cache_users.h"
 #include "core/graph/given_output.h"
 #include "core/graph/uses.h"
-#include "core/recipe/options_io.h"
+#include "core/recipe/section_of.h"
 #include "core/schema/sections.h"
 #include "tracker/provenance.h"
 
@@ -54,7 +54,7 @@ std::map<std::string, recipe::Value> resolved_keys(const recipe::View& view,
   const auto add = [&](const auto& options) {
     const std::string section(std::decay_t<decltype(options)>::kSection);
     if (sections.count(section) == 0) return;
-    for (auto& [key, value] : recipe::detail::to_section(options)) out[section + "." + key] = value;
+    for (auto& [key, value] : recipe::section_of(options)) out[section + "." + key] = value;
   };
   add(view.build<schema::ExperimentOptions>());
   add(view.build<schema::DatasetOptions>());

@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
-#include "core/recipe/options_io.h"
 #include "core/recipe/overrides.h"
+#include "core/recipe/section_of.h"
 #include "core/recipe/toml.h"
 #include "core/schema/load.h"
 
@@ -16,8 +16,7 @@ namespace xp::schema {
 std::set<std::string> adjust(const std::vector<std::string>& settings, ModelOptions& model,
                              FrontendOptions& frontend) {
   const recipe::Language& known = language();
-  recipe::Section sections[2] = {recipe::detail::to_section(model),
-                                 recipe::detail::to_section(frontend)};
+  recipe::Section sections[2] = {recipe::section_of(model), recipe::section_of(frontend)};
   std::set<std::string> keys;
   for (const std::string& setting : settings) {
     const size_t equals = setting.find('=');
@@ -52,8 +51,8 @@ std::set<std::string> adjust(const std::vector<std::string>& settings, ModelOpti
 
 std::vector<ModelDifference> model_differences(const ModelOptions& theirs, const ModelOptions& ours,
                                                const std::vector<std::string_view>& keys) {
-  const recipe::Section there = recipe::detail::to_section(theirs);
-  const recipe::Section here = recipe::detail::to_section(ours);
+  const recipe::Section there = recipe::section_of(theirs);
+  const recipe::Section here = recipe::section_of(ours);
   std::vector<ModelDifference> out;
   for (const std::string_view key : keys) {
     const auto a = there.find(key);

@@ -9,7 +9,8 @@
 #include "core/base/cpu.h"
 #include "core/base/error.h"
 #include "core/base/stop.h"
-#include "core/cli/evaluate.h"
+#include "core/cli/bench.h"
+#include "core/cli/command.h"
 #include "core/dist/device.h"
 #include "core/load/weights_file.h"
 #include "core/model/registry.h"
@@ -22,28 +23,28 @@ namespace xp::cli {
 namespace {
 
 /// The model that is meant, with weights as they are made: speed does not depend on them.
-load::Carried described(const EvaluateArguments& arguments) {
-  if (schema::find_arch(arguments.checkpoint)) {
+load::Carried described(const BenchArguments& arguments) {
+  if (schema::find_arch(arguments.model)) {
     load::Carried made;
-    const schema::Arch arch = *schema::find_arch(arguments.checkpoint);
+    const schema::Arch arch = *schema::find_arch(arguments.model);
     made.model = schema::ModelOptions::of_kind(arch.family);
-    made.model.arch = arguments.checkpoint;
+    made.model.arch = arguments.model;
     made.geometry = {128, arguments.frames};
     made.classes.resize(static_cast<size_t>(arguments.classes));
     return made;
   }
-  const auto carried = load::read_carried(load::weights_path(arguments.checkpoint, "last"));
+  const auto carried = load::read_carried(load::weights_path(arguments.model, "last"));
   if (!carried)
-    throw Error(fmt::format("{} was not written by exp; bench its architecture instead",
-                            arguments.checkpoint),
-                Exit::kData);
+    throw Error(
+        fmt::format("{} was not written by exp; bench its architecture instead", arguments.model),
+        Exit::kData);
   return *carried;
 }
 
 }  // namespace
 
 int compute_bench(Command& command, Session& session) {
-  const EvaluateArguments& arguments = dynamic_cast<BenchCommand&>(command).arguments();
+  const BenchArguments& arguments = asked_of<BenchArguments>(command);
   const at::Device device = dist::find_device(arguments.device);
   dist::prepare_device(device, arguments.threads > 0 ? arguments.threads : usable_cores());
   const load::Carried what = described(arguments);

@@ -110,7 +110,7 @@ ChosenData choose_data(const DataArguments& arguments, const Session& session) {
 }
 
 int compute_data(Command& command, Session& session) {
-  const DataArguments& arguments = dynamic_cast<DataCommand&>(command).arguments();
+  const DataArguments& arguments = asked_of<DataArguments>(command);
   if (arguments.part == "stats") return data_stats(arguments, session);
   if (arguments.part == "verify") return data_verify(arguments, session);
   if (arguments.part == "show") return data_show(arguments, session);

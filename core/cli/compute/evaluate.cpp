@@ -15,6 +15,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/stop.h"
+#include "core/cli/command.h"
 #include "core/cli/compute/data_parts.h"
 #include "core/evaluate/evaluation.h"
 #include "core/evaluate/run.h"
@@ -90,7 +91,7 @@ Metrics score(const EvaluateArguments& arguments, const ChosenData& chosen, int6
 }  // namespace
 
 int compute_evaluate(Command& command, Session& session) {
-  const EvaluateArguments& arguments = dynamic_cast<EvaluateCommand&>(command).arguments();
+  const EvaluateArguments& arguments = asked_of<EvaluateArguments>(command);
   if (!arguments.replay.empty()) {
     for (const std::string& line : train::replay(arguments.replay)) fmt::print("{}\n", line);
     return 0;

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/cli/command.h"
 #include "core/cli/compute/stage_runner.h"
 #include "core/cli/compute/versions.h"
 #include "core/dist/team.h"
@@ -167,11 +168,11 @@ int compute_run(Command& command, Session& session) {
     return 0;
   }
   dist::meet_launched_ranks();
-  const auto& asked = dynamic_cast<RunCommand&>(command);
-  const run::RunArguments& arguments = asked.arguments();
+  const RunOptions& asked = asked_of<RunOptions>(command);
+  const run::RunArguments& arguments = asked.run;
   try {
     run::PlannedRun planned = run::plan_run(arguments, session.workspace());
-    StageRunner runner(asked.profile());
+    StageRunner runner(asked.profile);
     return run::execute_run(arguments, std::move(planned), session.argv(), runner,
                             library_versions(), tell_outcome(session));
   } catch (const graph::MissingInput& missing) {

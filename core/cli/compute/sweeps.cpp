@@ -7,11 +7,11 @@
 namespace xp::cli {
 
 int compute_sweeps(Command& command, Session& session) {
-  auto& sweeps_command = dynamic_cast<SweepsCommand&>(command);
-  const int code = sweeps_command.run(session);
+  const int code = command.run(session);
   if (code != Command::kContinue) return code;
-  return sweeps::work_on_sweep(sweeps_command.share(), sweeps_command.asked_workspace(session),
-                               session.argv(), *make_stage_runner(), library_versions());
+  const SweepsArguments& asked = asked_of<SweepsArguments>(command);
+  return sweeps::work_on_sweep(asked.share, asked.workspace(session), session.argv(),
+                               *make_stage_runner(), library_versions());
 }
 
 }  // namespace xp::cli

@@ -6,13 +6,14 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/cli/command.h"
 #include "core/dist/team.h"
 #include "core/train/job.h"
 
 namespace xp::cli {
 
 int compute_worker(Command& command, Session&) {
-  const WorkerArguments& arguments = worker_arguments(command);
+  const WorkerArguments& arguments = asked_of<WorkerArguments>(command);
   dist::WorkerPlace place;
   const size_t colon = arguments.address.rfind(':');
   place.host = arguments.address.substr(0, colon);
