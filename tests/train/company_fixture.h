@@ -30,7 +30,18 @@ struct Family {
   const char* arch;
   int64_t r = 0;    ///< tokens merged in each block
   double bf16 = 0;  ///< how far scores in bf16 may differ, of the largest
+  /// [model] beside the architecture.
+  void (*adjust)(schema::ModelOptions&) = [](schema::ModelOptions&) {};
 };
+
+/// What TorchOnlyAST's classes are made with and no other original's.
+inline void as_torchonly(schema::ModelOptions& model) {
+  model.aggregator = schema::Aggregator::kMean;
+  model.mean_skips = 0;
+  model.special_tokens = schema::SpecialTokens::kCls;
+  model.norm_first = false;
+  model.activation = schema::MlpActivation::kRelu;
+}
 
 inline constexpr Family kFamilies[] = {
     {"ast", "ast-nano", 0, 0.02},
@@ -39,6 +50,8 @@ inline constexpr Family kFamilies[] = {
     {"passt_merging", "passt-s", 6, 0.2},
     {"ssast_patch", "ssast-tiny-patch", 0, 0.02},
     {"ssast_frame", "ssast-tiny-frame", 0, 0.02},
+    {"torchonly", "ast-nano", 0, 0.02, as_torchonly},
+    {"torchonly_merging", "ast-nano", 6, 0.2, as_torchonly},
     {"pool", "pool", 0, 0.02},
     {"mn", "mn01", 0, 0.02},
     {"dymn", "dymn01", 0, 0.02},
@@ -52,6 +65,7 @@ inline schema::ModelOptions options_of(const Family& family) {
     options.dim = 48;
     options.heads = 3;
   }
+  family.adjust(options);
   return options;
 }
 

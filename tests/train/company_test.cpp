@@ -1,7 +1,10 @@
 // What a clip gives depends on nothing but the clip: not on the others of its batch, on how many
 // there are, on threads, workers or the order of files. For every family, front end and operation.
 #include <algorithm>
+#include <map>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -204,6 +207,54 @@ TEST_F(UnequalClipsIntegration, Statistics) {
     const ops::NormStats got = data::norm_stats(*all.shards, rows, open_frontend(kind), job);
     EXPECT_NEAR(got.mean, want.mean, kBound * std::abs(want.mean));
     EXPECT_NEAR(got.std, want.std, kBound * want.std);
+  }
+}
+
+/// What the linear baseline says of a clip: in any batch, on any number of threads, beside any
+/// others.
+TEST_F(UnequalClipsIntegration, LinearBaseline) {
+  const auto few = *folder_ / "few";
+  fs::create_directories(few / "sounds/test");
+  fs::copy(*folder_ / "sounds/train", few / "sounds/train", fs::copy_options::recursive);
+  for (const char* clip : {"even/08.wav", "odd/09.wav"}) {
+    fs::create_directories((few / "sounds/test" / clip).parent_path());
+    fs::copy_file(*folder_ / "sounds/test" / clip, few / "sounds/test" / clip);
+  }
+  tracker::NullSink null;
+  schema::PrepareOptions prepare;
+  prepare.dataset = set();
+  prepare.dataset.root = (few / "sounds").string();
+  graph::StageContext prepared = stage("prepare", null);
+  prepared.output = few / "prepare";
+  fs::create_directories(prepared.output);
+  data::run_prepare(prepare, prepared);
+
+  for (const auto kind : {schema::FrontendKind::kKaldi, schema::FrontendKind::kAugmentMel}) {
+    int runs = 0;
+    const auto scores = [&](bool alone, int64_t batch_size, int threads) {
+      graph::StageContext context =
+          stage(fmt::format("baseline {} {}", recipe::enum_name(kind), runs++), null);
+      context.resources.threads = threads;
+      if (alone) context.inputs.front().path = few / "prepare";
+      schema::BaselineStageOptions options;
+      options.dataset = alone ? prepare.dataset : set();
+      options.frontend = open_frontend(kind);
+      options.eval.batch_size = batch_size;
+      evaluate::run_baseline(options, context);
+      const evaluate::ScoreFile file = evaluate::read_scores(context.output / "predictions.h5");
+      std::map<std::string, std::vector<float>> by_clip;
+      for (size_t i = 0; i < file.ids.size(); ++i)
+        by_clip[file.ids[i]] = {file.values.begin() + static_cast<std::ptrdiff_t>(2 * i),
+                                file.values.begin() + static_cast<std::ptrdiff_t>(2 * i + 2)};
+      return by_clip;
+    };
+    const auto want = scores(false, 1, 1);
+    ASSERT_EQ(want.size(), std::size(kLengths_s));
+    EXPECT_EQ(scores(false, 16, 3), want);
+    const auto two = scores(true, 3, 1);
+    ASSERT_EQ(two.size(), 2U);
+    for (const auto& [clip, values] : two) EXPECT_EQ(values, want.at(clip)) << clip;
+    EXPECT_NE(two.begin()->second, two.rbegin()->second);
   }
 }
 
