@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/stop.h"
+#include "core/frontend/to_device.h"
 
 namespace xp::evaluate {
 namespace {
@@ -68,7 +69,7 @@ Embedder::Embedder(const frontend::Frontend& frontend, const model::Model& model
 }
 
 at::Tensor Embedder::forward(const at::Tensor& waves) const {
-  const frontend::Waves heard = frontend::Waves::whole(waves.to(device_));
+  const frontend::Waves heard = frontend::Waves::whole(frontend::to_device(waves, device_));
   const model::Output out = model_.forward(frontend_.forward(heard), {});
   switch (settings_.content) {
     case EmbedSettings::Content::kAll:
@@ -168,7 +169,7 @@ void Embedder::timestamps(const Sound& sound,
       const at::Tensor values =
           i < settings_.levels.size()
               ? forward(windows[i])
-              : frontend_.forward(frontend::Waves::whole(windows[i].to(device_)))
+              : frontend_.forward(frontend::Waves::whole(frontend::to_device(windows[i], device_)))
                     .mel.flatten(1)
                     .to(at::kFloat)
                     .cpu();

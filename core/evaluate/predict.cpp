@@ -181,16 +181,18 @@ std::vector<Predictions> predict_ways(Ensemble ensemble, const frontend::Fronten
   while (const auto batch = batches.next()) {
     how.check();
     const auto values = run_batch(ensemble, frontend, windows, *batch, how);
-    for (size_t way = 0; way < values.size(); ++way) outputs[way].push_back(values[way].cpu());
+    // They stay on the device: the next batch is not to wait for this one.
+    append(outputs, values);
     // Labels live in the loader's memory, which goes back to its pool.
     targets.push_back(batches::labels_of(*batch, at::kCPU).clone());
     if (batch->mask != nullptr) masks.push_back(batches::mask_of(*batch, at::kCPU).clone());
     order.insert(order.end(), batch->rows.begin(), batch->rows.end());
     how.progress(static_cast<int64_t>(order.size()) * world, total);
   }
+  dist::synchronise(how.device);
   const int64_t took = steady_ns() - begin;
   const auto joined = [&](const std::vector<at::Tensor>& parts, int64_t width) {
-    at::Tensor all = parts.empty() ? at::zeros({0, width}) : in_order(at::cat(parts), order);
+    at::Tensor all = parts.empty() ? at::zeros({0, width}) : in_order(at::cat(parts).cpu(), order);
     if (how.group != nullptr) all = how.group->gather_rows(all);
     return all.contiguous();
   };

@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/rng.h"
 #include "core/frontend/log_mel_device.h"
+#include "core/frontend/to_device.h"
 #include "core/ops/frontend_options.h"
 #include "core/ops/uniform_noise.h"
 #include "core/schema/augment.h"
@@ -74,9 +75,8 @@ at::Tensor noise_roll_device(const Spectrograms& clips, const std::vector<NoiseR
       std::iota(from + own, from + frames, own);
     }
   });
-  const at::Tensor noisy = mel + noise.to(mel.device(), /*non_blocking=*/true);
-  return noisy.gather(2,
-                      source.to(mel.device(), /*non_blocking=*/true).expand({batch, bins, frames}));
+  const at::Tensor noisy = mel + to_device(noise, mel.device());
+  return noisy.gather(2, to_device(source, mel.device()).expand({batch, bins, frames}));
 }
 
 /// Widths are drawn from [0, limit): a limit of 0 or 1 masks nothing.

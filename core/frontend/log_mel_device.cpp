@@ -10,6 +10,7 @@
 #include <c10/core/GradMode.h>
 
 #include "core/base/error.h"
+#include "core/frontend/to_device.h"
 
 namespace xp::frontend {
 namespace {
@@ -24,7 +25,7 @@ constexpr int64_t kMostElements = int64_t{1} << 25;
 constexpr double kEpsilon = 1.1920928955078125e-07;
 
 at::Tensor table(const std::vector<float>& values, at::IntArrayRef shape, at::Device device) {
-  return at::tensor(values, at::kFloat).view(shape).to(device);
+  return to_device(at::tensor(values, at::kFloat).view(shape), device);
 }
 
 /// The index that mirroring puts at `index`, for signals of `n` samples ([B, 1]): see ops::Framing.
@@ -130,7 +131,7 @@ at::Tensor LogMelDevice::Impl::part(const at::Tensor& waves, std::span<const int
 
   const at::Tensor lengths =
       at::tensor(at::ArrayRef<int64_t>(samples.data(), samples.size()), at::kLong);
-  const at::Tensor n = lengths.to(waves.device(), /*non_blocking=*/true).unsqueeze(1);
+  const at::Tensor n = to_device(lengths, waves.device()).unsqueeze(1);
   const bool even = shortest == longest;
   at::Tensor energy;
   const at::Tensor f =
@@ -152,7 +153,7 @@ at::Tensor LogMelDevice::Impl::part(const at::Tensor& waves, std::span<const int
     for (int64_t b = 0; b < batch; ++b) {
       counts.mutable_data_ptr<int64_t>()[b] = plan.frames(samples[static_cast<size_t>(b)]);
     }
-    counts = counts.to(waves.device(), /*non_blocking=*/true);
+    counts = to_device(counts, waves.device());
     mel.masked_fill_(at::arange(frames, counts.options()) >= counts, padding);
   }
   return frames == frames_out ? mel : at::constant_pad_nd(mel, {0, frames_out - frames}, padding);

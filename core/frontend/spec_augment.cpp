@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "core/base/error.h"
+#include "core/frontend/to_device.h"
 
 namespace xp::frontend {
 namespace {
@@ -19,7 +20,7 @@ at::Tensor inside(std::span<const Masks> masks, Stretch Masks::*pick, int64_t n,
     edge[rows] = stretch.start + stretch.width;
     ++edge;
   }
-  edges = edges.to(like.device(), /*non_blocking=*/true);
+  edges = to_device(edges, like.device());
   const at::Tensor index = at::arange(n, edges.options());
   return (index >= edges[0]).logical_and_(index < edges[1]);
 }

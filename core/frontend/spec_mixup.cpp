@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/rng.h"
+#include "core/frontend/to_device.h"
 
 namespace xp::frontend {
 
@@ -33,12 +34,11 @@ at::Tensor mix_rows(const at::Tensor& rows, const SpecMix& mix) {
   XP_CHECK(static_cast<int64_t>(mix.partner.size()) == batch &&
                static_cast<int64_t>(mix.weight.size()) == batch,
            "one partner and one weight a row");
-  const auto options = at::TensorOptions().device(rows.device());
-  const at::Tensor partner = at::tensor(mix.partner, at::kLong).to(options, /*non_blocking=*/true);
+  const at::Tensor partner = to_device(at::tensor(mix.partner, at::kLong), rows.device());
   std::vector<int64_t> shape(static_cast<size_t>(rows.dim()), 1);
   shape[0] = batch;
-  const at::Tensor weight = at::tensor(mix.weight, at::kFloat)
-                                .to(options.dtype(rows.scalar_type()), /*non_blocking=*/true)
+  const at::Tensor weight = to_device(at::tensor(mix.weight, at::kFloat), rows.device())
+                                .to(rows.scalar_type())
                                 .view(shape);
   return (rows * weight).add_(rows.index_select(0, partner).mul_(1 - weight));
 }

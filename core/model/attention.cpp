@@ -34,7 +34,8 @@ at::Tensor attention_by(AttentionPath path, const at::Tensor& q, const at::Tenso
   }
   if (path == AttentionPath::kSdpa) {
     std::optional<at::Tensor> mask;
-    if (bias.defined()) mask = bias.expand({-1, -1, q.size(2), -1});
+    // On a GPU [B, 1, 1, N] is padded as it is and then expanded, [B, 1, N, N] is written out.
+    if (bias.defined()) mask = q.is_cpu() ? bias.expand({-1, -1, q.size(2), -1}) : bias;
     return at::scaled_dot_product_attention(q, k, v, mask);
   }
   const double scale = 1 / std::sqrt(static_cast<double>(q.size(3)));

@@ -12,6 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/base/rng.h"
+#include "core/frontend/to_device.h"
 
 namespace xp::model {
 namespace {
@@ -80,7 +81,7 @@ at::Tensor Noise::dropout(const at::Tensor& x, const std::vector<Run>& runs, dou
         noise_rng(key_, "dropout", site, block, clip).bits64());
     mask.narrow(0, row, rows).bernoulli_(1 - p, generator);
   });
-  return x * mask.div_(1 - p).to(x.options());
+  return x * frontend::to_device(mask.div_(1 - p), x.device()).to(x.scalar_type());
 }
 
 at::Tensor Noise::drop_path(const at::Tensor& x, const std::vector<Run>& runs, double p,
@@ -94,7 +95,7 @@ at::Tensor Noise::drop_path(const at::Tensor& x, const std::vector<Run>& runs, d
     const bool dropped = noise_rng(key_, "drop_path", site, block, clip).uniform() < p;
     std::fill_n(values + row, rows, dropped ? 0.0F : static_cast<float>(1 / (1 - p)));
   });
-  return x * scale.to(x.options());
+  return x * frontend::to_device(scale, x.device()).to(x.scalar_type());
 }
 
 }  // namespace xp::model

@@ -14,6 +14,7 @@
 
 #include "core/base/error.h"
 #include "core/base/rng.h"
+#include "core/frontend/to_device.h"
 
 namespace xp::model {
 namespace {
@@ -127,7 +128,8 @@ std::vector<MaskedTrunk::Predictions> MaskedTrunk::predict(const Input& input,
     const at::Tensor raw = patches(mel_of(input, by_width, group), grid);
     const at::Tensor own = by_width.take(masks, group);
     const int64_t masked = (own[0] >= 0).sum().item<int64_t>();
-    const at::Tensor index = own.narrow(1, 0, masked).to(raw.device()).unsqueeze(-1);
+    const at::Tensor index =
+        frontend::to_device(own.narrow(1, 0, masked), raw.device()).unsqueeze(-1);
     at::Tensor hidden = at::zeros({raw.size(0), raw.size(1), 1}, raw.options().dtype(at::kBool));
     hidden.scatter_(1, index, true);
     const at::Tensor embedded = embed_patches(raw);

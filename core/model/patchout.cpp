@@ -103,9 +103,8 @@ at::Tensor kept_places(const PatchoutDraws& draws, Grid grid) {
 
 at::Tensor take_places(const at::Tensor& x, const at::Tensor& places) {
   if (!places.defined()) return x;
-  const at::Tensor index = places.to(x.device());
-  if (index.size(0) == 1) return x.index_select(1, index[0]);
-  return x.gather(1, index.unsqueeze(-1).expand({-1, -1, x.size(2)}));
+  if (places.size(0) == 1) return x.index_select(1, places[0]);
+  return x.gather(1, places.unsqueeze(-1).expand({-1, -1, x.size(2)}));
 }
 
 }  // namespace xp::model

@@ -52,7 +52,8 @@ PatchoutDraws draw_patchout(const PatchoutSettings& settings, Grid grid, int64_t
 /// undefined = all.
 at::Tensor kept_places(const PatchoutDraws& draws, Grid grid);
 
-/// x: [B, N, D] patches in frequency-major order, places [1 or B, N']. Returns [B, N', D].
+/// x: [B, N, D] patches in frequency-major order, places [1 or B, N'] on the device of x, undefined
+/// = all. Returns [B, N', D].
 at::Tensor take_places(const at::Tensor& x, const at::Tensor& places);
 
 }  // namespace xp::model

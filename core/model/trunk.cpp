@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/frontend/to_device.h"
 #include "core/model/position.h"
 
 namespace xp::model {
@@ -191,8 +192,10 @@ Trunk::Patches Trunk::enter(const Input& input, const Widths& widths, const Pass
     positions = positions.unsqueeze(0);
     if (places.defined() && places.size(0) > 1)
       positions = positions.expand({group.size(), -1, -1});
-    raw.push_back(take_places(all, places));
-    where.push_back(take_places(positions, places));
+    const at::Tensor there =
+        places.defined() ? frontend::to_device(places, all.device()) : at::Tensor();
+    raw.push_back(take_places(all, there));
+    where.push_back(take_places(positions, there));
     tokens.runs.push_back({group.size(), raw.back().size(1)});
     entered.grids.push_back(grid);
     entered.places.push_back(places.defined() ? places : at::arange(grid.count()).unsqueeze(0));

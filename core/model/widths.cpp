@@ -6,6 +6,7 @@
 #include <ATen/ops/tensor.h>
 
 #include "core/base/error.h"
+#include "core/frontend/to_device.h"
 
 namespace xp::model {
 
@@ -21,7 +22,8 @@ at::Tensor Widths::take(const at::Tensor& rows, const Group& group) const {
   if (groups_.size() == 1) return rows;
   const int64_t first = group.clips.front();
   if (group.clips.back() - first + 1 == group.size()) return rows.narrow(0, first, group.size());
-  return rows.index_select(0, at::tensor(group.clips, at::kLong).to(rows.device()));
+  return rows.index_select(0,
+                           frontend::to_device(at::tensor(group.clips, at::kLong), rows.device()));
 }
 
 at::Tensor Widths::mel(const Input& input, const Group& group, int64_t frames) const {
@@ -52,7 +54,7 @@ at::Tensor Widths::restore(const std::vector<at::Tensor>& rows) const {
   int64_t next = 0;
   for (const Group& group : groups_)
     for (const int64_t clip : group.clips) place[static_cast<size_t>(clip)] = next++;
-  return sorted.index_select(0, at::tensor(place, at::kLong).to(sorted.device()));
+  return sorted.index_select(0, frontend::to_device(at::tensor(place, at::kLong), sorted.device()));
 }
 
 }  // namespace xp::model

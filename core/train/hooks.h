@@ -42,7 +42,7 @@ class AverageHook final : public Hook {
   explicit AverageHook(Averaging& averaging) : averaging_(averaging) {}
   std::string name() const override { return "average"; }
   void before_epoch(Loop& loop) override { averaging_.before_epoch(loop.epoch()); }
-  void after_step(Loop&, const StepResult&) override { averaging_.after_step(); }
+  void after_update(Loop&) override { averaging_.after_step(); }
   void after_epoch(Loop& loop) override { averaging_.after_epoch(loop.epoch()); }
   State state() const override { return averaging_.state(); }
   void load(const State& state) override { averaging_.load(state); }
@@ -92,6 +92,7 @@ class DivergenceHook final : public Hook {
   explicit DivergenceHook(int64_t window = 50) : window_(window) {}
   std::string name() const override { return "divergence"; }
   void before_update(Loop& loop, const StepResult& result) override;
+  bool decides(int64_t unread) const override { return count_ + unread + 1 >= window_; }
   State state() const override;
   void load(const State& state) override;
 
@@ -110,7 +111,7 @@ class ProfileHook final : public Hook {
       : file_(std::move(file)), first_(first), count_(count) {}
   ~ProfileHook() override;
   std::string name() const override { return "profile"; }
-  void after_step(Loop& loop, const StepResult& result) override;
+  void after_update(Loop& loop) override;
 
  private:
   void finish(Loop* loop);

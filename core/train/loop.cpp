@@ -1,14 +1,11 @@
 #include "core/train/loop.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <string_view>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/grad_mode.h>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
@@ -47,7 +44,7 @@ Loop::Loop(const LoopOptions& options,
       steps_per_epoch_(limited(batches.steps_per_epoch(), options.train.max_steps)),
       optimiser_(options.optimiser, std::move(trained), layers),
       schedule_(options.schedule, options.optimiser.lr, std::max<int64_t>(1, steps_per_epoch_)),
-      scale_(options.train.precision == schema::Precision::kFp16),
+      scale_(options.train.precision == schema::Precision::kFp16, device),
       checkpoints_(context.output),
       micro_(options.micro_batch),
       saved_at_ns_(steady_ns()) {
@@ -157,16 +154,27 @@ void Loop::run_epoch() {
   while (step_in_epoch_ < steps_per_epoch_) {
     const std::optional<data::Batch> batch = next_batch();
     if (!batch) break;
-    const StepResult result = do_step(*batch);
+    const bool logged = log_due();
+    const std::optional<StepResult> result = do_step(*batch);
     ++step_;
     ++step_in_epoch_;
-    for (Hook* hook : hooks_) hook->after_step(*this, result);
-    report(result);
-    if (options_.stop_after_steps > 0 && step_ >= options_.stop_after_steps) return;
-    if (step_in_epoch_ == steps_per_epoch_) return;  // the end of the epoch saves
-    if (save_due()) save();
+    for (Hook* hook : hooks_) hook->after_update(*this);
+    if (result) finish(*result);
+    const bool rehearsed = options_.stop_after_steps > 0 && step_ >= options_.stop_after_steps;
+    const bool ends = rehearsed || step_in_epoch_ == steps_per_epoch_;
+    const bool saves = !ends && save_due();
+    if (logged || ends || saves || stop_) settle();
+    if (ends) return;  // the end of the epoch saves
+    if (saves) save();
     stop_if_asked();
   }
+  settle();
+}
+
+/// What follows a step whose result is known.
+void Loop::finish(const StepResult& result) {
+  for (Hook* hook : hooks_) hook->after_step(*this, result);
+  report(result);
 }
 
 std::optional<data::Batch> Loop::next_batch() {
@@ -176,138 +184,17 @@ std::optional<data::Batch> Loop::next_batch() {
     waited_ns_ = steady_ns() - begin;
     return batch;
   } catch (const Error&) {
+    settle();
     save();  // the data went bad; what was learned from the rest stays
     throw;
   }
-}
-
-/// One step; when memory runs out and the size of micro-batches is ours to choose, smaller ones.
-StepResult Loop::do_step(const data::Batch& batch) {
-  const Place place{step_, epoch_};
-  task_.begin(batch, place);
-  for (;;) {
-    try {
-      StepResult result =
-          attempt(batch, place, micro_ > 0 ? micro_ : std::max<int64_t>(1, batch.size));
-      return result;
-    } catch (const std::exception& error) {
-      if (!dist::is_out_of_memory(error)) throw;
-      const int64_t size = micro_ > 0 ? std::min(micro_, batch.size) : batch.size;
-      if (options_.micro_batch > 0 || size <= 1 || group_ != nullptr)
-        throw Error(fmt::format("out of memory in step {} with {} clips at a time: lower "
-                                "train.micro_batch, or set train.activation_checkpointing = true",
-                                step_, size),
-                    Exit::kFailed);
-      optimiser_.zero_grad();
-      micro_ = (size + 1) / 2;
-      context_.say(
-          fmt::format("out of memory with {} clips at a time: {} from now on", size, micro_));
-    }
-  }
-}
-
-StepResult Loop::attempt(const data::Batch& batch, const Place& place, int64_t micro) {
-  StepResult result;
-  result.place = place;
-  result.clips = batches_.clips(step_in_epoch_);
-  result.lr = schedule_.lr(step_);
-  result.logged = log_due();
-  const double world = group_ == nullptr ? 1 : group_->size();
-  for (std::string& name : task_.parts()) result.parts.emplace_back(std::move(name), 0.0);
-  int64_t first = 0;
-  do {
-    const int64_t count = std::min(micro, batch.size - first);
-    const bool last = first + count >= batch.size;
-    if (reducer_ && last) reducer_->begin();
-    Loss loss;
-    if (count > 0) {
-      loss = task_.loss(first, count);
-    } else {
-      // A rank without clips in the last batch of an epoch still takes part in the mean.
-      for (const Trained& tensor : optimiser_.tensors())
-        loss.total =
-            loss.total.defined() ? loss.total + tensor.tensor.sum() * 0 : tensor.tensor.sum() * 0;
-    }
-    // Shares of the mean over all clips; the ranks' mean divides by their number.
-    const double share = static_cast<double>(count) / static_cast<double>(result.clips);
-    const at::Tensor scaled = loss.total * (share * world * scale_.scale());
-    if (reducer_ && last)
-      reducer_->backward(scaled);
-    else
-      torch::autograd::backward({scaled}, {});
-    if (count > 0) result.loss += loss.total.item<double>() * share;
-    if (count > 0) add_parts(loss, share, result);
-    first += count;
-  } while (first < batch.size);
-  agree(result);
-  result.skipped = !can_step(result);
-  if (!result.skipped) {
-    for (Hook* hook : hooks_) hook->before_update(*this, result);
-    if (result.logged) result.gradient_norms = optimiser_.gradient_norms();
-    if (options_.train.clip_norm > 0) optimiser_.clip(options_.train.clip_norm);
-    optimiser_.step(result.lr);
-  }
-  optimiser_.zero_grad();
-  return result;
-}
-
-/// Whether the step that is being taken is logged: by the interval, and the first and the last one
-/// of a training whatever that is.
-bool Loop::log_due() const {
-  const bool last = epoch_ + 1 == epochs() && step_in_epoch_ + 1 == steps_per_epoch_;
-  return step_ == 0 || last || (step_ + 1) % options_.train.log_every_steps == 0;
-}
-
-void Loop::add_parts(const Loss& loss, double share, StepResult& result) const {
-  XP_CHECK(loss.parts.size() == result.parts.size(), "a loss has the parts that its task names");
-  for (size_t i = 0; i < loss.parts.size(); ++i) {
-    XP_CHECK(loss.parts[i].first == result.parts[i].first, "parts of a loss in their order");
-    result.parts[i].second += loss.parts[i].second.item<double>() * share;
-  }
-}
-
-/// Whether the gradients may change the weights. Throws where they may not and train.on_nan says
-/// so. An overflow of fp16 is no fault: the scale adapts to it.
-bool Loop::can_step(const StepResult& result) {
-  const bool scaled = scale_.on();
-  const bool finite =
-      scaled ? scale_.unscale(optimiser_.tensors()) : std::isfinite(optimiser_.gradient_norm());
-  const bool good = std::isfinite(result.loss);
-  if (good && (finite || scaled)) return finite;
-  if (options_.train.on_nan == schema::OnNan::kStop)
-    fail(result, fmt::format("the {} of step {} (epoch {}) is {}; lr {:.3g}",
-                             good ? "gradient" : "loss", result.place.step, result.place.epoch + 1,
-                             good ? "not finite" : loss_text(result.loss), result.lr));
-  context_.sink->event(
-      tracker::Level::kWarning,
-      fmt::format("step {}: the {} is not finite; skipped", step_, good ? "gradient" : "loss"));
-  return false;
-}
-
-/// Sums of the ranks' shares, and whether one of them was asked to stop: one exchange a step.
-void Loop::agree(StepResult& result) {
-  const bool asked = context_.stop_requested() != StopReason::kNone;
-  if (group_ == nullptr) {
-    stop_ = asked;
-    return;
-  }
-  std::vector<double> values{result.loss, asked ? 1.0 : 0.0};
-  for (const auto& [name, value] : result.parts) values.push_back(value);
-  at::Tensor sums = at::tensor(values, at::kDouble).to(device_);
-  group_->sum(sums);
-  const at::Tensor on_cpu = sums.cpu();
-  group_->check();  // nothing that a broken exchange left goes into the weights
-  const double* sum = on_cpu.data_ptr<double>();
-  result.loss = sum[0];
-  stop_ = sum[1] > 0;
-  for (size_t i = 0; i < result.parts.size(); ++i) result.parts[i].second = sum[2 + i];
 }
 
 void Loop::fail(const StepResult& result, const std::string& what) {
   // Every rank keeps its share of the batch.
   const std::string rank = first_rank() ? "" : fmt::format("-rank{}", group_->rank());
   const std::string file = fmt::format("broken-step-{:09}{}.safetensors", result.place.step, rank);
-  State evidence = task_.evidence();
+  State evidence = evidence_ != nullptr ? *evidence_ : task_.evidence();
   for (const auto& [name, text] : options_.evidence) evidence.facts[name] = text;
   for (const auto& [name, tensor] : model_tensors_) evidence.tensors["weights/" + name] = tensor;
   std::string ids;

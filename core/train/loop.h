@@ -19,6 +19,7 @@
 #include "core/train/optimiser.h"
 #include "core/train/schedule.h"
 #include "core/train/state.h"
+#include "core/train/step_values.h"
 #include "data/loader.h"
 
 namespace xp::dist {
@@ -65,6 +66,7 @@ struct StepResult {
   std::vector<std::pair<std::string, double>> parts;
   double lr = 0;
   int64_t clips = 0;
+  bool finite_gradient = true;
   bool skipped = false;                ///< not finite, and train.on_nan = "skip" or fp16's scaling
   bool logged = false;                 ///< by train.log_every_steps, or the first or last step
   std::vector<double> gradient_norms;  ///< of each group, at steps that are logged; else empty
@@ -78,9 +80,15 @@ class Hook {
   virtual ~Hook() = default;
   virtual std::string name() const = 0;  ///< of its State
   virtual void before_epoch(Loop&) {}
-  /// With the loss of all ranks known and finite, before the weights change: Loop::fail keeps the
-  /// weights that made it.
+  /// With the loss of all ranks known and finite, before the weights change (Loop::fail keeps the
+  /// weights that made it); on a device other than the CPU one step late, unless `decides`.
   virtual void before_update(Loop&, const StepResult&) {}
+  /// Whether its next `before_update` may end the training; `unread`: results of steps before that
+  /// it has not seen.
+  virtual bool decides(int64_t /*unread*/) const { return false; }
+  /// The weights of the step are there: on a device, work that is given to it now finds them.
+  virtual void after_update(Loop&) {}
+  /// With the result; on a device one step late, unless it is logged.
   virtual void after_step(Loop&, const StepResult&) {}
   virtual void after_epoch(Loop&) {}
   virtual State state() const { return {}; }
@@ -98,6 +106,12 @@ struct LoopOptions {
 };
 
 /// loss -> backward -> optimiser, again and again. Everything else is a hook.
+///
+/// On the CPU each step is looked at before it changes the weights. A GPU is not waited for: it
+/// leaves the weights as they are itself where a step is not finite, and with train.on_nan = "stop"
+/// in every step after it; the host reads the loss when the next step is under way. Whatever needs
+/// the result (a log point, a checkpoint, the end of an epoch, a request to stop, Hook::decides)
+/// has it first. Several ranks wait, they exchange their losses anyway.
 ///
 /// Exact: on one machine with the same number of threads and ranks, a run that was killed at any
 /// moment and goes on from its newest checkpoint ends with the same bits as one that was not (CPU;
@@ -144,14 +158,25 @@ class Loop {
   const std::string& save_problem() const { return save_problem_; }
 
  private:
+  /// A step that the device was given, and whose result nobody has read.
+  struct Unread {
+    StepResult result;
+    StepValues values;
+    State evidence;
+  };
+
   void run_epoch();
   void end_epoch();
   void share_buffers();
-  StepResult do_step(const data::Batch& batch);
-  StepResult attempt(const data::Batch& batch, const Place& place, int64_t micro);
-  void add_parts(const Loss& loss, double share, StepResult& result) const;
+  std::optional<StepResult> do_step(const data::Batch& batch);
+  std::optional<StepResult> attempt(const data::Batch& batch, const Place& place, int64_t micro);
+  StepValues gradients(const data::Batch& batch, const StepResult& result, int64_t micro);
+  bool waits() const;
+  void update_unread(StepResult result, StepValues values, const at::Tensor& norm);
+  void settle();
+  void finish(const StepResult& result);
   void agree(StepResult& result);
-  bool can_step(const StepResult& result);
+  bool accepts(const StepResult& result);
   bool log_due() const;
   std::optional<data::Batch> next_batch();
   bool save_due() const;
@@ -172,6 +197,9 @@ class Loop {
   Schedule schedule_;
   LossScale scale_;
   std::unique_ptr<dist::GradientReducer> reducer_;
+  std::optional<Unread> unread_;
+  at::Tensor broken_;  // [1] float32 on the device: 1 once a step was that ends the training
+  const State* evidence_ = nullptr;  // of the step that is settled; null = the task's
   CheckpointFolder checkpoints_;
 
   int64_t step_ = 0;

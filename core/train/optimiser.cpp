@@ -1,6 +1,7 @@
 #include "core/train/optimiser.h"
 
 #include <cmath>
+#include <optional>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -87,17 +88,17 @@ void Optimiser::make_moments(size_t index) {
   moments.step = at::zeros({}, tensor.options().dtype(at::kFloat).requires_grad(false));
 }
 
-void Optimiser::step(double lr) {
+void Optimiser::step(double lr, const at::Tensor& skip) {
   const at::NoGradGuard no_grad;
   for (const Group& group : groups_) {
     if (options_.kind == schema::OptimiserKind::kSgd)
-      step_sgd(group, lr * group.lr_factor);
+      step_sgd(group, lr * group.lr_factor, skip);
     else
-      step_adam(group, lr * group.lr_factor);
+      step_adam(group, lr * group.lr_factor, skip);
   }
 }
 
-void Optimiser::step_adam(const Group& group, double lr) {
+void Optimiser::step_adam(const Group& group, double lr, const at::Tensor& skip) {
   std::vector<at::Tensor> weights, gradients, first, second, steps;
   for (const size_t i : group.members) {
     const at::Tensor& gradient = tensors_[i].tensor.grad();
@@ -110,18 +111,25 @@ void Optimiser::step_adam(const Group& group, double lr) {
     steps.push_back(moments_[i].step);
   }
   if (weights.empty()) return;
-  at::_foreach_add_(steps, 1);
+  std::optional<at::Tensor> found_inf;
+  if (skip.defined()) {
+    found_inf = skip;
+    at::_foreach_add_(steps, (1 - skip).squeeze(0));
+  } else {
+    at::_foreach_add_(steps, 1);
+  }
   const auto& o = options_;
   const bool adam = o.kind == schema::OptimiserKind::kAdam;
   if (adam)
     at::_fused_adam_(weights, gradients, first, second, {}, steps, lr, o.betas[0], o.betas[1],
-                     group.weight_decay, o.eps, false, false);
+                     group.weight_decay, o.eps, false, false, {}, found_inf);
   else
     at::_fused_adamw_(weights, gradients, first, second, {}, steps, lr, o.betas[0], o.betas[1],
-                      group.weight_decay, o.eps, false, false);
+                      group.weight_decay, o.eps, false, false, {}, found_inf);
 }
 
-void Optimiser::step_sgd(const Group& group, double lr) {
+void Optimiser::step_sgd(const Group& group, double lr, const at::Tensor& skip) {
+  const auto found_inf = skip.defined() ? std::optional(skip) : std::nullopt;
   // The first momentum of a tensor is its gradient itself, so new tensors take a step of their own.
   for (const bool fresh : {false, true}) {
     std::vector<at::Tensor> weights, gradients, momenta;
@@ -137,7 +145,7 @@ void Optimiser::step_sgd(const Group& group, double lr) {
     }
     if (weights.empty()) continue;
     at::_fused_sgd_(weights, gradients, momenta, group.weight_decay, options_.momentum, lr, 0,
-                    false, false, fresh);
+                    false, false, fresh && !found_inf, {}, found_inf);
   }
 }
 
@@ -152,32 +160,30 @@ std::vector<at::Tensor> Optimiser::gradients() const {
   return found;
 }
 
-double Optimiser::gradient_norm() const {
+at::Tensor Optimiser::gradient_norm() const {
   const at::NoGradGuard no_grad;
   const std::vector<at::Tensor> all = gradients();
-  if (all.empty()) return 0;
-  return joint_norm(all).item<double>();
+  if (all.empty()) return at::zeros({}, at::kFloat);
+  return joint_norm(all);
 }
 
-double Optimiser::clip(double max_norm) {
+void Optimiser::clip(double max_norm, const at::Tensor& norm) {
   const at::NoGradGuard no_grad;
   const std::vector<at::Tensor> all = gradients();
-  if (all.empty()) return 0;
-  const at::Tensor norm = joint_norm(all);
-  at::_foreach_mul_(all, (max_norm / (norm + 1e-6)).clamp_max(1.0));
-  return norm.item<double>();
+  if (!all.empty()) at::_foreach_mul_(all, (max_norm / (norm + 1e-6)).clamp_max(1.0));
 }
 
-std::vector<double> Optimiser::gradient_norms() const {
+at::Tensor Optimiser::gradient_norms() const {
   const at::NoGradGuard no_grad;
-  std::vector<double> norms;
+  std::vector<at::Tensor> norms;
   for (const Group& group : groups_) {
     std::vector<at::Tensor> found;
     for (const size_t i : group.members)
       if (tensors_[i].tensor.grad().defined()) found.push_back(tensors_[i].tensor.grad());
-    norms.push_back(found.empty() ? 0.0 : joint_norm(found).item<double>());
+    norms.push_back(found.empty() ? at::zeros({}, tensors_[0].tensor.options().dtype(at::kFloat))
+                                  : joint_norm(found));
   }
-  return norms;
+  return at::stack(norms);
 }
 
 State Optimiser::state() const {
@@ -206,38 +212,38 @@ void Optimiser::load(const State& state) {
   }
 }
 
-bool LossScale::unscale(const std::vector<Trained>& tensors) {
-  if (!on_) return true;
+LossScale::LossScale(bool on, at::Device device) : on_(on) {
+  if (!on_) return;
+  const at::TensorOptions there = at::TensorOptions().device(device);
+  scale_ = at::full({}, 65536, there.dtype(at::kFloat));
+  good_ = at::zeros({}, there.dtype(at::kInt));
+}
+
+at::Tensor LossScale::unscale(const std::vector<Trained>& tensors) {
+  XP_CHECK(on_, "gradients that were not scaled");
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> gradients;
   for (const Trained& tensor : tensors)
     if (tensor.tensor.grad().defined()) gradients.push_back(tensor.tensor.grad());
-  if (gradients.empty()) return true;
-  at::Tensor bad = at::zeros({1}, gradients[0].options().dtype(at::kFloat));
-  const at::Tensor inverse = at::full({1}, 1 / scale_, bad.options());
-  at::_amp_foreach_non_finite_check_and_unscale_(gradients, bad, inverse);
-  if (bad.item<float>() != 0) {
-    scale_ = std::max(1.0, scale_ / 2);
-    good_ = 0;
-    return false;
-  }
-  if (++good_ >= 2000) {
-    scale_ *= 2;
-    good_ = 0;
-  }
-  return true;
+  at::Tensor bad = at::zeros({1}, scale_.options());
+  if (gradients.empty()) return bad;
+  at::_amp_foreach_non_finite_check_and_unscale_(gradients, bad, scale_.reciprocal());
+  at::_amp_update_scale_(scale_, good_, bad, /*growth=*/2, /*backoff=*/0.5, /*interval=*/2000);
+  scale_.clamp_min_(1);
+  return bad;
 }
 
 State LossScale::state() const {
   State state;
-  state.facts["scale"] = scale_;
-  state.facts["good"] = good_;
+  state.facts["scale"] = on_ ? scale_.item<double>() : 65536.0;
+  state.facts["good"] = on_ ? good_.item<int64_t>() : int64_t{0};
   return state;
 }
 
 void LossScale::load(const State& state) {
-  scale_ = state.number("scale");
-  good_ = state.integer("good");
+  if (!on_) return;
+  scale_.fill_(state.number("scale"));
+  good_.fill_(state.integer("good"));
 }
 
 }  // namespace xp::train

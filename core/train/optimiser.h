@@ -47,16 +47,17 @@ class Optimiser {
   Optimiser(const schema::OptimiserOptions& options, std::vector<Trained> tensors, int64_t layers);
 
   /// One step with the groups' rates at `lr` times their factors. Gradients stay until `zero_grad`.
-  void step(double lr);
+  /// `skip`: [1] float32 on the device, where it is 1 everything stays as it is; undefined = 0.
+  void step(double lr, const at::Tensor& skip = {});
   void zero_grad();
 
-  /// Scales all gradients so that their joint 2-norm is at most `max_norm`; returns the norm
-  /// before.
-  double clip(double max_norm);
-  /// Joint 2-norm of all gradients; not finite as soon as one of their values is not.
-  double gradient_norm() const;
-  /// 2-norm of the gradient of each group; 0 where there is none.
-  std::vector<double> gradient_norms() const;
+  /// Scales all gradients so that their joint 2-norm, which is `norm`, is at most `max_norm`.
+  void clip(double max_norm, const at::Tensor& norm);
+  /// Joint 2-norm of all gradients, [] float32 on their device; not finite as soon as one of their
+  /// values is not.
+  at::Tensor gradient_norm() const;
+  /// 2-norm of the gradient of each group, [groups] there; 0 where there is none.
+  at::Tensor gradient_norms() const;
 
   const std::vector<Group>& groups() const { return groups_; }
   const std::vector<Trained>& tensors() const { return tensors_; }
@@ -70,8 +71,8 @@ class Optimiser {
     at::Tensor first, second, step;  // undefined before the first gradient
   };
   void make_moments(size_t index);
-  void step_adam(const Group& group, double lr);
-  void step_sgd(const Group& group, double lr);
+  void step_adam(const Group& group, double lr, const at::Tensor& skip);
+  void step_sgd(const Group& group, double lr, const at::Tensor& skip);
   std::vector<at::Tensor> gradients() const;
 
   schema::OptimiserOptions options_;
@@ -81,24 +82,25 @@ class Optimiser {
 };
 
 /// fp16 loss scaling (torch.amp.GradScaler): halves after an overflow, doubles after 2000 good
-/// steps.
+/// steps. Scale and count are on the device of the gradients, so that nobody has to wait for them.
 class LossScale {
  public:
-  explicit LossScale(bool on) : on_(on) {}
+  LossScale(bool on, at::Device device);
 
   bool on() const { return on_; }
-  double scale() const { return on_ ? scale_ : 1.0; }
-  /// Divides the gradients by the scale. False when one was not finite: the step has to be left
-  /// out.
-  bool unscale(const std::vector<Trained>& tensors);
+  /// What the loss is multiplied by: [] float32; undefined where scaling is off.
+  const at::Tensor& scale() const { return scale_; }
+  /// Divides the gradients by the scale. Returns [1] float32: 1 when one was not finite, and the
+  /// step has to be left out.
+  at::Tensor unscale(const std::vector<Trained>& tensors);
 
   State state() const;
   void load(const State& state);
 
  private:
   bool on_;
-  double scale_ = 65536;
-  int64_t good_ = 0;
+  at::Tensor scale_;  // [] float32: a power of two
+  at::Tensor good_;   // [] int32: good steps since it changed
 };
 
 }  // namespace xp::train

@@ -74,16 +74,14 @@ std::map<std::string, double> PretrainTask::validate(const std::vector<uint32_t>
   batches::EvaluationBatches batches(setup_.clips, mine, frontend,
                                      {how.batch_size, how.workers, setup_.device});
   // Sums over clips of NCE, masked accuracy, MSE, and their number.
-  at::Tensor sums = at::zeros({4}, at::kDouble);
+  at::Tensor sums = at::zeros({4}, at::TensorOptions().dtype(at::kDouble).device(setup_.device));
   while (const auto batch = batches.next()) {
     how.check();
     model::DrawKey draws;
     for (const int64_t row : batch->rows) draws.positions.push_back(begin + row);
     const model::Input clips(setup_.frontend->forward(batches::waves_of(*batch, setup_.device)),
                              draws);
-    const auto sum = [](const at::Tensor& of_clips) {
-      return of_clips.cpu().to(at::kDouble).sum();
-    };
+    const auto sum = [](const at::Tensor& of_clips) { return of_clips.to(at::kDouble).sum(); };
     for (const int64_t number : passes(options_.task)) {
       const model::MaskedLosses each = losses(clips, {}, number);
       if (number == 0) {
@@ -95,7 +93,6 @@ std::map<std::string, double> PretrainTask::validate(const std::vector<uint32_t>
     }
     sums[3] += batch->size;
   }
-  sums = sums.to(setup_.device);
   if (how.group != nullptr) how.group->sum(sums);
   sums = sums.cpu();
   if (how.group != nullptr) how.group->check();

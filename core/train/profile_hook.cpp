@@ -16,7 +16,7 @@ using torch::profiler::impl::ActivityType;
 
 }  // namespace
 
-void ProfileHook::after_step(Loop& loop, const StepResult&) {
+void ProfileHook::after_update(Loop& loop) {
   if (!loop.first_rank()) return;
   ++seen_;
   if (seen_ == first_ && !running_) {

@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/frontend/to_device.h"
 
 namespace xp::train {
+
+using frontend::to_device;
 
 TeacherLogits::TeacherLogits(const std::filesystem::path& logits,
                              const std::filesystem::path& index, const schema::KdOptions& options,
@@ -48,14 +51,14 @@ evaluate::SoftTarget TeacherLogits::gather(std::span<const int64_t> rows, at::De
     present.push_back(bank_row < 0 ? 0.0F : 1.0F);
   }
   const at::Tensor picked = logits_.index_select(0, at::tensor(index, at::kLong));
-  evaluate::SoftTarget target =
-      evaluate::soft_target(picked.to(device), at::tensor(present).to(device), options_);
+  evaluate::SoftTarget target = evaluate::soft_target(
+      to_device(picked, device), to_device(at::tensor(present), device), options_);
   if (options_.on_missing != schema::OnMissing::kLabel || missing() == 0) return target;
-  target.probability = target.probability + labels_of(rows).to(device);
+  target.probability = target.probability + to_device(labels_of(rows), device);
   // No partner (row -1) is none that lacks logits.
   for (size_t i = 0; i < rows.size(); ++i)
     if (rows[i] >= 0) present[i] = 1;
-  target.weight = at::tensor(present).to(device);
+  target.weight = to_device(at::tensor(present), device);
   return target;
 }
 
@@ -63,7 +66,7 @@ evaluate::SoftTarget TeacherLogits::target(const data::Batch& batch, at::Device 
   evaluate::SoftTarget target = gather(batch.rows, device);
   if (options_.mix_teacher) {
     // A clip without a partner has weight 1; its partner row -1 counts nothing.
-    const at::Tensor weight = at::tensor(std::vector<float>(batch.mix)).to(device);
+    const at::Tensor weight = to_device(at::tensor(std::vector<float>(batch.mix)), device);
     target = evaluate::mix(target, gather(batch.partner_rows, device), weight);
   }
   return target;

@@ -34,7 +34,9 @@ class LinearTask final : public Task {
   explicit LinearTask(const LinearProblem& problem) : problem_(problem) {}
   void begin(const data::Batch& batch, const Place& place) override {
     place_ = place;
-    x_ = at::from_blob(batch.waves, {batch.size, batch.samples}, at::kFloat).clone();
+    x_ = at::from_blob(batch.waves, {batch.size, batch.samples}, at::kFloat)
+             .clone()
+             .to(problem_.weight.device());
     rows_ = batch.rows;
   }
   std::vector<std::string> parts() const override { return {"loss_hard"}; }

@@ -64,9 +64,12 @@ TEST(Optimiser, ClipsTheJointNorm) {
   Optimiser optimiser({}, {{"a", a, 0, false}, {"b", b, 0, false}}, 1);
   a.mutable_grad() = at::full({1}, 3.0);
   b.mutable_grad() = at::full({1}, 4.0);
-  EXPECT_NEAR(optimiser.clip(1), 5, 1e-6);
+  EXPECT_NEAR(optimiser.gradient_norm().item<double>(), 5, 1e-6);
+  optimiser.clip(1, optimiser.gradient_norm());
   EXPECT_NEAR(a.grad().item<double>(), 0.6, 1e-5);
-  EXPECT_NEAR(optimiser.clip(10), 1, 1e-5);
+  EXPECT_NEAR(optimiser.gradient_norm().item<double>(), 1, 1e-5);
+  optimiser.clip(10, optimiser.gradient_norm());
+  EXPECT_NEAR(a.grad().item<double>(), 0.6, 1e-5) << "it is below the limit";
 }
 
 }  // namespace
