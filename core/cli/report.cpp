@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
+#include "core/base/printable.h"
 #include "core/cli/arguments.h"
 #include "core/cli/command.h"
 #include "core/cli/run_text.h"
@@ -20,6 +21,12 @@ namespace {
 
 using report::Comparison;
 using report::Format;
+
+/// As PlainOutput prints it: names of others in a file may be looked at in a terminal as well.
+std::string plain(const std::string& text, Format format) {
+  const bool holds_json = format == Format::kJson || format == Format::kHtml;
+  return printable_lines(holds_json ? printable_json(text) : text);
+}
 
 std::string rendered(tracker::Query& query, const Comparison& comparison, Format format) {
   switch (format) {
@@ -106,7 +113,7 @@ class Report : public Command {
       fmt::print("{}", text);
       return 0;
     }
-    write_file_atomic(output_, text);
+    write_file_atomic(output_, plain(text, format));
     log::info("{} is written", output_.string());
     return 0;
   }
@@ -125,7 +132,7 @@ class Report : public Command {
     if (!one) std::filesystem::create_directories(output_);
     for (const report::Figure& figure : figures) {
       const auto file = one ? output_ : output_ / (figure.id + ".svg");
-      write_file_atomic(file, report::svg_file(figure.svg, figure.title));
+      write_file_atomic(file, plain(report::svg_file(figure.svg, figure.title), Format::kSvg));
       log::info("{} is written", file.string());
     }
     return 0;

@@ -34,6 +34,17 @@ std::optional<Manifest> manifest_beside(const fs::path& path) {
   return parse_manifest(text, file);
 }
 
+std::optional<FileLock> hold_output(const fs::path& path) {
+  std::error_code error;
+  fs::path output = fs::absolute(fs::is_directory(path, error) ? path : path.parent_path(), error);
+  output = output.lexically_normal();
+  if (!output.has_filename()) output = output.parent_path();  // "KEY/"
+  const fs::path lock = output.string() + ".lock";
+  const bool of_cache =
+      fs::is_regular_file(output / kManifestName, error) && fs::exists(lock, error);
+  return of_cache ? FileLock::share(lock) : std::nullopt;
+}
+
 std::string listed_digest(const Manifest& manifest, std::string_view file) {
   const auto at = std::find_if(manifest.files.begin(), manifest.files.end(),
                                [file](const OutputFile& one) { return one.path == file; });

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/base/files.h"
 #include "core/graph/inputs.h"
 #include "core/graph/manifest.h"
 
@@ -19,6 +20,10 @@ std::optional<Manifest> manifest_beside(const std::filesystem::path& path);
 
 /// SHA-256 (64 hex digits) that a file has by its manifest; "" where it is not listed.
 std::string listed_digest(const Manifest& manifest, std::string_view file);
+
+/// While it is kept, `exp gc` leaves the output of a cache alone that `path` is or lies in. Nullopt
+/// for what lies in no cache.
+std::optional<FileLock> hold_output(const std::filesystem::path& path);
 
 /// The Error (kData) for a file that is not what its manifest says.
 Error damaged_output(const std::filesystem::path& file);

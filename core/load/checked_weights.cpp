@@ -40,6 +40,7 @@ void use_checked_weights(const fs::path& file,
   // Folders and indexes of shards are other programs': no manifest of ours lies beside them.
   if (checkpoint::is_index(file) || fs::is_directory(file))
     return use(checkpoint::Archive::open(file));
+  const auto in_use = graph::hold_output(file);
   const checkpoint::MappedFile mapped = checkpoint::MappedFile::open(file);
   DigestBeside digest(file, mapped);
   try {

@@ -7,8 +7,10 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "core/base/files.h"
+#include "core/base/printable.h"
 #include "tests/report/workspace.h"
 #include "tests/testing/shell.h"
 
@@ -137,6 +139,32 @@ TEST_F(ReportCommandIntegration, RemakeGivesTheSameBytes) {
   EXPECT_EQ(exp("report --remake first.md").text, read_file(folder() / "first.md"));
   // As another format: the same runs.
   EXPECT_EQ(exp("report --remake first.md --format csv").text, read_file(folder() / "first.csv"));
+}
+
+// A file may be looked at in a terminal too: names of others are shown in it as the terminal shows
+// them.
+TEST_F(ReportCommandIntegration, FilesHoldNoControlCharacters) {
+  const std::string foreign =
+      "a\x1b[2J\x7f\xc2\x9b"
+      "b";
+  for (const int64_t r : {0, 8}) {
+    Made made;
+    made.name = "foreign";
+    made.params = {param("tome.r", r), param("kd.index", foreign + std::to_string(r))};
+    made.finals = {{"acc", 0.5}};
+    workspace_.add(made);
+  }
+  for (const char* ending : {"txt", "md", "csv", "json", "tex", "html"}) {
+    const Shell said = exp(fmt::format("report 'name=foreign' -o foreign.{}", ending));
+    EXPECT_EQ(said.code, 0) << said.text;
+    const std::string text = read_file(folder() / fmt::format("foreign.{}", ending));
+    EXPECT_NE(text.find("2J"), std::string::npos) << "the value is in it: " << text;
+    EXPECT_EQ(printable_lines(text), text) << ending;
+  }
+  EXPECT_FALSE(
+      nlohmann::json::parse(read_file(folder() / "foreign.json"), nullptr, false).is_discarded());
+  EXPECT_EQ(exp("report --remake foreign.html --format csv").text,
+            read_file(folder() / "foreign.csv"));
 }
 
 TEST_F(ReportCommandIntegration, EndingsNameTheFormatAndChartsAreFiles) {

@@ -12,6 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/graph/given_output.h"
 #include "core/graph/trash.h"
 #include "core/graph/uses.h"
 #include "tests/graph/fakes.h"
@@ -135,6 +136,25 @@ TEST_F(Gc, LeavesWhatIsMadeOrUsedAtThisMoment) {
   EXPECT_EQ(collect().items.size(), 4U);
   EXPECT_TRUE(fs::exists(claim->output()));
   EXPECT_TRUE(there(cache_, graph, 0));
+}
+
+// What a command was given by its path stays while it reads it: the file, or the folder.
+TEST_F(Gc, LeavesWhatIsReadByItsPath) {
+  const Graph graph = distillation(0.1);
+  record_uses(graph, run("A"), cache_);
+  run_to_goal(graph, cache_);
+  fs::remove_all(run("A"));
+  const fs::path output = cache_.folder(graph.nodes[0].kind, graph.nodes[0].key);
+  for (const fs::path& given :
+       {output, output / "manifest.json", fs::path(output.string() + "/")}) {
+    const auto in_use = hold_output(given);
+    EXPECT_TRUE(in_use) << given;
+    collect();
+    EXPECT_TRUE(there(cache_, graph, 0)) << given;
+  }
+  collect();
+  EXPECT_FALSE(there(cache_, graph, 0));
+  EXPECT_FALSE(hold_output(dir_.path())) << "no output of a cache";
 }
 
 // A run without a list of its uses is safe by its locks alone.

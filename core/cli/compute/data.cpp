@@ -1,6 +1,8 @@
 // exp-compute data: finds the stage that is meant and goes to the part that was asked for.
 #include <algorithm>
+#include <memory>
 #include <type_traits>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -103,8 +105,11 @@ ChosenData choose_data(const DataArguments& arguments, const Session& session) {
   out.workspace = planned.workspace;
   out.stage = node.name;
   out.how_to_prepare = prepare_command(arguments.recipe);
-  if (planned.cache.find("prepare", prepare.key))
+  if (planned.cache.find("prepare", prepare.key)) {
     out.prepared = planned.cache.folder("prepare", prepare.key);
+    if (auto in_use = planned.cache.use("prepare", prepare.key))
+      out.in_use = std::make_shared<const FileLock>(std::move(*in_use));
+  }
   take_options(node, out);
   return out;
 }

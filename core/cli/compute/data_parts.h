@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "core/base/files.h"
 #include "core/cli/command.h"
 #include "core/cli/data.h"
 #include "core/schema/sections.h"
@@ -14,9 +15,10 @@ namespace xp::cli {
 /// The data of one stage of a recipe, as the stage will read it.
 struct ChosenData {
   run::Workspace workspace;
-  std::string stage;               ///< whose
-  std::string how_to_prepare;      ///< a command, for messages
-  std::filesystem::path prepared;  ///< folder of the shards; empty = not prepared yet
+  std::string stage;                       ///< whose
+  std::string how_to_prepare;              ///< a command, for messages
+  std::filesystem::path prepared;          ///< folder of the shards; empty = not prepared yet
+  std::shared_ptr<const FileLock> in_use;  ///< no gc takes them away meanwhile
   schema::DatasetOptions dataset;
   schema::FrontendOptions frontend;
   schema::ModelOptions model;      ///< without an architecture for a stage that has none

@@ -19,6 +19,7 @@
 #include "core/cli/compute/data_parts.h"
 #include "core/evaluate/evaluation.h"
 #include "core/evaluate/run.h"
+#include "core/graph/given_output.h"
 #include "core/graph/stage.h"
 #include "core/load/weights_file.h"
 #include "core/schema/geometry.h"
@@ -99,6 +100,7 @@ int compute_evaluate(Command& command, Session& session) {
   ChosenData chosen = choose_data(arguments.data, session);
   chosen.open();  // says how to prepare it where that was not done
   const fs::path weights = load::weights_path(arguments.checkpoint, "last");
+  const auto in_use = graph::hold_output(weights);
   const std::vector<int64_t> values =
       arguments.tome.empty() ? std::vector<int64_t>{0} : arguments.tome;
   // What says its own model and front end: exp's checkpoints, and transformers' folders.
