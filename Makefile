@@ -3,7 +3,7 @@ PRESET := $(shell scripts/preset.sh)
 BUILD := build/$(PRESET)
 CTEST := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j 2
 
-.PHONY: build test stress check docs format setup install clean
+.PHONY: build test stress check docs adding format setup install clean
 
 build: setup
 	@cmake --preset $(PRESET) -DCMAKE_MESSAGE_LOG_LEVEL=WARNING $(CMAKE_FLAGS) >/dev/null
@@ -23,6 +23,10 @@ check:
 
 docs: build
 	$(BUILD)/bin/exp recipe schema --markdown > docs/recipe_reference.md
+	XP_SOURCE_DIR=$(CURDIR) XP_WRITE_GOLDEN=1 $(BUILD)/bin/metric_test --gtest_filter=Metrics.ThePageIsTheTable --gtest_brief=1
+
+adding: setup
+	scripts/adding.sh
 
 format:
 	git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format-14 -i

@@ -1,9 +1,9 @@
 xp_library(core/base        PUBLIC fmt::fmt Threads::Threads PRIVATE OpenSSL::Crypto)
+xp_library(core/metric      PUBLIC exp::base)
 xp_library(tracker          PUBLIC exp::base PRIVATE SQLite::SQLite3 ZLIB::ZLIB nlohmann_json::nlohmann_json)
 xp_library(core/recipe      ONCE PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json)
 xp_library(core/checkpoint  PUBLIC exp::base PRIVATE nlohmann_json::nlohmann_json ZLIB::ZLIB)
-xp_library(core/schema      ONCE PUBLIC exp::base exp::recipe PRIVATE exp::checkpoint nlohmann_json::nlohmann_json)
-xp_library(core/metric      PUBLIC exp::base)
+xp_library(core/schema      ONCE PUBLIC exp::base exp::recipe exp::metric PRIVATE exp::checkpoint nlohmann_json::nlohmann_json)
 xp_library(core/ops         PUBLIC exp::base exp::schema)
 xp_library(core/graph       ONCE PUBLIC exp::base exp::recipe exp::schema exp::tracker PRIVATE nlohmann_json::nlohmann_json)
 xp_library(data             PUBLIC exp::base exp::recipe exp::schema exp::graph

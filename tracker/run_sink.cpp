@@ -9,8 +9,6 @@
 namespace xp::tracker {
 namespace {
 
-constexpr std::array<std::string_view, 12> kUnits = {"",    "fraction", "count", "s", "ms", "1/s",
-                                                     "MiB", "million",  "GFLOP", "%", "W",  "C"};
 constexpr std::array<std::string_view, 4> kGrains = {"step", "epoch", "final", "time"};
 constexpr std::array<std::string_view, 6> kKinds = {"checkpoint", "predictions", "table",
                                                     "figure",     "model",       "other"};
@@ -20,7 +18,6 @@ constexpr std::array<std::string_view, 4> kOutcomes = {"done", "failed", "interr
 
 }  // namespace
 
-std::string_view text(Unit unit) { return kUnits.at(static_cast<size_t>(unit)); }
 std::string_view text(Grain grain) { return kGrains.at(static_cast<size_t>(grain)); }
 std::string_view text(Kind kind) { return kKinds.at(static_cast<size_t>(kind)); }
 std::string_view text(Level level) { return kLevels.at(static_cast<size_t>(level)); }

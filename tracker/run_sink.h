@@ -8,26 +8,15 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/unit.h"
+
 namespace xp::tracker {
 
 /// A metric of one run: the answer of RunSink::metric, good for that sink alone.
 enum class MetricId : uint32_t {};
 
-/// What a value is measured in; stored beside the metric, shown on axes.
-enum class Unit : uint8_t {
-  kNone,      ///< a pure number: a loss, a learning rate, d'
-  kFraction,  ///< 0..1: mAP, accuracy, stall
-  kCount,
-  kSeconds,
-  kMilliseconds,
-  kPerSecond,
-  kMebibytes,
-  kMillions,  ///< parameters
-  kGflop,
-  kPercent,
-  kWatt,
-  kCelsius,
-};
+using xp::text;
+using xp::Unit;
 
 /// What the `step` of a metric counts, and with it how its points are stored.
 enum class Grain : uint8_t {
@@ -46,7 +35,6 @@ enum class Level : uint8_t { kInfo, kWarning, kError };
 /// How a run or a stage ended.
 enum class Outcome : uint8_t { kDone, kFailed, kInterrupted, kPreempted };
 
-std::string_view text(Unit unit);        ///< "", "fraction", "s", "ms", "1/s", "MiB", ...
 std::string_view text(Grain grain);      ///< "step", "epoch", "final", "time"
 std::string_view text(Kind kind);        ///< "checkpoint", "predictions", ...
 std::string_view text(Level level);      ///< "info", "warning", "error"

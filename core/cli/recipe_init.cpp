@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/cli/arguments.h"
 #include "core/recipe/value.h"
+#include "core/schema/eval.h"
 
 namespace fs = std::filesystem;
 
@@ -115,7 +116,8 @@ std::string init_recipe_text(const InitArguments& arguments, const InitFacts& fa
       "= 10, lr = 1e-5.\n"
       "[model]\narch = \"ast-nano\"\nfstride = 16\ntstride = 16\n\n",
       frames, recipe::to_toml(facts.norm_mean), recipe::to_toml(facts.norm_std), frames / 5);
-  const char* metric = single ? "acc" : "mAP";
+  const std::string_view metric =
+      recipe::enum_name(single ? schema::Metric::k_acc : schema::Metric::k_mAP);
   out += fmt::format("[train]\nepochs = 30\nbatch_size = {}\nloss = \"{}\"\nselect = {}\n\n", batch,
                      single ? "ce" : "bce",
                      facts.val_clips > 0 ? fmt::format("\"max:val.{}\"", metric) : "\"last\"");

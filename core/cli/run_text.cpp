@@ -10,6 +10,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/metric/metrics.h"
 
 namespace xp::cli {
 namespace {
@@ -207,11 +208,7 @@ std::vector<std::string> headline_metrics(const std::vector<RunInfo>& runs, size
   std::map<std::string, std::pair<int, size_t>> seen;  // name -> (grain's rank, runs)
   for (const RunInfo& run : runs) {
     for (const auto& [name, metric] : run.metrics) {
-      const std::string leaf = name.substr(name.rfind('.') + 1);
-      const bool detail = leaf.find('/') != std::string::npos || leaf.ends_with("_lo") ||
-                          leaf.ends_with("_hi") || leaf.ends_with("_std") ||
-                          metric.grain == tracker::Grain::kTime;
-      if (detail) continue;
+      if (metric::is_detail(name) || metric.grain == tracker::Grain::kTime) continue;
       const int rank = metric.grain == tracker::Grain::kFinal   ? 0
                        : metric.grain == tracker::Grain::kEpoch ? 1
                                                                 : 2;
@@ -221,18 +218,12 @@ std::vector<std::string> headline_metrics(const std::vector<RunInfo>& runs, size
   }
   std::vector<std::string> names;
   for (const auto& [name, entry] : seen) names.push_back(name);
-  const auto leaf_order = [](const std::string& name) {
-    constexpr std::array<std::string_view, 7> kFirst = {"mAP",         "acc",  "auc", "d_prime",
-                                                        "clips_per_s", "loss", "lr"};
-    const std::string leaf = name.substr(name.rfind('.') + 1);
-    return std::find(kFirst.begin(), kFirst.end(), leaf) - kFirst.begin();
-  };
   std::stable_sort(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
     const auto& left = seen.at(a);
     const auto& right = seen.at(b);
     if (left.first != right.first) return left.first < right.first;
     if (left.second != right.second) return left.second > right.second;
-    return leaf_order(a) < leaf_order(b);
+    return metric::rank_of(a) < metric::rank_of(b);
   });
   if (names.size() > count) names.resize(count);
   return names;

@@ -13,16 +13,21 @@
 #include "core/evaluate/worst.h"
 #include "core/metric/interval.h"
 #include "core/metric/metric.h"
+#include "core/metric/scored.h"
 
 namespace xp::evaluate {
 namespace {
 
 using nlohmann::json;
 using schema::Metric;
-using tracker::Unit;
+
+bool asks(const schema::EvalOptions& options, std::string_view name) {
+  return std::any_of(options.metrics.begin(), options.metrics.end(),
+                     [&](Metric metric) { return recipe::enum_name(metric) == name; });
+}
 
 bool asks(const schema::EvalOptions& options, Metric metric) {
-  return std::find(options.metrics.begin(), options.metrics.end(), metric) != options.metrics.end();
+  return asks(options, recipe::enum_name(metric));
 }
 
 std::string csv_text(const std::string& text) {
@@ -32,38 +37,28 @@ std::string csv_text(const std::string& text) {
   return quoted + "\"";
 }
 
-/// Bootstrap intervals of the metrics over clips.
-void add_bootstrap(const metric::RankedTable& ranked, const std::vector<float>& correct,
-                   int64_t rows, int64_t resamples, uint64_t seed,
-                   std::map<std::string, double>& metrics) {
-  const auto interval = [&](const std::string& leaf, const metric::Statistic& statistic) {
-    if (metrics.count(leaf) == 0) return;
-    const metric::Interval found =
-        metric::percentile_interval(metric::bootstrap(rows, resamples, seed, statistic));
-    metrics[leaf + "_lo"] = found.low;
-    metrics[leaf + "_hi"] = found.high;
-  };
-  interval("mAP", [&](std::span<const float> counts) { return ranked.map(counts); });
-  interval("auc", [&](std::span<const float> counts) { return ranked.auc(counts); });
-  interval("acc", metric::mean_of(correct));
+/// NAME_lo and NAME_hi, where the metric has them.
+void add_bounds(const metric::Metric& line, const metric::Scored& scored,
+                const schema::EvalOptions& options, uint64_t seed,
+                std::map<std::string, double>& metrics) {
+  if (line.bounds == metric::Bounds::kNone) return;
+  const int64_t rows = scored.table().rows;
+  metric::Interval found;
+  if (options.bootstrap > 0) {
+    found = metric::percentile_interval(metric::bootstrap(
+        rows, options.bootstrap, seed,
+        [&](std::span<const float> counts) { return line.compute(scored, counts); }));
+  } else if (line.bounds == metric::Bounds::kShare) {
+    const std::vector<float>& correct = scored.correct();
+    found = metric::wilson(std::count(correct.begin(), correct.end(), 1.0F), rows);
+  } else {
+    return;
+  }
+  metrics[fmt::format("{}_lo", line.name)] = found.low;
+  metrics[fmt::format("{}_hi", line.name)] = found.high;
 }
 
 }  // namespace
-
-Unit metric_unit(const std::string& leaf) {
-  const std::string base =
-      leaf.substr(leaf.rfind('/') == std::string::npos ? 0 : leaf.rfind('/') + 1);
-  const auto is = [&](const char* name) { return base.starts_with(name); };
-  if (is("mAP_classes") || is("rows")) return Unit::kCount;
-  if (is("mAP") || is("auc") || is("acc") || leaf.starts_with("ap/")) return Unit::kFraction;
-  if (is("cpu_wait_p")) return Unit::kFraction;
-  if (is("clips_per_s")) return Unit::kPerSecond;
-  if (is("latency")) return Unit::kMilliseconds;
-  if (is("peak_mem_mb")) return Unit::kMebibytes;
-  if (is("params_m")) return Unit::kMillions;
-  if (is("gflop")) return Unit::kGflop;
-  return Unit::kNone;
-}
 
 std::string why_absent(std::string_view leaf, double value) {
   if (leaf == "d_prime" && std::isinf(value))
@@ -77,34 +72,17 @@ Evaluation evaluate(const ScoredSplit& split, const schema::EvalOptions& options
   const auto classes = static_cast<int64_t>(split.classes.size());
   if (rows == 0) throw Error("the split has no clips to score", Exit::kData);
   const metric::Table table{split.logits, split.targets, split.mask, rows, classes};
-  const metric::RankedTable ranked(table);
-  const std::vector<metric::ClassScore> each = ranked.per_class();
-  const metric::Summary summary = metric::summarise(each);
+  const metric::Scored scored(table);
   auto& metrics = result.metrics;
-  if (asks(options, Metric::kMap)) {
-    metrics["mAP"] = summary.map;
-    metrics["mAP_all"] = summary.map_all;
-    metrics["mAP_classes"] = static_cast<double>(summary.map_classes);
-  }
-  if (asks(options, Metric::kAuc)) metrics["auc"] = summary.auc;
-  if (asks(options, Metric::kDPrime)) metrics["d_prime"] = summary.d_prime;
-  const std::vector<float> correct = metric::correct(table);
-  if (asks(options, Metric::kAcc)) {
-    metrics["acc"] = metric::accuracy(table);
-    if (options.bootstrap == 0) {
-      const auto hits = std::count(correct.begin(), correct.end(), 1.0F);
-      const metric::Interval interval = metric::wilson(hits, rows);
-      metrics["acc_lo"] = interval.low;
-      metrics["acc_hi"] = interval.high;
-    }
-  }
-  if (options.bootstrap > 0) add_bootstrap(ranked, correct, rows, options.bootstrap, seed, metrics);
-  for (const char* leaf : {"mAP", "auc", "d_prime"}) {
-    const auto found = metrics.find(leaf);
-    if (found != metrics.end() && !std::isfinite(found->second))
-      result.absent[leaf] = why_absent(leaf, found->second);
+  for (const metric::Metric& line : metric::table()) {
+    if (line.compute == nullptr || !asks(options, line.asked)) continue;
+    const std::string name(line.name);
+    const double value = metrics[name] = line.compute(scored, {});
+    if (!std::isfinite(value)) result.absent[name] = why_absent(name, value);
+    add_bounds(line, scored, options, seed, metrics);
   }
   std::erase_if(metrics, [](const auto& entry) { return !std::isfinite(entry.second); });
+  const std::vector<metric::ClassScore>& each = scored.per_class();
   for (size_t k = 0; k < each.size(); ++k)
     result.classes.push_back({split.classes[k].first, split.classes[k].second, each[k].ap,
                               each[k].auc, each[k].positives, each[k].negatives});
@@ -148,12 +126,15 @@ std::map<std::string, double> read_metrics(const std::filesystem::path& folder) 
 void report_evaluation(const Evaluation& evaluation, const ScoredSplit& split,
                        const schema::EvalOptions& options, const std::filesystem::path& folder,
                        tracker::RunSink& sink) {
-  for (const auto& [leaf, value] : evaluation.metrics) sink.summary(leaf, value, metric_unit(leaf));
+  const auto summary = [&](const std::string& leaf, double value) {
+    sink.summary(leaf, value, metric::unit_of(leaf));
+  };
+  for (const auto& [leaf, value] : evaluation.metrics) summary(leaf, value);
   const bool per_class = asks(options, Metric::kPerClass);
   std::string table = "index,id,name,ap,auc,positives,negatives\n";
   for (size_t k = 0; k < evaluation.classes.size(); ++k) {
     const Evaluation::Class& c = evaluation.classes[k];
-    if (per_class && c.positives > 0) sink.summary("ap/" + c.id, c.ap, Unit::kFraction);
+    if (per_class && c.positives > 0) summary("ap/" + c.id, c.ap);
     table += fmt::format("{},{},{},{:.6f},{},{},{}\n", k, csv_text(c.id), csv_text(c.name), c.ap,
                          std::isfinite(c.auc) ? fmt::format("{:.6f}", c.auc) : "", c.positives,
                          c.negatives);

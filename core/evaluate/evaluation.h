@@ -37,8 +37,8 @@ struct Evaluation {
   std::vector<int64_t> confusion;  ///< [K, K] row = true class; empty unless asked
 };
 
-/// Always the loss-free basics asked for by `options.metrics`; accuracy gets a 95 % Wilson interval
-/// when there is no bootstrap.
+/// The metrics of scored clips (core/metric/metrics.inc) that `options.metrics` asks for; accuracy
+/// gets a 95 % Wilson interval when there is no bootstrap.
 Evaluation evaluate(const ScoredSplit& split, const schema::EvalOptions& options, uint64_t seed);
 
 /// Logs every metric as a final value of the stage, per-class APs as `ap/LABEL_ID`, and writes
@@ -47,11 +47,8 @@ void report_evaluation(const Evaluation& evaluation, const ScoredSplit& split,
                        const schema::EvalOptions& options, const std::filesystem::path& folder,
                        tracker::RunSink& sink);
 
-/// Why a metric of scored clips that is not finite cannot be: for "mAP", "auc" and "d_prime".
+/// Why a metric of scored clips that is not finite cannot be.
 std::string why_absent(std::string_view leaf, double value);
-
-/// The unit of a metric's name without its stage ("mAP", "clips_per_s"): docs/metrics.md.
-tracker::Unit metric_unit(const std::string& leaf);
 
 /// metrics.json of a stage: {"metrics": {...}, "classes": [...], "confusion": [[...]]}.
 void write_metrics(const std::filesystem::path& folder, const Evaluation& evaluation);

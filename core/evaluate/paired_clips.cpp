@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/metric/interval.h"
-#include "core/metric/metric.h"
+#include "core/metric/scored.h"
 
 namespace xp::evaluate {
 namespace {
@@ -30,39 +30,24 @@ std::string why_not_paired(const ScoreFile& ours, const ScoreFile& theirs) {
 std::map<std::string, double> paired_clips(const ScoreFile& ours, const ScoreFile& theirs,
                                            const std::set<std::string>& leaves,
                                            const std::function<void()>& check) {
-  const metric::Table here = table_of(ours), there = table_of(theirs);
+  const metric::Scored here(table_of(ours)), there(table_of(theirs));
   std::map<std::string, double> out;
-  const auto add = [&](const std::string& leaf, const metric::Paired& paired, double p) {
-    if (!std::isfinite(paired.difference) || !std::isfinite(paired.interval.low)) return;
+  for (const metric::Metric& line : metric::table()) {
+    const std::string leaf(line.name);
+    if (line.bounds == metric::Bounds::kNone || !leaves.contains(leaf)) continue;
+    const auto theirs_of = [&](std::span<const float> counts) {
+      check();
+      return line.compute(there, counts);
+    };
+    const auto ours_of = [&](std::span<const float> counts) { return line.compute(here, counts); };
+    const metric::Paired paired =
+        metric::paired_bootstrap(here.table().rows, kResamples, kSeed, theirs_of, ours_of);
+    if (!std::isfinite(paired.difference) || !std::isfinite(paired.interval.low)) continue;
     out[leaf + "_difference_lo"] = paired.interval.low;
     out[leaf + "_difference_hi"] = paired.interval.high;
-    out[leaf + "_difference_p"] = p;
-  };
-  const auto compare = [&](const metric::Statistic& a, const metric::Statistic& b) {
-    const auto checked = [&](std::span<const float> counts) {
-      check();
-      return a(counts);
-    };
-    return metric::paired_bootstrap(here.rows, kResamples, kSeed, checked, b);
-  };
-  if (leaves.contains("acc")) {
-    const std::vector<float> hits = metric::correct(here), others = metric::correct(there);
-    add("acc", compare(metric::mean_of(others), metric::mean_of(hits)),
-        metric::mcnemar(others, hits));
-  }
-  if (!leaves.contains("mAP") && !leaves.contains("auc")) return out;
-  const metric::RankedTable ranked(here), counterpart(there);
-  if (leaves.contains("mAP")) {
-    const metric::Paired map =
-        compare([&](std::span<const float> counts) { return counterpart.map(counts); },
-                [&](std::span<const float> counts) { return ranked.map(counts); });
-    add("mAP", map, map.p);
-  }
-  if (leaves.contains("auc")) {
-    const metric::Paired auc =
-        compare([&](std::span<const float> counts) { return counterpart.auc(counts); },
-                [&](std::span<const float> counts) { return ranked.auc(counts); });
-    add("auc", auc, auc.p);
+    out[leaf + "_difference_p"] = line.bounds == metric::Bounds::kShare
+                                      ? metric::mcnemar(there.correct(), here.correct())
+                                      : paired.p;
   }
   return out;
 }

@@ -14,7 +14,7 @@
 #include "core/dist/group.h"
 #include "core/evaluate/loss.h"
 #include "core/evaluate/windows.h"
-#include "core/metric/metric.h"
+#include "core/metric/scored.h"
 
 namespace xp::evaluate {
 namespace {
@@ -245,13 +245,10 @@ std::map<std::string, double> score(const Predictions& predictions, schema::Loss
   const metric::Table table{values_of(predictions.logits), values_of(predictions.targets),
                             values_of(predictions.mask), predictions.logits.size(0),
                             predictions.logits.size(1)};
-  const metric::Summary summary = metric::summarise(metric::per_class(table));
-  values["mAP"] = summary.map;
-  values["mAP_all"] = summary.map_all;
-  values["mAP_classes"] = static_cast<double>(summary.map_classes);
-  values["auc"] = summary.auc;
-  values["d_prime"] = summary.d_prime;
-  values["acc"] = metric::accuracy(table);
+  const metric::Scored scored(table);
+  for (const metric::Metric& line : metric::table())
+    if (line.compute != nullptr && (line.of & metric::Of::kValidation) != 0)
+      values[std::string(line.name)] = line.compute(scored, {});
   std::erase_if(values, [](const auto& entry) { return std::isnan(entry.second); });
   return values;
 }

@@ -68,7 +68,7 @@ std::vector<Predictions> predict_each(const std::vector<const model::Model*>& mo
 /// The label loss of predictions over all their clips (masked_bce without a mask is bce).
 double mean_loss(const Predictions& predictions, schema::Loss loss);
 
-/// Metric leaf -> value of predictions: loss, mAP, mAP_all, mAP_classes, auc, d_prime, acc. NaN
+/// Metric leaf -> value of predictions: the loss and what metrics.inc says of validation. NaN
 /// values (mAP where no class has both kinds) are left out.
 std::map<std::string, double> score(const Predictions& predictions, schema::Loss loss);
 

@@ -13,6 +13,7 @@
 #include "core/evaluate/run.h"
 #include "core/graph/stage.h"
 #include "core/metric/interval.h"
+#include "core/metric/metrics.h"
 #include "core/metric/student.h"
 #include "core/schema/stage_options.h"
 #include "tracker/run_sink.h"
@@ -86,8 +87,8 @@ void add_paired_clips(Metrics& result, const graph::StageInput& input,
     if (why.empty()) {
       const auto check = [&context] { graph::throw_if_stopped(context); };
       std::set<std::string> leaves;
-      for (const char* leaf : {"acc", "mAP", "auc"})
-        if (result.contains(fmt::format("{}_difference", leaf))) leaves.insert(leaf);
+      for (const metric::Metric& line : metric::table())
+        if (result.contains(fmt::format("{}_difference", line.name))) leaves.emplace(line.name);
       result.merge(paired_clips(here, there, leaves, check));
       return;
     }
@@ -114,7 +115,9 @@ std::vector<Metrics> read_all(const std::vector<const graph::StageInput*>& input
 std::string best_mean_epoch(const std::vector<const graph::StageInput*>& inputs,
                             std::map<std::string, double>& metrics) {
   std::string line;
-  for (const char* leaf : {"acc", "mAP"}) {
+  for (const metric::Metric& known : metric::table()) {
+    if ((known.of & metric::Of::kMeanEpoch) == 0) continue;
+    const std::string leaf(known.name);
     std::vector<std::vector<double>> curves;
     for (const graph::StageInput* input : inputs) {
       const auto file = input->path / "curves.json";
@@ -155,7 +158,7 @@ void run_aggregate(const schema::AggregateOptions& options, graph::StageContext&
     context.say("chosen on the test folds, as AST reports it, never the result: best mean epoch " +
                 best_mean_epoch(inputs, evaluation.metrics));
   for (const auto& [leaf, value] : evaluation.metrics)
-    context.sink->summary(leaf, value, metric_unit(leaf));
+    context.sink->summary(leaf, value, metric::unit_of(leaf));
   write_file_atomic(context.output / "inputs.csv", table);
   context.sink->artifact(tracker::Kind::kTable, context.output / "inputs.csv", -1);
   write_metrics(context.output, evaluation);

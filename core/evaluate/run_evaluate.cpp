@@ -14,6 +14,7 @@
 #include "core/evaluate/score_file.h"
 #include "core/graph/stage.h"
 #include "core/load/stage_model.h"
+#include "core/metric/metrics.h"
 #include "core/model/registry.h"
 #include "core/recipe/options_io.h"
 #include "core/schema/stage_options.h"
@@ -137,7 +138,7 @@ void finish_evaluation(const Evaluated& one, const Predictions& predictions, Sco
               evaluation.metrics);
   report_evaluation(evaluation, scored, eval, one.context->output, *one.context->sink);
   // Not in metrics.json: that is the same each time.
-  one.context->sink->summary("seconds", predictions.seconds, tracker::Unit::kSeconds);
+  one.context->sink->summary("seconds", predictions.seconds, metric::unit_of("seconds"));
   // The training's validation curve goes along, for k-fold aggregates.
   const auto curves = one.context->inputs_of("checkpoint").front()->path / "curves.json";
   std::error_code none;
@@ -221,7 +222,7 @@ void run_embed(const schema::EmbedStageOptions& options, graph::StageContext& co
   file.values = floats(predictions.embeddings);
   file.texts = {{"split", options.split}, {"model", names_of(models)}};
   write_scores(context.output / "embeddings.h5", file);
-  context.sink->summary("rows", static_cast<double>(rows.size()), tracker::Unit::kCount);
+  context.sink->summary("rows", static_cast<double>(rows.size()), metric::unit_of("rows"));
 }
 
 void run_teach(const schema::TeachStageOptions& options, graph::StageContext& context) {
@@ -279,7 +280,7 @@ void run_teach(const schema::TeachStageOptions& options, graph::StageContext& co
   scored.targets = file.targets;
   scored.mask = file.mask;
   schema::EvalOptions eval;
-  eval.metrics = {schema::Metric::kMap};
+  eval.metrics = {schema::Metric::k_mAP};
   const Evaluation evaluation = evaluate(scored, eval, 0);
   std::string keys;
   for (const graph::StageInput* input : context.inputs_of("checkpoint"))
@@ -290,9 +291,9 @@ void run_teach(const schema::TeachStageOptions& options, graph::StageContext& co
   for (const auto& entry : std::filesystem::directory_iterator(context.output))
     if (entry.path().filename().string().starts_with("part-"))
       std::filesystem::remove(entry.path());
-  context.sink->summary("rows", static_cast<double>(rows.size()), tracker::Unit::kCount);
+  context.sink->summary("rows", static_cast<double>(rows.size()), metric::unit_of("rows"));
   for (const auto& [leaf, value] : evaluation.metrics)
-    context.sink->summary(leaf, value, metric_unit(leaf));
+    context.sink->summary(leaf, value, metric::unit_of(leaf));
 }
 
 }  // namespace xp::evaluate

@@ -1,7 +1,6 @@
 #include "core/report/comparison.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <iterator>
 #include <map>
@@ -20,16 +19,6 @@ namespace {
 
 using tracker::RunInfo;
 
-// What a person looks at first; the rest follows by name.
-constexpr std::array<std::string_view, 13> kFirst = {
-    "mAP",     "acc",     "auc",      "d_prime",        "loss",           "clips_per_s",
-    "seconds", "epoch_s", "params_m", "latency_p50_ms", "latency_p95_ms", "peak_mem_mb",
-    "gflop"};
-
-size_t order_of(std::string_view name) {
-  return static_cast<size_t>(std::find(kFirst.begin(), kFirst.end(), leaf(name)) - kFirst.begin());
-}
-
 // The evaluation before variants of it, before what they are measured against.
 int stage_rank(std::string_view name) {
   const std::string_view stage = name.substr(0, name.find('.'));
@@ -38,27 +27,19 @@ int stage_rank(std::string_view name) {
   return stage.starts_with("baseline") || stage.starts_with("teach") ? 3 : 2;
 }
 
-// Bounds, spreads, per-class values and counts belong to another metric or to a table of their own.
-bool is_detail(std::string_view name) {
-  const std::string_view last = leaf(name);
-  return last.find('/') != std::string_view::npos || last.ends_with("_lo") ||
-         last.ends_with("_hi") || last.ends_with("_std") || last.ends_with("_difference_p") ||
-         last == "mAP_classes" || last == "rows" || last == "cpu_wait_p";
-}
-
 // Every metric of the runs, those that matter most first.
 std::vector<Metric> all_metrics(const std::vector<RunInfo>& runs) {
   std::map<std::string, Metric> found;
   for (const RunInfo& run : runs) {
     for (const auto& [name, summary] : run.metrics) {
       if (summary.grain == tracker::Grain::kTime) continue;
-      found.try_emplace(name, Metric{name, summary.unit, summary.grain, better(name)});
+      found.try_emplace(name, Metric{name, summary.unit, summary.grain, metric::better(name)});
     }
   }
   std::vector<Metric> out;
   for (auto& [name, metric] : found) out.push_back(std::move(metric));
   std::stable_sort(out.begin(), out.end(), [](const Metric& a, const Metric& b) {
-    const size_t x = order_of(a.name), y = order_of(b.name);
+    const int x = metric::rank_of(a.name), y = metric::rank_of(b.name);
     return x != y ? x < y : stage_rank(a.name) < stage_rank(b.name);
   });
   return out;
@@ -69,7 +50,7 @@ std::vector<Metric> default_metrics(const std::vector<Metric>& all) {
   for (const tracker::Grain grain :
        {tracker::Grain::kFinal, tracker::Grain::kEpoch, tracker::Grain::kStep}) {
     for (const Metric& metric : all) {
-      if (metric.grain == grain && !is_detail(metric.name)) out.push_back(metric);
+      if (metric.grain == grain && !metric::is_detail(metric.name)) out.push_back(metric);
     }
     if (!out.empty()) break;
   }
@@ -252,26 +233,6 @@ std::string digest_of(const Comparison& comparison) {
 
 }  // namespace
 
-std::string_view leaf(std::string_view metric) {
-  const size_t slash = metric.find('/');
-  const size_t dot = metric.rfind('.', slash);
-  return dot == std::string_view::npos ? metric : metric.substr(dot + 1);
-}
-
-Better better(std::string_view metric) {
-  const std::string_view last = leaf(metric);
-  const std::string_view head = last.substr(0, last.find('/'));
-  constexpr std::array<std::string_view, 8> kHigher = {"mAP", "mAP_all", "acc",         "auc",
-                                                       "ap",  "d_prime", "clips_per_s", "speedup"};
-  if (std::find(kHigher.begin(), kHigher.end(), head) != kHigher.end()) return Better::kHigher;
-  constexpr std::array<std::string_view, 8> kLower = {
-      "peak_mem_mb", "params_m", "gflop", "stall_p", "epoch_s", "seconds", "loss", "energy_j"};
-  if (std::find(kLower.begin(), kLower.end(), head) != kLower.end() || head.starts_with("loss_") ||
-      head.starts_with("latency_"))
-    return Better::kLower;
-  return Better::kUnknown;
-}
-
 std::optional<double> number_of(const std::optional<tracker::Value>& value) {
   if (!value) return std::nullopt;
   if (const auto* whole = std::get_if<int64_t>(&*value)) return static_cast<double>(*whole);
@@ -290,8 +251,9 @@ size_t Comparison::find_metric(std::string_view name) const {
 }
 
 size_t Comparison::quality() const {
-  for (const std::string_view name : {"mAP", "acc", "auc", "d_prime", "loss"}) {
-    if (const size_t at = find_metric(name); at != npos) return at;
+  for (const metric::Metric* line : metric::ranked()) {
+    if ((line->of & metric::Of::kScores) == 0) continue;
+    if (const size_t at = find_metric(line->name); at != npos) return at;
   }
   return npos;
 }

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/metric/metrics.h"
 #include "core/report/statistics.h"
 #include "tracker/query.h"
 
@@ -25,12 +26,8 @@ struct Request {
   bool named = false;  ///< each run was named: their order counts
 };
 
-/// Which way a metric is better, by its last part (docs/report.md).
-enum class Better { kHigher, kLower, kUnknown };
-Better better(std::string_view metric);
-
-/// "eval.ap/m_0" to "ap/m_0"; the part after the last dot before any slash.
-std::string_view leaf(std::string_view metric);
+using metric::Better;
+using metric::leaf;
 
 struct Metric {
   std::string name;  ///< "eval.mAP"

@@ -43,7 +43,7 @@ void add_epoch_seconds(tracker::Query& query, std::vector<tracker::RunInfo>& run
     }
     for (const auto& [stage, name] : epochs) {
       tracker::MetricSummary summary;
-      summary.unit = tracker::Unit::kSeconds;
+      summary.unit = metric::unit_of("epoch_s");
       summary.grain = tracker::Grain::kFinal;
       summary.n = 1;
       summary.reused = run.metrics.at(name).reused;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/clock.h"
+#include "core/metric/metrics.h"
 
 namespace xp::run {
 namespace {
@@ -19,12 +20,6 @@ using graph::NodeResult;
 using graph::Plan;
 using graph::Result;
 using Metrics = std::map<std::string, double>;
-
-// What the table shows, in this order; the rest is in `exp show`.
-constexpr const char* kShown[] = {
-    "mAP",   "acc",        "auc",         "d_prime",        "val.mAP",        "val.acc",
-    "loss",  "train.loss", "clips_per_s", "latency_p50_ms", "latency_p95_ms", "peak_mem_mb",
-    "gflop", "params_m",   "rows",        "norm_mean",      "norm_std"};
 
 std::string number(double value) {
   if (!std::isfinite(value)) return fmt::format("{}", value);
@@ -44,6 +39,17 @@ std::string value_text(const Metrics& metrics, const std::string& name) {
   return out;
 }
 
+/// What the table shows, the first first; the rest is in `exp show`.
+std::vector<std::string> shown_names() {
+  std::vector<std::string> out;
+  for (const metric::Metric& line : metric::table())
+    if ((line.shown & metric::Shown::kAtEnd) != 0) out.emplace_back(line.name);
+  std::stable_sort(out.begin(), out.end(), [](const std::string& a, const std::string& b) {
+    return metric::rank_of(a) < metric::rank_of(b);
+  });
+  return out;
+}
+
 const Metrics* baseline_of(const Plan& plan, const Execution& done) {
   for (size_t i = 0; i < plan.graph.nodes.size(); ++i) {
     if (plan.graph.nodes[i].kind == "baseline" && done.nodes[i].manifest)
@@ -55,8 +61,9 @@ const Metrics* baseline_of(const Plan& plan, const Execution& done) {
 std::string metrics_text(const Node& node, const NodeResult& result, const Metrics* baseline) {
   if (!result.manifest) return "";
   const Metrics& metrics = result.manifest->metrics;
+  static const std::vector<std::string> names = shown_names();
   std::vector<std::string> parts;
-  for (const char* name : kShown) {
+  for (const std::string& name : names) {
     if (metrics.count(name) == 0) continue;
     std::string part = fmt::format("{} {}", name, value_text(metrics, name));
     const std::string difference = fmt::format("{}_difference", name);

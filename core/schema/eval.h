@@ -4,8 +4,21 @@
 
 namespace xp::schema {
 
-enum class Metric { kMap, kAuc, kDPrime, kAcc, kConfusion, kPerClass };
-XP_ENUM_NAMES(Metric, "mAP", "auc", "d_prime", "acc", "confusion", "per_class")
+/// What an evaluation is asked for: the metrics of core/metric/metrics.inc, and two tables.
+enum class Metric {
+#define XP_ASKED(name, ...) k_##name,
+#include "core/metric/metrics.inc"
+  kConfusion,
+  kPerClass,
+};
+constexpr auto names_of(Metric) {
+  return std::to_array<std::string_view>({
+#define XP_ASKED(name, ...) #name,
+#include "core/metric/metrics.inc"
+      "confusion",
+      "per_class",
+  });
+}
 
 enum class Split { kTest, kVal, kTrain };
 XP_ENUM_NAMES(Split, "test", "val", "train")
@@ -16,7 +29,7 @@ struct EvalOptions {
   static constexpr std::string_view kHelp = "what an evaluation computes";
 
   Split split = Split::kTest;
-  std::vector<Metric> metrics = {Metric::kMap};
+  std::vector<Metric> metrics = {Metric::k_mAP};
   int64_t batch_size = 0;
   int64_t bootstrap = 0;
   double window_s = 0.0;

@@ -9,68 +9,64 @@
 #include <fmt/ranges.h>
 
 #include "core/base/error.h"
+#include "core/metric/metrics.h"
 #include "core/schema/train.h"
 
 namespace xp::schema {
 namespace {
 
-using Names = std::vector<std::string_view>;
+using metric::Of;
 
-const Names kOfClips = {"mAP", "mAP_all", "mAP_classes", "auc", "d_prime", "acc", "loss"};
-const Names kOfScores = {"rows", "seconds"};
-const Names kOfSpeed = {"clips_per_s", "latency_p50_ms", "latency_p95_ms", "peak_mem_mb",
-                        "gflop",       "params_m",       "cpu_wait_p"};
-const Names kOfTraining = {
-    "train.loss", "train.loss_hard", "train.loss_kd",     "train.loss_nce", "train.loss_mse",
-    "train.acc",  "train.grad_norm", "train.clips_per_s", "train.stall_p",  "train.peak_mem_mb",
-    "lr",         "best_epoch"};
 constexpr std::array<std::string_view, 3> kValidations = {"val.", "final.", "average."};
 
-bool is_scored(std::string_view kind) {
-  return kind == "evaluate" || kind == "teach" || kind == "baseline" || kind == "aggregate";
-}
+/// Metrics that a stage reports, and what stands before their names.
+struct Source {
+  uint32_t of;
+  std::string_view prefix;
+};
 
-bool is_training(std::string_view kind) { return kind == "train" || kind == "pretrain"; }
+/// All of a kind of stage but validation.
+std::vector<Source> sources_of(std::string_view kind) {
+  if (kind == "embed") return {{Of::kClips, ""}};
+  if (kind == "train" || kind == "pretrain")
+    return {{Of::kSteps | Of::kEpochs, "train."}, {Of::kTraining, ""}};
+  if (kind != "evaluate" && kind != "teach" && kind != "baseline" && kind != "aggregate") return {};
+  std::vector<Source> out = {{Of::kScores, ""}, {Of::kSpeed, ""}, {Of::kSpeed, "no_tome/"}};
+  if (kind == "evaluate") out.push_back({Of::kTimed, ""});
+  if (kind == "teach") out.push_back({Of::kClips, ""});
+  return out;
+}
 
 /// The names that a kind of stage gives, but for those that carry a class, a group or an interval.
 std::vector<std::string> metric_names_of(std::string_view kind) {
   std::vector<std::string> out;
-  const auto add = [&out](std::string_view prefix, const Names& names) {
-    for (const std::string_view name : names) out.push_back(fmt::format("{}{}", prefix, name));
-  };
-  if (is_scored(kind)) {
-    add("", kOfClips);
-    add("", kOfSpeed);
-    add("no_tome/", kOfSpeed);
-  }
-  if (is_training(kind)) {
-    for (const std::string_view prefix : kValidations) add(prefix, validation_metrics(kind));
-    add("", kOfTraining);
-  }
-  add("", kOfScores);
+  for (const std::string_view prefix : kValidations)
+    for (const std::string_view name : validation_metrics(kind))
+      out.push_back(fmt::format("{}{}", prefix, name));
+  for (const Source& source : sources_of(kind))
+    for (const metric::Metric& line : metric::table())
+      if ((line.of & source.of) != 0) out.push_back(fmt::format("{}{}", source.prefix, line.name));
   return out;
 }
 
-/// acc_lo, acc_std, acc_difference_hi: of acc.
-std::string_view without_endings(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kEndings = {"_lo", "_hi", "_std", "_difference_p",
-                                                        "_difference"};
-  for (bool shorter = true; shorter;) {
-    shorter = false;
-    for (const std::string_view ending : kEndings) {
-      if (!name.ends_with(ending)) continue;
-      name.remove_suffix(ending.size());
-      shorter = true;
-    }
-  }
-  return name;
+/// Of one class, of one group of parameters, of the epoch whose mean over folds is best.
+bool is_part(std::string_view kind, std::string_view name) {
+  const size_t slash = name.find('/');
+  if (slash == std::string_view::npos) return false;
+  const metric::Metric* line = metric::find(name.substr(0, slash));
+  const uint32_t of = line == nullptr ? 0 : line->of;
+  const std::vector<Source> sources = sources_of(kind);
+  const auto has = [&](uint32_t source) {
+    return std::any_of(sources.begin(), sources.end(),
+                       [&](const Source& each) { return (each.of & source) != 0; });
+  };
+  if (has(Of::kScores)) return (of & Of::kPerClass) != 0 || name.starts_with("best_mean_epoch/");
+  return has(Of::kSteps) && (of & Of::kPerGroup) != 0 && name.starts_with("train.");
 }
 
 bool gives(std::string_view kind, std::string_view name, const std::vector<std::string>& names) {
-  if (is_scored(kind) && (name.starts_with("ap/") || name.starts_with("best_mean_epoch/")))
-    return true;
-  if (is_training(kind) && name.starts_with("train.grad_norm/")) return true;
-  return std::find(names.begin(), names.end(), without_endings(name)) != names.end();
+  if (is_part(kind, name)) return true;
+  return std::find(names.begin(), names.end(), metric::without_endings(name)) != names.end();
 }
 
 /// The stage whose instance of that name the metric begins with, and the instance's name.
@@ -103,6 +99,7 @@ std::optional<std::string> why_no_metric(const recipe::Recipe& recipe, std::stri
   const std::string_view name = metric.substr(instance.size() + 1);
   const std::vector<std::string> names = metric_names_of(stage->kind);
   if (gives(stage->kind, name, names)) return std::nullopt;
+  if (names.empty()) return fmt::format("a stage that does '{}' gives no metrics", stage->kind);
   const std::string near = nearest(name, names);
   return fmt::format("a stage that does '{}' gives no metric '{}'{}", stage->kind, name,
                      near.empty() ? fmt::format("; it gives {}", fmt::join(names, ", "))

@@ -2,12 +2,19 @@
 
 #include <algorithm>
 
+#include "core/metric/metrics.h"
+
 namespace xp::schema {
 
 std::vector<std::string_view> validation_metrics(std::string_view kind) {
-  if (kind == "train") return {"loss", "mAP", "mAP_all", "auc", "d_prime", "acc"};
-  if (kind == "pretrain") return {"loss", "acc", "loss_mse"};
-  return {};
+  uint32_t wanted = 0;
+  if (kind == "train") wanted = metric::Of::kValidation;
+  if (kind == "pretrain") wanted = metric::Of::kMasked;
+  std::vector<std::string_view> out;
+  for (const metric::Metric& line : metric::table())
+    if ((line.of & wanted) != 0 && line.better != metric::Better::kUnknown)
+      out.push_back(line.name);
+  return out;
 }
 
 std::optional<MetricGoal> parse_goal(std::string_view text) {

@@ -15,7 +15,7 @@ XP_ENUM_NAMES(OnNan, "stop", "skip")
 
 /// What validation computes after every epoch of a stage that does `kind`, by which training can
 /// go: of labels ("train"), of masked patches ("pretrain", where one pretrain.task alone does not
-/// give all). Empty for kinds that do not train.
+/// give all), as metrics.inc lists them. Empty for kinds that do not train.
 std::vector<std::string_view> validation_metrics(std::string_view kind);
 
 /// What `train.select` and `schedule.metric` say, taken apart: "max:val.mAP" is {maximise, "mAP"}.

@@ -12,6 +12,7 @@
 #include "core/dist/group.h"
 #include "core/evaluate/evaluation.h"
 #include "core/graph/stage.h"
+#include "core/metric/metrics.h"
 #include "core/train/averaging.h"
 #include "core/train/batch_norm.h"
 #include "core/train/hooks.h"
@@ -114,7 +115,7 @@ void write_average(const Fit& fit, Loop& loop, Averaging& averaging, graph::Stag
   if (fit.validate) metrics = fit.validate();
   if (session.rank() == 0) {
     for (const auto& [metric, value] : metrics)
-      context.sink->summary("average." + metric, value, evaluate::metric_unit(metric));
+      context.sink->summary("average." + metric, value, metric::unit_of(metric));
     write(fit, loop, "average", metrics, context);
   }
 }
@@ -181,10 +182,10 @@ void run_fit(Fit& fit, graph::StageContext& context, const dist::Session& sessio
   if (!keeps(fit.train, "last") && keeps(fit.train, "best")) drop(context, "last");
   if (!keeps(fit.train, "best") && keeps(fit.train, "last")) drop(context, "best");
   for (const auto& [metric, value] : validation.last())
-    context.sink->summary("final." + metric, value, evaluate::metric_unit(metric));
+    context.sink->summary("final." + metric, value, metric::unit_of(metric));
   if (validation.best_epoch() > 0)
     context.sink->summary("best_epoch", static_cast<double>(validation.best_epoch()),
-                          tracker::Unit::kCount);
+                          metric::unit_of("best_epoch"));
   if (!loop.save_problem().empty()) throw Error(loop.save_problem(), Exit::kFailed);
 }
 

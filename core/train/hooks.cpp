@@ -10,17 +10,17 @@
 #include "core/dist/group.h"
 #include "core/evaluate/evaluation.h"
 #include "core/graph/stage.h"
+#include "core/metric/metrics.h"
 
 namespace xp::train {
 namespace {
 
 using tracker::Grain;
-using tracker::Unit;
 
 }  // namespace
 
-void LogHook::log(const std::string& metric, Unit unit, int64_t step, double value) {
-  sink_.log(sink_.metric(metric, unit, Grain::kStep), step, value);
+void LogHook::log(const std::string& metric, Grain grain, int64_t step, double value) {
+  sink_.log(sink_.metric(metric, metric::unit_of(metric), grain), step, value);
 }
 
 void LogHook::before_epoch(Loop& loop) {
@@ -42,11 +42,11 @@ void LogHook::after_step(Loop& loop, const StepResult& result) {
   const int64_t step = loop.step();
   if (loop.first_rank()) {
     for (const auto& [part, sum] : sums_)
-      if (steps_ > 0) log("train." + part, Unit::kNone, step, sum / static_cast<double>(steps_));
-    log("lr", Unit::kNone, step, result.lr);
+      if (steps_ > 0) log("train." + part, Grain::kStep, step, sum / static_cast<double>(steps_));
+    log("lr", Grain::kStep, step, result.lr);
     const auto& groups = loop.optimiser().groups();
     for (size_t i = 0; i < result.gradient_norms.size(); ++i)
-      log("train.grad_norm" + (groups.size() > 1 ? "/" + groups[i].name : ""), Unit::kNone, step,
+      log("train.grad_norm" + (groups.size() > 1 ? "/" + groups[i].name : ""), Grain::kStep, step,
           result.gradient_norms[i]);
   }
   sums_.clear();
@@ -57,12 +57,12 @@ void LogHook::after_epoch(Loop& loop) {
   const data::LoaderStats stats = loop.batches().take_stats();
   const double seconds = static_cast<double>(steady_ns() - epoch_began_ns_) * 1e-9;
   if (!loop.first_rank() || seconds <= 0) return;
-  const auto epoch = [&](const char* metric, Unit unit, double value) {
-    sink_.log(sink_.metric(metric, unit, Grain::kEpoch), loop.epoch(), value);
+  const auto epoch = [&](const char* metric, double value) {
+    log(metric, Grain::kEpoch, loop.epoch(), value);
   };
-  epoch("train.clips_per_s", Unit::kPerSecond, static_cast<double>(epoch_clips_) / seconds);
-  epoch("train.stall_p", Unit::kFraction, stats.stall_s / seconds);
-  epoch("train.peak_mem_mb", Unit::kMebibytes, dist::peak_memory_mb(loop.device()));
+  epoch("train.clips_per_s", static_cast<double>(epoch_clips_) / seconds);
+  epoch("train.stall_p", stats.stall_s / seconds);
+  epoch("train.peak_mem_mb", dist::peak_memory_mb(loop.device()));
 }
 
 State LogHook::state() const {
@@ -90,8 +90,7 @@ void ValidateHook::after_epoch(Loop& loop) {
   tracker::RunSink& sink = *loop.context().sink;
   if (loop.first_rank())
     for (const auto& [metric, value] : last_)
-      sink.log(sink.metric("val." + metric, evaluate::metric_unit(metric), Grain::kEpoch), epoch,
-               value);
+      sink.log(sink.metric("val." + metric, metric::unit_of(metric), Grain::kEpoch), epoch, value);
   const auto signed_value = [&](const schema::MetricGoal& wanted) {
     const auto found = last_.find(wanted.metric);
     if (found == last_.end()) return std::nan("");

@@ -27,7 +27,7 @@ class LogHook final : public Hook {
   void load(const State& state) override;
 
  private:
-  void log(const std::string& metric, tracker::Unit unit, int64_t step, double value);
+  void log(const std::string& metric, tracker::Grain grain, int64_t step, double value);
 
   tracker::RunSink& sink_;
   std::map<std::string, double> sums_;  // of loss and parts since the last point

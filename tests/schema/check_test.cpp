@@ -173,8 +173,8 @@ TEST(CrossFieldRules, Training) {
       {"select with validation", {"train.select=max:val.mAP", "dataset.val=eval"}, ""},
       {"select by what pretraining computes",
        {"train.select=min:val.loss_mse", "dataset.val=eval"},
-       "stage train: train.select = \"min:val.loss_mse\": validation of this stage computes loss, "
-       "mAP, mAP_all, auc, d_prime, acc"},
+       "stage train: train.select = \"min:val.loss_mse\": validation of this stage computes mAP, "
+       "mAP_all, auc, d_prime, acc, loss"},
       {"plateau",
        {"schedule.kind=plateau"},
        "stage train: schedule.kind = \"plateau\" needs validation, and there is no validation "
@@ -532,12 +532,11 @@ TEST(CrossFieldRules, StagesAndSweeps) {
       {"an evaluation's of a training",
        {"sweep.metric=max:train.accc"},
        "sweep: 'max:train.accc': a stage that does 'train' gives no metric 'accc'; it gives "
-       "val.loss, val.mAP, val.mAP_all, val.auc, val.d_prime, val.acc, final.loss, final.mAP, "
-       "final.mAP_all, final.auc, final.d_prime, final.acc, average.loss, average.mAP, "
-       "average.mAP_all, average.auc, average.d_prime, average.acc, train.loss, train.loss_hard, "
-       "train.loss_kd, train.loss_nce, "
-       "train.loss_mse, train.acc, train.grad_norm, train.clips_per_s, train.stall_p, "
-       "train.peak_mem_mb, lr, best_epoch, rows, seconds"},
+       "val.mAP, val.mAP_all, val.auc, val.d_prime, val.acc, val.loss, final.mAP, final.mAP_all, "
+       "final.auc, final.d_prime, final.acc, final.loss, average.mAP, average.mAP_all, "
+       "average.auc, average.d_prime, average.acc, average.loss, train.acc, train.loss, "
+       "train.loss_hard, train.loss_kd, train.loss_nce, train.loss_mse, train.grad_norm, "
+       "train.clips_per_s, train.peak_mem_mb, train.stall_p, lr, best_epoch"},
       {"of masked patches, which a training of labels has not",
        {"sweep.metric=min:train.val.loss_mse"},
        "sweep: 'min:train.val.loss_mse': a stage that does 'train' gives no metric "

@@ -39,7 +39,8 @@ class EvaluateIntegration : public Stages {
     options.dataset = small_set();
     options.frontend = small_frontend();
     options.model = small_training().model;
-    options.eval.metrics = {schema::Metric::kMap, schema::Metric::kAcc, schema::Metric::kPerClass};
+    options.eval.metrics = {schema::Metric::k_mAP, schema::Metric::k_acc,
+                            schema::Metric::kPerClass};
     options.eval.batch_size = 5;
     if (r == 0) return options;
     options.tome.emplace();

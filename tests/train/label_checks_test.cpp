@@ -76,7 +76,7 @@ TEST(AbsentMetrics, AreSaidWithTheReason) {
   split.logits = {1, 2, 3, 1, 2, 3};
   split.targets = {1, 0, 1, 0, 1, 0};  // x in every clip, y in none
   schema::EvalOptions options;
-  options.metrics = {schema::Metric::kMap, schema::Metric::kAuc, schema::Metric::kDPrime};
+  options.metrics = {schema::Metric::k_mAP, schema::Metric::k_auc, schema::Metric::k_d_prime};
   const evaluate::Evaluation none = evaluate::evaluate(split, options, 0);
   ASSERT_EQ(none.absent.size(), 3U);
   for (const char* leaf : {"mAP", "auc", "d_prime"}) {

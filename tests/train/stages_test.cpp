@@ -68,7 +68,7 @@ TEST_F(StagesIntegration, TrainsEvaluatesAggregates) {
   options.model = small_training().model;
   options.tome.emplace();
   options.tome->r.value = 1;
-  options.eval.metrics = {schema::Metric::kMap, schema::Metric::kAcc, schema::Metric::kConfusion,
+  options.eval.metrics = {schema::Metric::k_mAP, schema::Metric::k_acc, schema::Metric::kConfusion,
                           schema::Metric::kPerClass};
   options.eval.bench = true;
   options.eval.bench_batch = 2;

@@ -125,7 +125,7 @@ class VersionsIntegration : public Stages {
     graph::StageContext context = with_checkpoint("evaluate", options);
     options.tome.emplace();
     options.tome->r.value = 1;
-    options.eval.metrics = {schema::Metric::kAcc};
+    options.eval.metrics = {schema::Metric::k_acc};
     evaluate::run_evaluate(options, context);
     return mean_and_size(context.output / "predictions.h5");
   }
@@ -139,7 +139,7 @@ class VersionsIntegration : public Stages {
     schema::BaselineStageOptions options;
     options.dataset = small_set();
     options.frontend = small_frontend();
-    options.eval.metrics = {schema::Metric::kAcc};
+    options.eval.metrics = {schema::Metric::k_acc};
     options.loss = schema::Loss::kCe;
     graph::StageContext context = stage("baseline", sink_);
     evaluate::run_baseline(options, context);

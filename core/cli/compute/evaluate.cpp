@@ -22,6 +22,7 @@
 #include "core/graph/given_output.h"
 #include "core/graph/stage.h"
 #include "core/load/weights_file.h"
+#include "core/metric/metrics.h"
 #include "core/schema/geometry.h"
 #include "core/schema/stage_options.h"
 #include "core/train/replay.h"
@@ -77,8 +78,10 @@ Metrics score(const EvaluateArguments& arguments, const ChosenData& chosen, int6
   options.model = chosen.model;
   options.loss = chosen.loss;
   options.eval.split = *recipe::parse_enum<schema::Split>(arguments.split);
-  options.eval.metrics = {schema::Metric::kMap, schema::Metric::kAuc, schema::Metric::kDPrime,
-                          schema::Metric::kAcc, schema::Metric::kPerClass};
+  options.eval.metrics = {schema::Metric::kPerClass};
+  for (const metric::Metric& line : metric::table())
+    if (const auto asked = recipe::parse_enum<schema::Metric>(line.name))
+      options.eval.metrics.push_back(*asked);
   options.eval.batch_size = arguments.batch;
   options.eval.save_predictions = !arguments.out.empty();
   if (r > 0) {
@@ -126,8 +129,14 @@ int compute_evaluate(Command& command, Session& session) {
       continue;
     }
     std::string line = fmt::format("{} r={}", arguments.split, r);
-    for (const char* leaf : {"mAP", "auc", "d_prime", "acc", "acc_lo", "acc_hi", "loss"})
-      if (metrics.count(leaf) > 0) line += fmt::format("  {} {:.4f}", leaf, metrics.at(leaf));
+    for (const metric::Metric& known : metric::table()) {
+      if ((known.of & metric::Of::kScores) == 0 || (known.shown & metric::Shown::kAtEnd) == 0)
+        continue;
+      for (const char* ending : {"", "_lo", "_hi"})
+        if (const auto found = metrics.find(fmt::format("{}{}", known.name, ending));
+            found != metrics.end())
+          line += fmt::format("  {} {:.4f}", found->first, found->second);
+    }
     fmt::print("{}\n", line);
   }
   if (session.json) fmt::print("{}\n", all.dump(1));
