@@ -2,6 +2,7 @@
 #include "tests/testing/pretend_backend.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <utility>
 
@@ -20,6 +21,8 @@ namespace {
 using Kernel = PretendStreams::Kernel;
 
 c10::Device the_device() { return {kPretendType, 0}; }
+
+std::atomic<bool> made = false;
 
 class DeviceAllocator final : public c10::Allocator {
  public:
@@ -68,7 +71,9 @@ class Guard final : public c10::impl::DeviceGuardImplInterface {
   c10::Device getDevice() const override { return the_device(); }
   void setDevice(c10::Device) const override {}
   void uncheckedSetDevice(c10::Device) const noexcept override {}
-  c10::DeviceIndex deviceCount() const noexcept override { return 1; }
+  /// None before it is made: with a device autograd starts a thread, and a process that has one
+  /// cannot train in a fork.
+  c10::DeviceIndex deviceCount() const noexcept override { return made ? 1 : 0; }
 
   c10::Stream getStream(c10::Device) const override { return stream(PretendStreams::current()); }
   c10::Stream getDefaultStream(c10::Device) const override { return stream(0); }
@@ -144,6 +149,7 @@ C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard);
 }  // namespace
 
 void install_pretend_backend() {
+  made = true;
   c10::SetAllocator(kPretendType, &device_allocator());
   at::RegisterPrivateUse1HooksInterface(new Hooks);
   c10::register_privateuse1_backend("pretend");

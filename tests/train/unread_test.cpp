@@ -93,8 +93,8 @@ Ending end_of(const Trial& trial, at::Device device) {
 
 /// The same kernels compute both, so all of it is equal to the bit.
 void expect_the_same_ending(const Trial& trial, bool broken) {
-  const Ending cpu = end_of(trial, at::kCPU);
   const Ending device = end_of(trial, testing::pretend_device());
+  const Ending cpu = end_of(trial, at::kCPU);
   EXPECT_TRUE(at::equal(device.weight, cpu.weight));
   // A training that failed keeps no average.
   if (cpu.error.empty() || cpu.error == "stopped") {
