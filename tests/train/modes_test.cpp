@@ -211,7 +211,7 @@ TEST_F(ModesIntegration, ChecksOneStepAndSaysShapes) {
   ASSERT_EQ(said.size(), 3U);
   EXPECT_EQ(said[0], "ast-nano: input 32 mel bins x 64 frames, 3 classes, 0.03 M parameters");
   EXPECT_EQ(said[1], "patches 2 x 4 = 8, 10 tokens");
-  EXPECT_EQ(said[2], "tokens after each block: 7 5*   (* fewer merged than asked)");
+  EXPECT_EQ(said[2], "tokens after each block: 7 5*   (* fewer taken than asked)");
 }
 
 TEST_F(ModesIntegration, OverfitsAFewClips) {
