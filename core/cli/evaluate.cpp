@@ -31,6 +31,9 @@ void Evaluate::declare(Arguments& declared) {
   declared.option("--tome", a.tome, "tokens merged in each block; several: 0,8,16")
       .comma_separated();
   declared.option("--out", a.out, "folder for metrics.json, per_class.csv, predictions.h5");
+  declared.option("--precision", a.precision, "fp32, bf16 or fp16")
+      .one_of({"fp32", "bf16", "fp16"})
+      .show_default();
   declared.option("--device", a.device, "cpu or gpu:0 (default: the best there is)");
   declared.option("--batch", a.batch, "clips in a forward pass");
   declared.option("--threads", a.threads, "CPU threads (default: all that this process may use)");

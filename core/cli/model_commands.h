@@ -30,6 +30,7 @@ struct ListenArguments {
   std::string device;
   int64_t tome_r = 0;
   int64_t batch = 16;
+  std::string precision = "fp32";
 
   void declare(Arguments& declared);
 };

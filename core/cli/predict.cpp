@@ -37,6 +37,9 @@ void ListenArguments::declare(Arguments& declared) {
   declared.option("--device", device, "cpu or gpu:N (default: the best there is)");
   declared.option("--tome-r", tome_r, "tokens merged in every block (transformers)").not_negative();
   declared.option("--batch", batch, "windows in one forward pass").range(1, 4096);
+  declared.option("--precision", precision, "fp32, bf16 or fp16")
+      .one_of({"fp32", "bf16", "fp16"})
+      .show_default();
 }
 
 void PredictCommand::declare(Arguments& declared) {

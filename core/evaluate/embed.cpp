@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/stop.h"
+#include "core/dist/device.h"
 #include "core/frontend/to_device.h"
 
 namespace xp::evaluate {
@@ -70,7 +71,9 @@ Embedder::Embedder(const frontend::Frontend& frontend, const model::Model& model
 
 at::Tensor Embedder::forward(const at::Tensor& waves) const {
   const frontend::Waves heard = frontend::Waves::whole(frontend::to_device(waves, device_));
-  const model::Output out = model_.forward(frontend_.forward(heard), {});
+  const frontend::Spectrograms spectrograms = frontend_.forward(heard);
+  const dist::Autocast autocast(device_, settings_.precision);
+  const model::Output out = model_.forward(spectrograms, {});
   switch (settings_.content) {
     case EmbedSettings::Content::kAll:
       return at::cat({out.logits, out.embedding}, 1).to(at::kFloat).cpu();

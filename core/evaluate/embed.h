@@ -11,6 +11,7 @@
 
 #include "core/frontend/frontend.h"
 #include "core/model/model.h"
+#include "core/schema/train.h"
 
 namespace xp::evaluate {
 
@@ -27,6 +28,7 @@ struct EmbedSettings {
   std::vector<int64_t> levels = {1};  ///< multiples of the window, side by side in a time embedding
   int64_t mel_samples = 0;  ///< > 0: last comes the spectrogram of that many samples, mel-major
   int64_t batch = 64;       ///< windows in one forward pass
+  schema::Precision precision = schema::Precision::kFp32;
 };
 
 /// One of passt_hear21's modules: what it loads and how it looks.

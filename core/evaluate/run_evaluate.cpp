@@ -47,6 +47,7 @@ PredictOptions predict_options(const schema::EvalOptions& eval, const dist::Sess
   how.batch_size = batches::evaluation_batch(eval.batch_size, session.device);
   how.window_s = eval.window_s;
   how.window_hop_s = eval.window_hop_s;
+  how.precision = eval.precision;
   how.device = session.device;
   how.workers = session.threads.load;
   how.check = [&context] { graph::throw_if_stopped(context); };
@@ -87,6 +88,7 @@ void add_bench(const model::Model& model, const model::Reducers& reducers,
                std::map<std::string, double>& metrics) {
   BenchOptions how;
   how.batch = eval.bench_batch;
+  how.precision = eval.precision;
   how.reps = context.depth == graph::Depth::kFull ? eval.bench_reps : 1;
   if (context.depth != graph::Depth::kFull) how.warm_up = 1;
   const auto passes = static_cast<double>(how.passes() * (reducers.empty() ? 1 : 2));
@@ -115,8 +117,8 @@ std::string pass_of(const schema::EvaluateStageOptions& options) {
   const schema::EvalOptions& eval = options.eval;
   return recipe::to_text(options.dataset) + recipe::to_text(options.frontend) +
          recipe::to_text(options.model) +
-         fmt::format("{} {} {} {}", recipe::enum_name(eval.split), eval.batch_size, eval.window_s,
-                     eval.window_hop_s);
+         fmt::format("{} {} {} {} {}", recipe::enum_name(eval.split), eval.batch_size,
+                     eval.window_s, eval.window_hop_s, recipe::enum_name(eval.precision));
 }
 
 /// Metrics, files and speed of one evaluation whose clips are scored.

@@ -75,6 +75,8 @@ Built build(const recipe::View& view, const Target& target) {
   auto options = std::make_shared<Options>(Options::configure(view));
   if constexpr (requires { options->train.precision; })
     resolve_precision(options->train.precision, target);
+  if constexpr (requires { options->eval.precision; })
+    resolve_precision(options->eval.precision, target);
   return describe(std::move(options));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/recipe/options.h"
+#include "core/schema/train.h"
 
 namespace xp::schema {
 
@@ -38,6 +39,7 @@ struct EvalOptions {
   int64_t bench_batch = 32;
   int64_t bench_reps = 30;
   bool save_predictions = true;
+  Precision precision = Precision::kFp32;
 
   template <class Visitor>
   static void describe(Visitor& v) {
@@ -58,6 +60,9 @@ struct EvalOptions {
     v.field("bench_reps", &O::bench_reps, {.min = 1, .max = 1e5},
             "measured batches, after 10 to warm up");
     v.field("save_predictions", &O::save_predictions, {}, "keep the scores of every clip");
+    v.field("precision", &O::precision, {.off = "\"fp32\""},
+            "of the forward pass, in evaluate, teach, embed and eval.bench; auto is resolved from "
+            "the device before it is hashed");
   }
 };
 

@@ -153,6 +153,7 @@ BaselineStageOptions BaselineStageOptions::configure(const recipe::View& view) {
   out.dataset = view.build<DatasetOptions>();
   out.frontend = view.build<FrontendOptions>();
   out.eval = untimed(view.build<EvalOptions>());
+  out.eval.precision = EvalOptions().precision;  // it has no forward pass
   out.loss = view.build<TrainOptions>().loss;
   return out;
 }

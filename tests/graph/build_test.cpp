@@ -431,6 +431,21 @@ TEST_F(Build, AutoPrecisionIsResolvedBeforeTheKey) {
   EXPECT_EQ(precision(build(kSweep, {"train.precision=auto"})), schema::Precision::kFp16);
 }
 
+TEST_F(Build, TheEvaluationsPrecisionIsTheirsAlone) {
+  const auto precision = [](const Graph& graph) {
+    return options_of<schema::EvaluateStageOptions>(node(graph, "eval")).eval.precision;
+  };
+  const Graph fp32 = build(kSweep);
+  const Graph automatic = build(kSweep, {"eval.precision=auto"});
+  EXPECT_EQ(precision(automatic), schema::Precision::kFp32);
+  EXPECT_EQ(changed(fp32, automatic), Set{});
+  EXPECT_EQ(changed(fp32, build(kSweep, {"eval.precision=bf16"})), Set{"eval"});
+  target_.bf16_units = true;
+  EXPECT_EQ(precision(build(kSweep, {"eval.precision=auto"})), schema::Precision::kBf16);
+  target_.gpu = true;
+  EXPECT_EQ(precision(build(kSweep, {"eval.precision=auto"})), schema::Precision::kFp16);
+}
+
 TEST_F(Build, WrittenPrepareIsTheOneThatIsRead) {
   const Graph graph = build(std::string(kSweep) + "stages.shards = { do = \"prepare\" }\n");
   EXPECT_EQ(inputs_of(graph, "train"), Names{"data=shards.output"});

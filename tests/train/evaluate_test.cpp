@@ -1,4 +1,6 @@
 // Evaluations that share a pass, the clips that go most wrong, and what both leave behind.
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -94,6 +96,43 @@ TEST_F(EvaluateIntegration, AModelWithoutTokensMergesNothingAndSaysSo) {
   EXPECT_NE(said[1].find("[tome] reduces nothing: train_pool.last has no tokens"),
             std::string::npos)
       << said[1];
+}
+
+TEST_F(EvaluateIntegration, ScoresAreComputedInItsPrecision) {
+  const auto scores = [](schema::Precision precision) {
+    schema::EvaluateStageOptions options = scoring(0);
+    options.eval.precision = precision;
+    tracker::MemorySink sink;
+    graph::StageContext context =
+        evaluation("precision " + std::string(recipe::enum_name(precision)), sink);
+    evaluate::run_evaluate(options, context);
+    return evaluate::read_scores(context.output / "predictions.h5").values;
+  };
+  const std::vector<float> fp32 = scores(schema::Precision::kFp32);
+  const std::vector<float> bf16 = scores(schema::Precision::kBf16);
+  ASSERT_EQ(bf16.size(), fp32.size());
+  double apart = 0, largest = 0;
+  for (size_t i = 0; i < fp32.size(); ++i) {
+    apart = std::max(apart, static_cast<double>(std::abs(bf16[i] - fp32[i])));
+    largest = std::max(largest, static_cast<double>(std::abs(fp32[i])));
+  }
+  EXPECT_GT(apart, 0) << "it was fp32";
+  EXPECT_LT(apart, 0.05 * largest);
+}
+
+TEST_F(EvaluateIntegration, PassesOfTwoPrecisionsAreTwo) {
+  std::vector<schema::EvaluateStageOptions> both{scoring(0), scoring(0)};
+  both[1].eval.precision = schema::Precision::kBf16;
+  tracker::MemorySink sink;
+  graph::StageContext first = evaluation("fp32 beside", sink);
+  graph::StageContext second = evaluation("bf16 beside", sink);
+  const std::vector<const schema::EvaluateStageOptions*> options{&both[0], &both[1]};
+  const std::vector<graph::StageContext*> contexts{&first, &second};
+  evaluate::run_evaluate_many(options, contexts);
+  const auto scores = [](const graph::StageContext& context) {
+    return evaluate::read_scores(context.output / "predictions.h5").values;
+  };
+  EXPECT_NE(scores(first), scores(second));
 }
 
 TEST_F(EvaluateIntegration, ManyTogetherHaveTheBitsOfEachAlone) {

@@ -68,6 +68,7 @@ EmbedSettings settings_of(const EmbedCommand& command, const evaluate::EmbedModu
   EmbedSettings settings = module != nullptr ? module->settings : EmbedSettings{};
   settings.rate_hz = open.frontend.rate_hz;
   settings.batch = command.listen.batch;
+  settings.precision = *recipe::parse_enum<schema::Precision>(command.listen.precision);
   settings.content = command.content == "all"          ? EmbedSettings::Content::kAll
                      : command.content == "embed_only" ? EmbedSettings::Content::kFeatures
                                                        : EmbedSettings::Content::kLogits;

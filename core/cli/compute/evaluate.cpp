@@ -84,6 +84,7 @@ Metrics score(const EvaluateArguments& arguments, const ChosenData& chosen, int6
       options.eval.metrics.push_back(*asked);
   options.eval.batch_size = arguments.batch;
   options.eval.save_predictions = !arguments.out.empty();
+  options.eval.precision = *recipe::parse_enum<schema::Precision>(arguments.precision);
   if (r > 0) {
     options.tome.emplace();
     options.tome->r.value = r;

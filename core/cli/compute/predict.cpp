@@ -123,9 +123,11 @@ class Listener {
 
   /// Waves [B, N] to probabilities [B, K].
   at::Tensor score(const at::Tensor& waves) const {
-    const at::Tensor logits =
-        open_.model->forward(frontend_.forward(frontend::Waves::whole(waves.to(device_))), {})
-            .logits;
+    const frontend::Spectrograms spectrograms =
+        frontend_.forward(frontend::Waves::whole(waves.to(device_)));
+    const dist::Autocast autocast(
+        device_, *recipe::parse_enum<schema::Precision>(command_.listen.precision));
+    const at::Tensor logits = open_.model->forward(spectrograms, {}).logits.to(at::kFloat);
     check_finite(logits, open_);
     return (softmax_ ? at::softmax(logits, 1) : logits.sigmoid()).to(at::kDouble).cpu();
   }
