@@ -63,6 +63,8 @@ BatchMaker::Plan BatchMaker::plan(const EpochOrder& order, int64_t epoch, int64_
   batch.epoch = epoch;
   batch.step = step;
   batch.position = first;
+  batch.first = begin;
+  batch.total = count;
   for (int64_t p = first; p < last; ++p) {
     const int64_t index = order.at(p);
     WaveDraw draw;

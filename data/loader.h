@@ -40,6 +40,8 @@ struct Batch {
   int64_t epoch = 0;
   int64_t step = 0;      ///< global batch number within the epoch, from 0
   int64_t position = 0;  ///< global position of this batch's first clip of this rank
+  int64_t first = 0;     ///< global position of the first clip of all ranks
+  int64_t total = 0;     ///< clips of all ranks
   std::shared_ptr<void> storage;
   /// What the caller made of it for a device, ahead of time; the loader leaves it empty.
   std::shared_ptr<const void> on_device;

@@ -111,6 +111,7 @@ class Bundle {
         throw Error(
             "the recipe resolves to something else than when the sweep was made: another version "
             "of exp?");
+      run::check_micro_batch(*member.planned);
       run::check_memory(*member.planned);
       open_run(member);
     } catch (const std::exception& error) {

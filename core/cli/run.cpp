@@ -113,6 +113,7 @@ int Run::run(Session& session) {
     run::become_srun(asked_.run, session, session.workspace());
   try {
     const run::PlannedRun planned = run::plan_run(asked_.run, session.workspace());
+    run::check_micro_batch(planned);
     if (!asked_.dry_run) run::check_memory(planned);
     if (asked_.queue) return queue_run(asked_.run, planned, session);
     if (asked_.dry_run) {

@@ -82,6 +82,11 @@ class Group {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Sum over the ranks of a group, through which gradients flow: each rank's part of what follows
+/// from it comes back to all of them. Backward passes have to reach it in the same order on every
+/// rank.
+at::Tensor differentiable_sum(Group& group, const at::Tensor& mine);
+
 /// When gradients are averaged: while backward still runs (LibTorch's Reducer, pinned to its
 /// version), or after it. The Reducer watches the graph of the loss, so it cannot be used where
 /// blocks are recomputed in graphs of their own.

@@ -220,6 +220,8 @@ Frontend::Frontend(Frontend&&) noexcept = default;
 
 int64_t Frontend::bins() const { return impl_->plan.bins(); }
 
+float Frontend::padding() const { return impl_->pad; }
+
 int64_t Frontend::frames(int64_t samples) const { return impl_->frames(samples); }
 
 Spectrograms Frontend::forward(const Waves& waves, const Draws* draws) const {

@@ -43,6 +43,8 @@ class Frontend {
   Spectrograms forward_with_aten(const Waves& waves, const Draws* draws = nullptr) const;
 
   int64_t bins() const;
+  /// What stands behind a clip's end.
+  float padding() const;
   /// Frames of a clip of `samples` samples, with what `frames` and `clip_s` pad or cut.
   int64_t frames(int64_t samples) const;
 

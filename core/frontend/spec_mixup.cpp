@@ -30,17 +30,25 @@ SpecMix draw_spec_mix(int64_t batch, double alpha, uint64_t seed, uint64_t epoch
 }
 
 at::Tensor mix_rows(const at::Tensor& rows, const SpecMix& mix) {
+  return mix_rows(rows, rows, mix, 0);
+}
+
+at::Tensor mix_rows(const at::Tensor& rows, const at::Tensor& all, const SpecMix& mix,
+                    int64_t first) {
   const int64_t batch = rows.size(0);
-  XP_CHECK(static_cast<int64_t>(mix.partner.size()) == batch &&
-               static_cast<int64_t>(mix.weight.size()) == batch,
+  XP_CHECK(mix.partner.size() == mix.weight.size() &&
+               static_cast<int64_t>(mix.partner.size()) == all.size(0) &&
+               first + batch <= all.size(0),
            "one partner and one weight a row");
-  const at::Tensor partner = to_device(at::tensor(mix.partner, at::kLong), rows.device());
+  const at::Tensor partner =
+      to_device(at::tensor(mix.partner, at::kLong).narrow(0, first, batch), rows.device());
   std::vector<int64_t> shape(static_cast<size_t>(rows.dim()), 1);
   shape[0] = batch;
-  const at::Tensor weight = to_device(at::tensor(mix.weight, at::kFloat), rows.device())
-                                .to(rows.scalar_type())
-                                .view(shape);
-  return (rows * weight).add_(rows.index_select(0, partner).mul_(1 - weight));
+  const at::Tensor weight =
+      to_device(at::tensor(mix.weight, at::kFloat).narrow(0, first, batch), rows.device())
+          .to(rows.scalar_type())
+          .view(shape);
+  return (rows * weight).add_(all.index_select(0, partner).mul_(1 - weight));
 }
 
 }  // namespace xp::frontend

@@ -25,5 +25,8 @@ SpecMix draw_spec_mix(int64_t batch, double alpha, uint64_t seed, uint64_t epoch
 /// Mixes rows of any tensor [B, ...] (spectrograms, labels, teacher logits): returns a new tensor
 /// of the same type and device.
 at::Tensor mix_rows(const at::Tensor& rows, const SpecMix& mix);
+/// The same of some rows of the batch, `first` .. first + B - 1: the partners are rows of `all`.
+at::Tensor mix_rows(const at::Tensor& rows, const at::Tensor& all, const SpecMix& mix,
+                    int64_t first);
 
 }  // namespace xp::frontend

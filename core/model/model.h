@@ -9,6 +9,7 @@
 
 #include "core/model/input.h"
 #include "core/model/module.h"
+#include "core/model/norm_groups.h"
 #include "core/model/patchout.h"
 #include "core/model/reduce/reducer.h"
 
@@ -21,6 +22,9 @@ using schema::Geometry;
 /// caller need not know the family.
 struct Pass {
   bool training = false;  ///< patchout, dropout, drop path, batch statistics
+
+  /// Groups of batch norm in training; null = the clips of the pass are one.
+  const NormGroups* norm_groups = nullptr;
 
   const Reducers* reducers = nullptr;       ///< replace the model's own
   const PatchoutDraws* patchout = nullptr;  ///< replaces drawing; training only

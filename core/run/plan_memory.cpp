@@ -10,6 +10,7 @@
 #include "core/base/gpu.h"
 #include "core/schema/check.h"
 #include "core/schema/memory.h"
+#include "core/schema/norm_group.h"
 
 namespace xp::run {
 namespace {
@@ -36,16 +37,20 @@ std::optional<schema::TrainStageOptions> training_of(const graph::Node& node) {
   return out;
 }
 
+// What node `i` will train; nullopt where it does not, or is in the cache.
+std::optional<schema::TrainStageOptions> to_run(const PlannedRun& planned, size_t i) {
+  const graph::State state = planned.plan.steps[i].state;
+  const bool runs = state == graph::State::kWillRun || state == graph::State::kResumes;
+  return runs ? training_of(planned.plan.graph.nodes[i]) : std::nullopt;
+}
+
 std::vector<Training> trainings(const PlannedRun& planned) {
   const graph::Resources& resources = planned.workspace.resources;
   const auto devices = std::max<int64_t>(1, static_cast<int64_t>(resources.devices.size()));
   std::vector<Training> out;
   for (size_t i = 0; i < planned.plan.graph.nodes.size(); ++i) {
     const graph::Node& node = planned.plan.graph.nodes[i];
-    const graph::State state = planned.plan.steps[i].state;
-    const bool runs = state == graph::State::kWillRun || state == graph::State::kResumes;
-    const std::optional<schema::TrainStageOptions> options =
-        runs ? training_of(node) : std::nullopt;
+    const std::optional<schema::TrainStageOptions> options = to_run(planned, i);
     if (!options) continue;
     out.push_back({node.name,
                    schema::training_memory(*options, resources.micro_batch, devices,
@@ -98,6 +103,19 @@ void check_memory(const PlannedRun& planned, uint64_t there) {
         "stage {} needs at least {} of memory ({}), and {} are there; a smaller train.micro_batch "
         "or train.activation_checkpointing = true needs less, --any-memory runs it all the same",
         training.stage, gigabytes(needed), needs_text(training), gigabytes(there)));
+  }
+}
+
+void check_micro_batch(const PlannedRun& planned) {
+  const int64_t micro = planned.workspace.resources.micro_batch;
+  if (micro <= 0) return;
+  for (size_t i = 0; i < planned.plan.graph.nodes.size(); ++i) {
+    const graph::Node& node = planned.plan.graph.nodes[i];
+    const std::optional<schema::TrainStageOptions> options = to_run(planned, i);
+    if (!options) continue;
+    const int64_t group = schema::norm_group(options->train, options->model.resolved().family);
+    if (micro < group)
+      throw Error(fmt::format("stage {}: {}", node.name, schema::split_group_text(micro, group)));
   }
 }
 

@@ -17,4 +17,8 @@ std::string memory_text(const PlannedRun& planned);
 /// have is not known here: trainings on them are let through.
 void check_memory(const PlannedRun& planned, uint64_t there = usable_memory());
 
+/// Throws Error (kUsage) naming the training whose groups of batch norm the workspace's
+/// runtime.micro_batch would split.
+void check_micro_batch(const PlannedRun& planned);
+
 }  // namespace xp::run

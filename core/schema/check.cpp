@@ -9,6 +9,7 @@
 #include "core/schema/check_rules.h"
 #include "core/schema/geometry.h"
 #include "core/schema/metric_names.h"
+#include "core/schema/norm_group.h"
 
 namespace xp::schema {
 
@@ -81,6 +82,23 @@ void check_epochs(const Rules& rules, const TrainOptions& train,
   } else if (averaging.last_epoch < averaging.first_epoch) {
     rules.fault({"averaging.last_epoch", "averaging.first_epoch"},
                 "averaging.last_epoch is before averaging.first_epoch");
+  }
+}
+
+/// Batch norm sees groups of clips, never what a device computes at a time.
+void check_norm_groups(const Rules& rules, const TrainOptions& train, Family family) {
+  const int64_t group = norm_group(train, family);
+  if (train.norm_batch > 0 && group == 0) {
+    rules.fault({"train.norm_batch"}, fmt::format("train.norm_batch means nothing to {}, which has "
+                                                  "no batch norm: leave it out",
+                                                  family_name(family)));
+  }
+  if (train.norm_batch > train.batch_size) {
+    rules.fault({"train.norm_batch"},
+                fmt::format("train.norm_batch is {}, more than train.batch_size {}",
+                            train.norm_batch, train.batch_size));
+  } else if (train.micro_batch > 0 && train.micro_batch < group) {
+    rules.fault({"train.micro_batch"}, split_group_text(train.micro_batch, group));
   }
 }
 
@@ -221,6 +239,7 @@ void check_train(const Rules& rules) {
   check_masks(rules, o.augment, o.frontend);
   check_loss(rules, o.train, o.dataset);
   check_epochs(rules, o.train, o.averaging);
+  check_norm_groups(rules, o.train, o.model.resolved().family);
   check_optimiser(rules, o.optimiser);
   check_validation(rules, o.train, o.schedule, o.dataset);
   check_goals(rules, o.train, o.schedule, validation_metrics("train"));
@@ -242,6 +261,7 @@ void check_pretrain(const Rules& rules) {
   check_weights(rules, o.model, o.frontend);
   check_start(rules, o.model);
   check_epochs(rules, o.train, o.averaging);
+  check_norm_groups(rules, o.train, o.model.resolved().family);
   check_optimiser(rules, o.optimiser);
   check_validation(rules, o.train, o.schedule, o.dataset);
   std::vector<std::string_view> metrics = validation_metrics("pretrain");

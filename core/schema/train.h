@@ -39,6 +39,7 @@ struct TrainOptions {
   int64_t epochs = 10;
   int64_t batch_size = 32;
   int64_t micro_batch = 0;
+  int64_t norm_batch = 0;
   int64_t max_steps = 0;
   Loss loss = Loss::kBce;
   double label_smoothing = 0.0;
@@ -65,6 +66,10 @@ struct TrainOptions {
             "clips an optimiser step sees, over all devices and accumulation");
     v.field("micro_batch", &O::micro_batch, {.min = 0, .max = 1e6, .hash = HashClass::kSpeed},
             "clips that a device computes at a time, 0 = as many as fit");
+    v.field(
+        "norm_batch", &O::norm_batch, {.min = 0, .max = 1e6, .off = "0"},
+        "clips that share statistics of batch norm, by their place in the batch of all devices, "
+        "0 = the whole batch");
     v.field("max_steps", &O::max_steps, {.min = 0, .max = 1e9, .unit = "steps"},
             "steps in an epoch, 0 = all");
     v.field("loss", &O::loss, {},

@@ -30,7 +30,7 @@ void reestimate_batch_norm(const model::Model& model, Task& task, batches::Batch
   batches.start(0, 0);
   for (; count < std::min(steps, batches.steps_per_epoch()); ++count) {
     const auto batch = batches.next();
-    if (!batch || batch->size == 0) break;
+    if (!batch) break;
     task.begin(*batch, {count, 0});
     if (count == 0) {
       fill(running, 1);

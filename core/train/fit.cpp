@@ -13,6 +13,7 @@
 #include "core/evaluate/evaluation.h"
 #include "core/graph/stage.h"
 #include "core/metric/metrics.h"
+#include "core/schema/norm_group.h"
 #include "core/train/averaging.h"
 #include "core/train/batch_norm.h"
 #include "core/train/hooks.h"
@@ -105,7 +106,7 @@ void write_average(const Fit& fit, Loop& loop, Averaging& averaging, graph::Stag
     throw Error(
         fmt::format("[averaging] took no weights in {} epochs: lower first_epoch", loop.epoch()));
   averaging.exchange();
-  if (session.rank() == 0) reestimate_batch_norm(*fit.model, *fit.task, *fit.batches);
+  reestimate_batch_norm(*fit.model, *fit.task, *fit.batches);
   if (session.group != nullptr)
     for (const model::NamedTensor& named : fit.model->buffers()) {
       at::Tensor tensor = named.tensor;
@@ -135,6 +136,7 @@ void run_fit(Fit& fit, graph::StageContext& context, const dist::Session& sessio
   options.schedule = fit.schedule;
   options.micro_batch =
       context.resources.micro_batch > 0 ? context.resources.micro_batch : fit.train.micro_batch;
+  options.norm_group = schema::norm_group(fit.train, fit.carried.model.resolved().family);
   options.evidence = fit.evidence;
   options.evidence["carried"] = load::carried_text(fit.carried);
   if (context.depth == graph::Depth::kCheck) options.stop_after_steps = 1;

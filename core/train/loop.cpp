@@ -50,11 +50,13 @@ Loop::Loop(const LoopOptions& options,
       saved_at_ns_(steady_ns()) {
   if (steps_per_epoch_ == 0)
     throw Error("the training split has no clips: an epoch has no steps", Exit::kData);
+  passes(batches.clips(0), micro_);  // throws before anything is computed
   if (group_ == nullptr) return;
   // Buffers too: ranks start from rank 0's values.
   for (auto& [name, tensor] : model_tensors_) group_->broadcast(tensor);
-  const auto when = options.train.activation_checkpointing ? dist::Averaging::kAfterwards
-                                                           : dist::Averaging::kMeanwhile;
+  // Batch norm makes sums over the ranks in the backward pass: nothing may come between them.
+  const bool after = options.train.activation_checkpointing || options.norm_group > 0;
+  const auto when = after ? dist::Averaging::kAfterwards : dist::Averaging::kMeanwhile;
   reducer_ =
       std::make_unique<dist::GradientReducer>(*group_, tensors_of(optimiser_.tensors()), when);
 }
@@ -188,6 +190,18 @@ std::optional<data::Batch> Loop::next_batch() {
     save();  // the data went bad; what was learned from the rest stays
     throw;
   }
+}
+
+std::vector<ClipRange> Loop::passes(int64_t clips, int64_t micro) const {
+  PassOptions options;
+  options.clips = clips;
+  options.micro_batch = micro;
+  options.norm_group = options_.norm_group;
+  if (group_ != nullptr) {
+    options.rank = group_->rank();
+    options.world = group_->size();
+  }
+  return train::passes(options);
 }
 
 void Loop::fail(const StepResult& result, const std::string& what) {

@@ -17,6 +17,7 @@
 #include "core/schema/train.h"
 #include "core/train/checkpoint_folder.h"
 #include "core/train/optimiser.h"
+#include "core/train/passes.h"
 #include "core/train/schedule.h"
 #include "core/train/state.h"
 #include "core/train/step_values.h"
@@ -53,7 +54,8 @@ class Task {
   virtual void begin(const data::Batch& batch, const Place& place) = 0;
   /// Names of the parts of every loss, in their order: a rank without clips has them as well.
   virtual std::vector<std::string> parts() const { return {}; }
-  /// The loss of clips first .. first + count - 1 of that batch.
+  /// The loss of clips first .. first + count - 1 of that batch. Of no clips, where other ranks'
+  /// passes need this one's beside them (batch norm): zero, and gradients of zero.
   virtual Loss loss(int64_t first, int64_t count) = 0;
   /// What a broken step was given: input and targets of the batch, ids of the clips.
   virtual State evidence() const = 0;
@@ -99,8 +101,9 @@ struct LoopOptions {
   schema::TrainOptions train;
   schema::OptimiserOptions optimiser;
   schema::ScheduleOptions schedule;
-  int64_t micro_batch = 0;                      ///< 0 = whole batches, halved when memory runs out
-  int64_t save_every_steps = 0;                 ///< beside train.save_every_min; 0 = off
+  int64_t micro_batch = 0;       ///< 0 = whole batches, halved when memory runs out
+  int64_t norm_group = 0;        ///< clips that share statistics of batch norm; 0 = no batch norm
+  int64_t save_every_steps = 0;  ///< beside train.save_every_min; 0 = off
   std::map<std::string, std::string> evidence;  ///< texts kept beside a broken step
   int64_t stop_after_steps = 0;  ///< for rehearsals: end after so many steps in all; 0 = off
 };
@@ -169,12 +172,13 @@ class Loop {
   void end_epoch();
   void share_buffers();
   std::optional<StepResult> do_step(const data::Batch& batch);
-  std::optional<StepResult> attempt(const data::Batch& batch, const Place& place, int64_t micro);
-  StepValues gradients(const data::Batch& batch, const StepResult& result, int64_t micro);
+  std::optional<StepResult> attempt(const Place& place, int64_t micro);
+  StepValues gradients(const StepResult& result, int64_t micro);
   bool waits() const;
   void update_unread(StepResult result, StepValues values, const at::Tensor& norm);
   void settle();
   void finish(const StepResult& result);
+  std::vector<ClipRange> passes(int64_t clips, int64_t micro) const;
   void agree(StepResult& result);
   bool accepts(const StepResult& result);
   bool log_due() const;

@@ -25,11 +25,12 @@ std::optional<StepResult> Loop::do_step(const data::Batch& batch) {
   task_.begin(batch, place);
   for (;;) {
     try {
-      return attempt(batch, place, micro_ > 0 ? micro_ : std::max<int64_t>(1, batch.size));
+      return attempt(place, micro_);
     } catch (const std::exception& error) {
       if (!dist::is_out_of_memory(error)) throw;
       const int64_t size = micro_ > 0 ? std::min(micro_, batch.size) : batch.size;
-      if (options_.micro_batch > 0 || size <= 1 || group_ != nullptr)
+      const bool fixed = group_ != nullptr || options_.norm_group > 0;  // no group is split
+      if (options_.micro_batch > 0 || size <= 1 || fixed)
         throw Error(fmt::format("out of memory in step {} with {} clips at a time: lower "
                                 "train.micro_batch, or set train.activation_checkpointing = true",
                                 step_, size),
@@ -43,14 +44,13 @@ std::optional<StepResult> Loop::do_step(const data::Batch& batch) {
 }
 
 /// A step, and its result; nullopt where the device was given it and nobody waits.
-std::optional<StepResult> Loop::attempt(const data::Batch& batch, const Place& place,
-                                        int64_t micro) {
+std::optional<StepResult> Loop::attempt(const Place& place, int64_t micro) {
   StepResult result;
   result.place = place;
   result.clips = batches_.clips(step_in_epoch_);
   result.lr = schedule_.lr(step_);
   result.logged = log_due();
-  StepValues values = gradients(batch, result, micro);
+  StepValues values = gradients(result, micro);
   at::Tensor norm;
   if (scale_.on()) {
     values.gradient_fault = scale_.unscale(optimiser_.tensors());
@@ -80,16 +80,16 @@ std::optional<StepResult> Loop::attempt(const data::Batch& batch, const Place& p
 }
 
 /// The gradients of a batch, `micro` clips at a time, and its loss.
-StepValues Loop::gradients(const data::Batch& batch, const StepResult& result, int64_t micro) {
+StepValues Loop::gradients(const StepResult& result, int64_t micro) {
   StepValues values(task_.parts());
   const double world = group_ == nullptr ? 1 : group_->size();
-  int64_t first = 0;
-  do {
-    const int64_t count = std::min(micro, batch.size - first);
-    const bool last = first + count >= batch.size;
+  const std::vector<ClipRange> ranges = passes(result.clips, micro);
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    const auto [first, count] = ranges[i];
+    const bool last = i + 1 == ranges.size();
     if (reducer_ && last) reducer_->begin();
     Loss loss;
-    if (count > 0) {
+    if (count > 0 || options_.norm_group > 0) {
       loss = task_.loss(first, count);
     } else {
       // A rank without clips in the last batch of an epoch still takes part in the mean.
@@ -106,8 +106,7 @@ StepValues Loop::gradients(const data::Batch& batch, const StepResult& result, i
     else
       torch::autograd::backward({scaled}, {});
     if (count > 0) values.add(loss, share);
-    first += count;
-  } while (first < batch.size);
+  }
   return values;
 }
 

@@ -51,7 +51,7 @@ Loss PretrainTask::loss(int64_t first, int64_t count) {
   const bool joint = options_.task == schema::PretrainTask::kJoint;
   Loss loss;
   for (const int64_t number : passes(options_.task)) {
-    const model::MaskedLosses each = losses(clips, training_pass(), number);
+    const model::MaskedLosses each = losses(clips, training_pass(first, count).pass, number);
     const at::Tensor value = (number == 0 ? each.nce : each.mse).mean().to(at::kFloat);
     const at::Tensor weighted = number == 1 && joint ? value * options_.generative_factor : value;
     loss.total = loss.total.defined() ? loss.total + weighted : weighted;

@@ -5,30 +5,33 @@
 
 #include "core/dist/device.h"
 #include "core/evaluate/loss.h"
-#include "core/frontend/spec_mixup.h"
 
 namespace xp::train {
 
 void SupervisedTask::begin(const data::Batch& batch, const Place& place) {
   const at::NoGradGuard no_grad;
-  const auto draws = take(batch, place);
-  if (!draws) return;
+  take(batch, place);
+  if (batch.size == 0 && !mixes()) return;
   labels_ = batches::labels_of(batch, setup_.device);
   mask_ = batches::mask_of(batch, setup_.device);
   teacher_ = {};
-  if (kd_) teacher_ = teacher_logits_->target(batch, setup_.device);
-  if (!draws->mix) return;
-  // The front end has mixed the spectrograms; what belongs to them is mixed alike. PaSST keeps the
-  // first clip's mask.
-  labels_ = frontend::mix_rows(labels_, *draws->mix);
+  if (kd_ && batch.size > 0)
+    teacher_ = teacher_logits_->target(batch, setup_.device);
+  else if (kd_)
+    teacher_ = {at::zeros_like(labels_), at::zeros({0}, labels_.options())};
+  if (!mixes()) return;
+  // The spectrograms are mixed; what belongs to them is mixed alike. PaSST keeps the first clip's
+  // mask.
+  labels_ = mixed(labels_);
   if (!kd_ || !kd_->mix_teacher) return;
-  teacher_.probability = frontend::mix_rows(teacher_.probability, *draws->mix);
-  teacher_.weight = frontend::mix_rows(teacher_.weight, *draws->mix);
+  teacher_.probability = mixed(teacher_.probability);
+  teacher_.weight = mixed(teacher_.weight);
 }
 
-at::Tensor SupervisedTask::logits(int64_t first, int64_t count) const {
+at::Tensor SupervisedTask::logits(int64_t first, int64_t count) {
   const dist::Autocast autocast(setup_.device, setup_.train.precision);
-  return model_.forward(input(first, count), training_pass()).logits.to(at::kFloat);
+  const TrainingPass training = training_pass(first, count);
+  return model_.forward(input(first, count), training.pass).logits.to(at::kFloat);
 }
 
 std::vector<std::string> SupervisedTask::parts() const {
@@ -53,7 +56,11 @@ Loss SupervisedTask::loss_of(const at::Tensor& logits, int64_t first, int64_t co
 }
 
 Loss SupervisedTask::loss(int64_t first, int64_t count) {
-  return loss_of(logits(first, count), first, count);
+  const at::Tensor values = logits(first, count);
+  if (count > 0) return loss_of(values, first, count);
+  Loss none;
+  none.total = values.sum() * 0;
+  return none;
 }
 
 State SupervisedTask::evidence() const {

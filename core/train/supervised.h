@@ -28,7 +28,7 @@ class SupervisedTask final : public ClipTask {
   State evidence() const override;
 
   /// The two halves of `loss`: logits [count, K] float32 of some clips, and what they cost.
-  at::Tensor logits(int64_t first, int64_t count) const;
+  at::Tensor logits(int64_t first, int64_t count);
   Loss loss_of(const at::Tensor& logits, int64_t first, int64_t count) const;
 
  private:

@@ -7,6 +7,7 @@
 #include "core/graph/stage.h"
 #include "core/load/stage_model.h"
 #include "core/recipe/options_io.h"
+#include "core/schema/norm_group.h"
 #include "data/overlap.h"
 
 namespace xp::train {
@@ -79,6 +80,10 @@ ClipTask::Setup TrainingSetup::task() const {
   setup.rows = rows_.train;
   setup.seed = options_.seed;
   setup.device = session_.device;
+  setup.group = session_.group;
+  setup.spec_mix_alpha = options_.augment.spec_mix_alpha;
+  setup.norm_group = schema::norm_group(options_.train, options_.model.resolved().family);
+  setup.frames = size_.frames;
   return setup;
 }
 

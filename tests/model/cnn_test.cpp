@@ -92,7 +92,7 @@ TEST(Cnn, BatchNormOfMapsIsThatOfAllTheirPlaces) {
                               .detach()
                               .clone()
                               .requires_grad_(true);
-    const at::Tensor y = at::cat(norm(in.split_with_sizes(sizes), true));
+    const at::Tensor y = at::cat(norm(in.split_with_sizes(sizes), Training(true)));
     (y * weights).sum().backward();
     return Result{y, in.grad(), norm.running_mean, norm.running_var};
   };
@@ -103,6 +103,52 @@ TEST(Cnn, BatchNormOfMapsIsThatOfAllTheirPlaces) {
     EXPECT_TRUE(at::allclose(got.gradient, want.gradient, 1e-4, 1e-5));
     EXPECT_TRUE(at::allclose(got.mean, want.mean, 1e-5, 1e-7));
     EXPECT_TRUE(at::allclose(got.var, want.var, 1e-5, 1e-7));
+  }
+}
+
+// In groups of two, the clips of each are normalised alone, one group after the other; and so they
+// are in two passes, whichever of them is the first.
+TEST(Cnn, BatchNormByGroupsIsThatOfEachGroup) {
+  const at::Tensor x = Init(5).normal("x", {5, 6, 5, 7}, 1).detach();
+  const at::Tensor weights = Init(6).normal("weights", {5, 6, 5, 7}, 1).detach();
+  struct Result {
+    at::Tensor y, gradient, mean, var;
+  };
+  const auto trained = [&](auto normalised) {
+    const BatchNorm norm(6, 1e-3, 0.1, Init(1));
+    const at::Tensor in = x.detach().clone().requires_grad_(true);
+    const at::Tensor y = normalised(norm, in);
+    (y * weights).sum().backward();
+    EXPECT_EQ(norm.num_batches_tracked.template item<int64_t>(), 3);
+    return Result{y, in.grad(), norm.running_mean, norm.running_var};
+  };
+  const auto by_groups = [&](const BatchNorm& norm, const at::Tensor& in, int64_t from, int64_t to,
+                             bool first) {
+    NormGroups groups;
+    groups.count = 3;
+    groups.first = first;
+    for (int64_t i = from; i < to; ++i) groups.of_clip.push_back(i / 2);
+    Pass pass;
+    pass.training = true;
+    pass.norm_groups = &groups;
+    const Widths widths(std::vector<int64_t>(static_cast<size_t>(to - from), 7));
+    return norm(Maps{in.narrow(0, from, to - from)}, Training(pass, widths))[0];
+  };
+  const Result want = trained([](const BatchNorm& norm, const at::Tensor& in) {
+    return at::cat({norm(in.narrow(0, 0, 2), true), norm(in.narrow(0, 2, 2), true),
+                    norm(in.narrow(0, 4, 1), true)});
+  });
+  const Result once = trained(
+      [&](const BatchNorm& norm, const at::Tensor& in) { return by_groups(norm, in, 0, 5, true); });
+  const Result twice = trained([&](const BatchNorm& norm, const at::Tensor& in) {
+    const at::Tensor behind = by_groups(norm, in, 4, 5, true);
+    return at::cat({by_groups(norm, in, 0, 4, false), behind});
+  });
+  for (const Result& got : {once, twice}) {
+    EXPECT_TRUE(at::allclose(got.y, want.y, 1e-5, 1e-5));
+    EXPECT_TRUE(at::allclose(got.gradient, want.gradient, 1e-4, 1e-5));
+    EXPECT_TRUE(at::allclose(got.mean, want.mean, 1e-5, 1e-6));
+    EXPECT_TRUE(at::allclose(got.var, want.var, 1e-5, 1e-6));
   }
 }
 

@@ -53,7 +53,7 @@ CnnClassifier::CnnClassifier(int64_t channels, int64_t hidden, const CnnOptions&
   }
 }
 
-Output CnnClassifier::operator()(const Maps& maps, const Widths& widths, bool training,
+Output CnnClassifier::operator()(const Maps& maps, const Widths& widths, const Training& training,
                                  const Noise& noise) const {
   const auto means = [&](const Maps& of) {
     return widths.restore(on_each(of, [](const at::Tensor& map) { return map.mean({2, 3}); }));

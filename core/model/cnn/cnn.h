@@ -40,7 +40,7 @@ class CnnClassifier : public Module {
   CnnClassifier(int64_t channels, int64_t hidden, const CnnOptions& options,
                 int64_t attention_heads, const Init& init);
   /// Embedding [B, C], the mean of each clip's map over both axes, and logits [B, K].
-  Output operator()(const Maps& maps, const Widths& widths, bool training,
+  Output operator()(const Maps& maps, const Widths& widths, const Training& training,
                     const Noise& noise) const;
 
  protected:

@@ -60,9 +60,11 @@ at::Tensor BatchNorm::operator()(const at::Tensor& x, bool training) const {
                         /*cudnn_enabled=*/true);
 }
 
-Maps BatchNorm::operator()(const Maps& maps, bool training) const {
-  if (!training || maps.size() == 1)
-    return on_each(maps, [&](const at::Tensor& x) { return (*this)(x, training); });
+Maps BatchNorm::operator()(const Maps& maps, const Training& training) const {
+  if (training.groups() != nullptr) return by_groups(maps, *training.groups());
+  const bool on(training);
+  if (!on || maps.size() == 1)
+    return on_each(maps, [&](const at::Tensor& x) { return (*this)(x, on); });
   // Places as rows [N, C]; of maps with channels last that is a view.
   std::vector<at::Tensor> rows;
   std::vector<int64_t> counts;
@@ -70,8 +72,7 @@ Maps BatchNorm::operator()(const Maps& maps, bool training) const {
     rows.push_back(x.permute({0, 2, 3, 1}).flatten(0, 2));
     counts.push_back(rows.back().size(0));
   }
-  const std::vector<at::Tensor> parts =
-      (*this)(at::cat(rows), training).split_with_sizes(counts, 0);
+  const std::vector<at::Tensor> parts = (*this)(at::cat(rows), on).split_with_sizes(counts, 0);
   Maps results;
   for (size_t i = 0; i < maps.size(); ++i) {
     const at::Tensor& x = maps[i];
@@ -157,7 +158,7 @@ ConvNorm::ConvNorm(const ConvOptions& options, Activation activation, const Init
       weight_(kaiming_conv(init, "0.weight", options)),
       norm_(options.out, 1e-3, 0.01, init.child("1")) {}
 
-Maps ConvNorm::operator()(const Maps& maps, bool training) const {
+Maps ConvNorm::operator()(const Maps& maps, const Training& training) const {
   const auto convolve = [&](const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
     return on_each(maps, [&](const at::Tensor& x) {
       return at::conv2d(x, weight, bias, options_.stride, options_.padding(), options_.dilation,

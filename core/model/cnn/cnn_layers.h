@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -9,8 +10,12 @@
 #include "core/model/init.h"
 #include "core/model/layers.h"
 #include "core/model/module.h"
+#include "core/model/norm_groups.h"
 
 namespace xp::model {
+
+struct Pass;
+class Widths;
 
 /// Feature maps [b, C, F', T'] of the clips of each width, in the order of model::Widths. Each
 /// layer goes over all of them before the next begins, so every convolution has zeros behind a
@@ -34,6 +39,23 @@ Maps activate(const Maps& maps, Activation activation);
 /// branch + x, in place where no gradient is recorded.
 Maps add_shortcut(const Maps& branch, const Maps& x);
 
+/// How batch norm takes a pass: in evaluation, or in training by groups of clips.
+class Training {
+ public:
+  Training() = default;  ///< evaluation
+  explicit Training(bool on) : on_(on) {}
+  /// The groups of `pass` in the order of maps.
+  Training(const Pass& pass, const Widths& widths);
+
+  explicit operator bool() const { return on_; }
+  /// Null where all clips of the pass are one group.
+  const NormGroups* groups() const { return groups_ ? &*groups_ : nullptr; }
+
+ private:
+  bool on_ = false;
+  std::optional<NormGroups> groups_;
+};
+
 /// Batch normalisation over [B, C, H, W] or [N, C]. `momentum` is the weight of the new batch.
 class BatchNorm : public Module {
  public:
@@ -42,8 +64,8 @@ class BatchNorm : public Module {
 
   /// Training: statistics of the batch, and the running ones are updated. Else the running ones.
   at::Tensor operator()(const at::Tensor& x, bool training) const;
-  /// The batch are the places of all maps.
-  Maps operator()(const Maps& maps, bool training) const;
+  /// The batch are the places of all maps, or of those of each group.
+  Maps operator()(const Maps& maps, const Training& training) const;
 
   /// What it does in evaluation, y = x * scale + shift, each [C].
   at::Tensor scale() const;
@@ -56,6 +78,13 @@ class BatchNorm : public Module {
 
  protected:
   void members(Members& list) override;
+
+ private:
+  Maps by_groups(const Maps& maps, const NormGroups& groups) const;
+  /// Into the running statistics: mean and unbiased variance [G + 1, C] of groups with so many
+  /// places [G + 1, 1], those without are of another pass.
+  void count_groups(const NormGroups& groups, const at::Tensor& places, const at::Tensor& mean,
+                    const at::Tensor& variance) const;
 };
 
 /// A convolution's weights with a batch norm multiplied in, kept until one of the tensors is
@@ -105,7 +134,7 @@ class ConvNorm : public Module {
  public:
   ConvNorm() = default;
   ConvNorm(const ConvOptions& options, Activation activation, const Init& init);
-  Maps operator()(const Maps& maps, bool training) const;
+  Maps operator()(const Maps& maps, const Training& training) const;
   const at::Tensor& weight() const { return weight_; }
 
  protected:

@@ -76,7 +76,7 @@ at::Tensor DynamicConv::convolve(const at::Tensor& x, const at::Tensor& context,
 
 Maps DynamicConv::operator()(const Maps& maps, const std::vector<DynamicContext>& context,
                              const at::Tensor& temperature, const BatchNorm& norm,
-                             bool training) const {
+                             const Training& training) const {
   // Without a gradient the norm is multiplied into the K kernels, so that it costs nothing per
   // clip.
   const bool fold = !training && !at::GradMode::is_enabled();
@@ -144,7 +144,8 @@ ContextGenerator::ContextGenerator(int64_t in, int64_t context, int64_t expanded
   columns_.bias = init.constant({expanded}, 0);
 }
 
-std::vector<DynamicContext> ContextGenerator::operator()(const Maps& maps, bool training) const {
+std::vector<DynamicContext> ContextGenerator::operator()(const Maps& maps,
+                                                         const Training& training) const {
   const auto convolved = [&](const at::Tensor& x) {
     const at::Tensor by_row = x.mean(3, /*keepdim=*/true);  // [B, C, F', 1]
     const at::Tensor by_column =
@@ -178,7 +179,8 @@ void ContextGenerator::members(Members& list) {
   list.child("conv_t", columns_);
 }
 
-Maps Dymn::Block::operator()(const Maps& maps, const at::Tensor& temperature, bool training) const {
+Maps Dymn::Block::operator()(const Maps& maps, const at::Tensor& temperature,
+                             const Training& training) const {
   Maps y = maps;
   if (dynamic) {
     const std::vector<DynamicContext> seen = context(maps, training);
@@ -277,7 +279,7 @@ Dymn::Dymn(const DymnOptions& options, double temperature, const Init& init)
   classifier_ = CnnClassifier(channels_, hidden, options, 0, init.child("classifier"));
 }
 
-Maps Dymn::trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const {
+Maps Dymn::trunk(const Maps& mels, const Training& training, std::vector<Maps>* stages) const {
   const auto type = first_.weight().scalar_type();
   Maps x = first_(on_each(mels, [&](const at::Tensor& mel) { return mel.unsqueeze(1).to(type); }),
                   training);
@@ -293,7 +295,7 @@ Maps Dymn::trunk(const Maps& mels, bool training, std::vector<Maps>* stages) con
 
 std::vector<at::Tensor> Dymn::stages(const at::Tensor& mel) const {
   std::vector<Maps> all;
-  trunk({mel}, false, &all);
+  trunk({mel}, Training(), &all);
   std::vector<at::Tensor> out;
   for (const Maps& stage : all) out.push_back(stage[0]);
   return out;
@@ -306,7 +308,8 @@ Output Dymn::forward(const Input& input, const Pass& pass) const {
     temperature.fill_(dymn_temperature(options_, input.draws.epoch));
   }
   const Widths widths(input.spectrograms.frames);
-  return classifier_(trunk(mels_of(input, widths), pass.training, nullptr), widths, pass.training,
+  const Training training(pass, widths);
+  return classifier_(trunk(mels_of(input, widths), training, nullptr), widths, training,
                      cnn_noise(input, pass));
 }
 

@@ -41,7 +41,8 @@ class DynamicConv : public Module {
   DynamicConv(const ConvOptions& options, int64_t context, int64_t kernels, const Init& init);
   /// Then batch norm. `context`: what each clip's kernel is made of.
   Maps operator()(const Maps& maps, const std::vector<DynamicContext>& context,
-                  const at::Tensor& temperature, const BatchNorm& norm, bool training) const;
+                  const at::Tensor& temperature, const BatchNorm& norm,
+                  const Training& training) const;
 
  protected:
   void members(Members& list) override;
@@ -80,7 +81,7 @@ class ContextGenerator : public Module {
   ContextGenerator() = default;
   ContextGenerator(int64_t in, int64_t context, int64_t expanded, int64_t stride, bool gates,
                    const Init& init);
-  std::vector<DynamicContext> operator()(const Maps& maps, bool training) const;
+  std::vector<DynamicContext> operator()(const Maps& maps, const Training& training) const;
 
  protected:
   void members(Members& list) override;
@@ -130,13 +131,14 @@ class Dymn : public Model {
     DynamicRelu relu;
     std::vector<ConvNorm> convs;  ///< of the static block
     Block() = default;
-    Maps operator()(const Maps& maps, const at::Tensor& temperature, bool training) const;
+    Maps operator()(const Maps& maps, const at::Tensor& temperature,
+                    const Training& training) const;
     void members(Members& list) override;
   };
   static Block make_block(const schema::CnnStage& stage, bool dynamic, const DymnOptions& options,
                           const Init& init);
   /// The last maps of spectrograms [b, F, T]; `stages` gets those of each stage.
-  Maps trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const;
+  Maps trunk(const Maps& mels, const Training& training, std::vector<Maps>* stages) const;
 
   DymnOptions options_;
   int64_t channels_;

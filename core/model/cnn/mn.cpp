@@ -71,7 +71,7 @@ at::Tensor SqueezeExcite::operator()(const at::Tensor& x) const {
 
 void SqueezeExcite::members(Members& list) { list.children("conc_se_layers", gates_); }
 
-Maps Mn::Residual::operator()(const Maps& maps, bool training) const {
+Maps Mn::Residual::operator()(const Maps& maps, const Training& training) const {
   Maps y = maps;
   for (size_t i = 0; i + 1 < convs.size(); ++i) y = convs[i](y, training);
   if (!gate.empty()) y = on_each(y, gate[0]);
@@ -135,7 +135,7 @@ Mn::Mn(const MnOptions& options, const Init& init) : options_(options) {
       CnnClassifier(channels_, hidden, options, options.attention_heads, init.child("classifier"));
 }
 
-Maps Mn::trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const {
+Maps Mn::trunk(const Maps& mels, const Training& training, std::vector<Maps>* stages) const {
   const auto type = first_.weight().scalar_type();
   Maps x = first_(on_each(mels, [&](const at::Tensor& mel) { return first_map(mel.to(type)); }),
                   training);
@@ -151,7 +151,7 @@ Maps Mn::trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const
 
 std::vector<at::Tensor> Mn::stages(const at::Tensor& mel) const {
   std::vector<Maps> all;
-  trunk({mel}, false, &all);
+  trunk({mel}, Training(), &all);
   std::vector<at::Tensor> out;
   for (const Maps& stage : all) out.push_back(stage[0]);
   return out;
@@ -159,7 +159,8 @@ std::vector<at::Tensor> Mn::stages(const at::Tensor& mel) const {
 
 Output Mn::forward(const Input& input, const Pass& pass) const {
   const Widths widths(input.spectrograms.frames);
-  return classifier_(trunk(mels_of(input, widths), pass.training, nullptr), widths, pass.training,
+  const Training training(pass, widths);
+  return classifier_(trunk(mels_of(input, widths), training, nullptr), widths, training,
                      cnn_noise(input, pass));
 }
 

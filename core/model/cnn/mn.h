@@ -68,12 +68,12 @@ class Mn : public Model {
     std::vector<ConvNorm> convs;      ///< [expand,] depthwise, project
     std::vector<SqueezeExcite> gate;  ///< none or one, before the projection
     bool shortcut = false;
-    Maps operator()(const Maps& maps, bool training) const;
+    Maps operator()(const Maps& maps, const Training& training) const;
     void members(Members& list) override;
     friend class Mn;
   };
   /// The last maps of spectrograms [b, F, T]; `stages` gets those of each stage.
-  Maps trunk(const Maps& mels, bool training, std::vector<Maps>* stages) const;
+  Maps trunk(const Maps& mels, const Training& training, std::vector<Maps>* stages) const;
 
   MnOptions options_;
   int64_t channels_;
