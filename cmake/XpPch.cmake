@@ -1,7 +1,7 @@
 # Precompiled headers, each made once and shared by targets with the same flags:
 #   xp_plain_pch  torch-free libraries and programs
 #   xp_test_pch   their tests
-#   xp_torch_pch  whatever uses LibTorch (ExpTorch.cmake)
+#   xp_torch_pch  whatever uses LibTorch (XpTorch.cmake)
 # They only save time: clang-tidy reads every source without them, and finds the include that is missing.
 
 # xp_precompiled(NAME LIBRARIES... HEADERS...): an object library that holds the precompiled HEADERS.

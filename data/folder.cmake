@@ -7,5 +7,5 @@ endif()
 set_source_files_properties(${CMAKE_SOURCE_DIR}/data/decode.cpp ${CMAKE_SOURCE_DIR}/data/sound_reader.cpp
   PROPERTIES COMPILE_OPTIONS -O3 SKIP_PRECOMPILE_HEADERS ON)
 foreach(bench decode loader)
-  xp_bench(${bench}_bench bench/data/${bench}_bench.cpp xp_data exp_hdf5)
+  xp_bench(${bench}_bench bench/data/${bench}_bench.cpp xp_data xp_hdf5)
 endforeach()

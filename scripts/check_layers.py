@@ -46,9 +46,9 @@ class Layers:
             self.torch.add(folder)
         self.allowed[folder] = {folder} | already
         by_name = self.by_name()
-        for name in (word[5:] for word in words if word.startswith("exp::")):
+        for name in (word[4:] for word in words if word.startswith("xp::")):
             if by_name.get(name, folder) == folder:
-                sys.exit(f"cmake/layers.cmake: {folder} uses exp::{name}, which is not above it")
+                sys.exit(f"cmake/layers.cmake: {folder} uses xp::{name}, which is not above it")
             self.allowed[folder] |= self.allowed[by_name[name]]
 
     def by_name(self):

@@ -10,11 +10,11 @@ import unittest
 SCRIPT = pathlib.Path(__file__).with_name("check_layers.py")
 TABLE = """
 xp_library(core/base PUBLIC fmt::fmt)
-xp_library(tracker   PUBLIC exp::base PRIVATE SQLite::SQLite3)
-xp_library(core/run  PUBLIC exp::base
-                     PRIVATE exp::tracker)
-xp_library(core/model TORCH PUBLIC exp::base)
-xp_programs(core/cli PUBLIC exp::run PRIVATE CLI11::CLI11 COMPUTE exp::model)
+xp_library(tracker   PUBLIC xp::base PRIVATE SQLite::SQLite3)
+xp_library(core/run  PUBLIC xp::base
+                     PRIVATE xp::tracker)
+xp_library(core/model TORCH PUBLIC xp::base)
+xp_programs(core/cli PUBLIC xp::run PRIVATE CLI11::CLI11 COMPUTE xp::model)
 """
 HEADERS = ["core/base/error.h", "tracker/store.h", "core/run/plan.h", "core/model/trunk.h", "core/cli/command.h",
            "core/cli/compute/runner.h", "tests/testing/shell.h", "tests/run/pretend.h",
@@ -94,7 +94,7 @@ class Layers(unittest.TestCase):
             self.assertEqual(self.including(file), [f"{file}: this folder is not in cmake/layers.cmake"])
 
     def test_a_table_that_points_upwards(self):
-        for wrong in ("core/base PUBLIC exp::tracker", "core/base PUBLIC exp::base"):
+        for wrong in ("core/base PUBLIC xp::tracker", "core/base PUBLIC xp::base"):
             self.write("cmake/layers.cmake", TABLE.replace("core/base PUBLIC fmt::fmt", wrong))
             code, said = self.check()
             self.assertEqual(code, 1)

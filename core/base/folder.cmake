@@ -1,6 +1,6 @@
 # Whether the programs of this build compute on GPUs: what `auto` and --devices go by.
-if(EXP_WITH_CUDA)
-  target_compile_definitions(xp_base PRIVATE XP_WITH_CUDA=${EXP_CUDA_MAJOR})
+if(XP_WITH_CUDA)
+  target_compile_definitions(xp_base PRIVATE XP_WITH_CUDA=${XP_CUDA_MAJOR})
 endif()
 
 # The library picks the widest registers of the machine at run time where it was built to; the header
