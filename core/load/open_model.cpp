@@ -233,6 +233,11 @@ void read_model(const Archive& archive, const fs::path& file, const std::string&
     import.frames_assumed = options.frames == 0;
     import.strides_assumed = !config && !has_strides(options) &&
                              said.count("model.fstride") + said.count("model.tstride") == 0;
+    model::take_said_positions(out.options, import);
+    // They are of the file that was read, and no part of the model.
+    out.options.weights_grid = {};
+    out.options.weights_fstride = 0;
+    out.options.weights_mel_bins = 0;
     if (classes == 0) {
       out.options.head = schema::Head::kNone;
       classes = 1;

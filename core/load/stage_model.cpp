@@ -70,6 +70,7 @@ model::ImportOptions import_options(const schema::ModelOptions& options, int64_t
   import.bins = bins;
   import.bins_assumed = bins == schema::FrontendOptions().mel_bins;
   import.strides_assumed = options.fstride == plain.fstride && options.tstride == plain.tstride;
+  model::take_said_positions(options, import);
   return import;
 }
 

@@ -57,6 +57,9 @@ std::optional<std::string> ModelOptions::fault() const {
         "model.strides has {} numbers: one is for each of the {} stages that halve the "
         "map",
         strides.size(), Arch{}.strides.size());
+  if (!weights_grid.empty() && weights_grid.size() != 2)
+    return fmt::format("model.weights_grid has {} numbers: it is rows and columns",
+                       weights_grid.size());
   const int64_t needs = aggregator == Aggregator::kCls                                          ? 1
                         : aggregator == Aggregator::kClsDist || aggregator == Aggregator::kDist ? 2
                                                                                                 : 0;

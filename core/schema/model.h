@@ -72,6 +72,9 @@ struct ModelOptions {
 
   std::string arch;
   std::string weights = "none";
+  std::vector<int64_t> weights_grid;
+  int64_t weights_fstride = 0;
+  int64_t weights_mel_bins = 0;
   InitRule init = InitRule::kAuto;
   HeadBias head_bias = HeadBias::kAuto;
   int64_t fstride = 10;
@@ -163,6 +166,16 @@ struct ModelOptions {
     v.field("weights", &O::weights, {.input = true},
             "\"none\", a name that `exp models --weights` lists, a checkpoint file, or a stage of "
             "the recipe");
+    v.field("weights_grid", &O::weights_grid,
+            {.min = 1, .max = 100000, .only = "ast passt ssast", .off = "[]"},
+            "rows and columns of the patches whose positions model.weights lists, where the file "
+            "does not say them; [] = they follow from weights_fstride and weights_mel_bins");
+    v.field("weights_fstride", &O::weights_fstride,
+            {.min = 0, .max = 128, .unit = "bins", .only = "ast passt ssast", .off = "0"},
+            "mel bins between the patches of model.weights, 0 = fstride");
+    v.field("weights_mel_bins", &O::weights_mel_bins,
+            {.min = 0, .max = 512, .unit = "bins", .only = "ast passt ssast", .off = "0"},
+            "mel bins that model.weights was trained on, 0 = frontend.mel_bins");
     v.field("init", &O::init, {.off = "\"normal\""},
             "how fresh weights are drawn: an original's rule, Xavier's uniform by fans, or normal "
             "with std 0.02; auto: the original's where architecture and sizes are one's, else "

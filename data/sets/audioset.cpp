@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/schema/dataset.h"
+#include "core/schema/split_folders.h"
 #include "data/sets/segments.h"
 #include "data/sets/sets.h"
 
@@ -49,17 +50,6 @@ std::unordered_map<std::string, std::string> files_by_id(const fs::path& root,
   return found;
 }
 
-/// The list of a part, empty when there is none.
-fs::path segment_list(const fs::path& root, const std::string& part) {
-  for (const fs::path& folder : {root, root / "metadata", root / "csv"}) {
-    for (const std::string& name : {part + "_segments.csv", part + ".csv"}) {
-      std::error_code ignored;
-      if (fs::is_regular_file(folder / name, ignored)) return folder / name;
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Listing list_audioset(const schema::DatasetOptions& options) {
@@ -72,7 +62,7 @@ Listing list_audioset(const schema::DatasetOptions& options) {
   std::vector<std::string> parts = options.parts;
   if (std::find(parts.begin(), parts.end(), "eval") == parts.end()) parts.emplace_back("eval");
   for (const std::string& part : parts) {
-    const fs::path list = segment_list(root, part);
+    const fs::path list = schema::audioset_list(root, part);
     if (list.empty()) {
       if (part == "eval" &&
           std::find(options.parts.begin(), options.parts.end(), "eval") == options.parts.end())

@@ -6,24 +6,13 @@
 
 #include "core/base/error.h"
 #include "core/schema/dataset.h"
+#include "core/schema/split_folders.h"
 #include "data/hdf5.h"
 #include "data/sets/sets.h"
 
 namespace xp::data {
 namespace fs = std::filesystem;
 namespace {
-
-/// The container of a part, empty when there is none.
-fs::path container(const fs::path& root, const std::string& part) {
-  for (const fs::path& folder : {root, root / "mp3"}) {
-    for (const std::string& name :
-         {part + "_segments_mp3.hdf", part + "_mp3.hdf", part + ".hdf", part + ".h5"}) {
-      std::error_code ignored;
-      if (fs::is_regular_file(folder / name, ignored)) return folder / name;
-    }
-  }
-  return {};
-}
 
 /// "PP/Yabcdefghijk.mp3" -> "abcdefghijk": the name that teacher files use.
 std::string id_of(const std::string& name) {
@@ -77,7 +66,7 @@ Listing list_passt_hdf5(const schema::DatasetOptions& options) {
   const bool eval_wanted = std::find(parts.begin(), parts.end(), "eval") != parts.end();
   if (!eval_wanted) parts.emplace_back("eval");
   for (const std::string& part : parts) {
-    const fs::path file = container(root, part);
+    const fs::path file = schema::passt_container(root, part);
     if (file.empty()) {
       if (part == "eval" && !eval_wanted) continue;
       fail_layout(options, fmt::format("there is no file {}",

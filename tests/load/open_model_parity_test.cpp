@@ -1,5 +1,5 @@
-// Files of EfficientAT and TorchOnlyAST opened as every command opens them: what the file shows is
-// read from it, what it does not show is said, and the outputs are the originals'.
+// Files of EfficientAT, PaSST and TorchOnlyAST opened as every command opens them: what the file
+// shows is read from it, what it does not show is said, and the outputs are the originals'.
 #include <string>
 #include <vector>
 
@@ -102,6 +102,35 @@ void torchonly(const Case& c, Report& report) {
   }
 }
 
+/// A file of PaSST of any length: its sizes are said, its positions are its own.
+void passt(const Case& c, Report& report) {
+  const bool own_length = c.json.contains("input_tdim") && c.json.contains("time_pos_len") &&
+                          c.json.value("distilled", false);
+  const std::vector<std::string> lengths =
+      own_length ? lengths_of(c, "spec") : std::vector<std::string>{};
+  for (const auto& [name, array] : c.arrays)
+    if (name.starts_with("output/"))
+      report.elsewhere(name, "tests/model/transformer_parity_test.cpp");
+  if (lengths.empty()) return;
+  const auto dim = c.json.at("embed_dim").get<int64_t>();
+  OpenOptions options;
+  options.arch = "passt-s";
+  options.fstride = c.json.at("stride").at(0);
+  options.tstride = c.json.at("stride").at(1);
+  options.set = {fmt::format("model.dim={}", dim),
+                 fmt::format("model.depth={}", c.json.at("depth").get<int64_t>()),
+                 fmt::format("model.heads={}", c.json.at("num_heads").get<int64_t>())};
+  const OpenModel open = open_model(c.folder / c.json.at("weights").at(0), options);
+  if (!open.report.reshaped.empty())
+    report.fail("its positions were fitted: " + open.report.line());
+  for (const std::string& frames : lengths) {
+    if (!c.arrays.contains("output/logits_" + frames)) continue;
+    const model::Output out = evaluate(open, tensor_of(c.at("input/spec_" + frames)).squeeze(1));
+    report.compare("output/logits_" + frames, floats_of(out.logits));
+    report.compare("output/features_" + frames, floats_of(out.embedding));
+  }
+}
+
 TEST(OpenModelParity, FilesOfTheOriginals) {
   at::set_num_threads(1);
   const auto only_logits = [](const Case& c, Report& report) {
@@ -110,8 +139,9 @@ TEST(OpenModelParity, FilesOfTheOriginals) {
         report.elsewhere(name, "tests/model/cnn_parity_test.cpp");
     efficientat(c, report);
   };
-  testing::expect_parity({"model/efficientat", "model/torchonly"},
-                         {{"model/efficientat", only_logits}, {"model/torchonly", torchonly}});
+  testing::expect_parity(
+      {"model/efficientat", "model/passt", "model/torchonly"},
+      {{"model/efficientat", only_logits}, {"model/passt", passt}, {"model/torchonly", torchonly}});
 }
 
 }  // namespace

@@ -70,7 +70,9 @@ TEST(FileGrid, WhatFitsTwoTrainingsIsRefused) {
       "its position embedding has 576 patches: 12 x 48 (128 bins, stride 10) or 9 x 64 (128 "
       "bins, stride 14) or 8 x 72 (128 bins, stride 16); say which by the strides and bins that it "
       "was trained with: model.fstride and model.tstride (--fstride and --tstride), "
-      "frontend.mel_bins");
+      "frontend.mel_bins; or, where the model has others, by model.weights_fstride and "
+      "model.weights_mel_bins, or outright by model.weights_grid = [rows, columns] (--set "
+      "model.weights_grid=[12,101])");
   // The model's own frames settle it, and so does a length that no other training divides.
   std::string fault;
   list.model.t = 48;
@@ -92,6 +94,24 @@ TEST(FileGrid, StridesThatDoNotFitAreNotStretched) {
   list.strides_assumed = true;
   EXPECT_TRUE(fault_of(list).starts_with(
       "its position embedding has 512 patches: 8 x 64 (128 bins, stride 16); say which by "));
+}
+
+TEST(FileGrid, StridesOfTheFileGiveItsRows) {
+  // A model of stride 10 takes files of every other training of the originals.
+  for (const int64_t bins : {64, 128}) {
+    for (const int64_t stride : {10, 12, 14, 16}) {
+      for (int64_t frames = 40; frames <= 1024; frames += 24) {
+        PatchList list = list_of(bins, stride, frames, frames);
+        const Grid want = list.model;
+        list.model = {};
+        std::string fault;
+        EXPECT_EQ(grid_of_list(list, fault), want) << fault;
+        list.bins = 0;
+        list.said = want;
+        EXPECT_EQ(grid_of_list(list, fault), want) << fault;
+      }
+    }
+  }
 }
 
 TEST(FileGrid, OtherBinsCountWithTheirOwnColumns) {

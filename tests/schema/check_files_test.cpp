@@ -17,6 +17,7 @@
 #include "core/schema/weights_header.h"
 #include "tests/schema/recipe_files.h"
 #include "tests/testing/fixtures.h"
+#include "tests/testing/put.h"
 
 namespace xp::schema {
 namespace {
@@ -207,6 +208,25 @@ TEST_F(SplitsOfARecipe, OfClassesAloneAreThree) {
   EXPECT_EQ(fault("folder"), "");
   EXPECT_NE(fault("folder", {"dataset.val=dev"}).find("it has train, val, test"),
             std::string::npos);
+}
+
+TEST_F(SplitsOfARecipe, OfPartsAreThoseWithAList) {
+  const std::vector<std::string> sets = {"dataset.parts=[\"balanced_train\"]", "dataset.val=eval"};
+  for (const auto& [set, end] :
+       {std::pair{"audioset", "_segments.csv"}, std::pair{"passt_hdf5", "_segments_mp3.hdf"}}) {
+    SCOPED_TRACE(set);
+    EXPECT_EQ(fault(set, sets), "") << "an empty root says nothing";
+    const auto train = folder_ / (std::string("balanced_train") + end);
+    xp::testing::put(train, "");
+    EXPECT_NE(fault(set, sets).find("dataset.val = \"eval\": "), std::string::npos);
+    EXPECT_NE(fault(set, sets).find("it has balanced_train, train"), std::string::npos);
+    const auto eval = folder_ / (std::string("eval") + end);
+    xp::testing::put(eval, "");
+    EXPECT_EQ(fault(set, sets), "");
+    fs::remove(train);
+    EXPECT_NE(fault(set, sets).find("dataset.train = \"train\": "), std::string::npos);
+    fs::remove(eval);
+  }
 }
 
 TEST_F(SplitsOfARecipe, OfLibrispeechAreItsParts) {

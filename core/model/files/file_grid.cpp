@@ -17,12 +17,18 @@ constexpr int64_t kOriginalStrides[] = {10, 12, 14, 16};
 
 constexpr const char* kSettle =
     "say which by the strides and bins that it was trained with: model.fstride and model.tstride "
-    "(--fstride and --tstride), frontend.mel_bins";
+    "(--fstride and --tstride), frontend.mel_bins; or, where the model has others, by "
+    "model.weights_fstride and model.weights_mel_bins, or outright by model.weights_grid = [rows, "
+    "columns] (--set model.weights_grid=[12,101])";
 
 struct Reading {
   int64_t bins, stride;
   Grid grid;
 };
+
+int64_t rows_in(const PatchList& list, int64_t bins, int64_t stride) {
+  return bins > 0 ? schema::patches_along(bins, list.patch_f, stride) : list.model.f;
+}
 
 /// What the patches may be, the model's own bins and stride first.
 std::vector<Reading> readings_of(const PatchList& list) {
@@ -35,7 +41,7 @@ std::vector<Reading> readings_of(const PatchList& list) {
   std::vector<Reading> readings;
   for (const int64_t b : bins) {
     for (const int64_t stride : strides) {
-      const int64_t rows = b > 0 ? schema::patches_along(b, list.patch_f, stride) : list.model.f;
+      const int64_t rows = rows_in(list, b, stride);
       if (rows < 1 || list.count % rows != 0) continue;
       const Grid grid{rows, list.count / rows};
       if (b != list.bins && !list.frames_assumed && grid.t != list.model.t) continue;
@@ -70,7 +76,7 @@ std::optional<Grid> grid_of_list(const PatchList& list, std::string& fault) {
   if (readings.size() == 1 && is_own(readings.front())) return readings.front().grid;
   if (readings.empty()) {
     fault = fmt::format("{}, which {} rows ({} bins, stride {}) do not divide; {}", has,
-                        list.model.f, list.bins, list.stride_f, kSettle);
+                        rows_in(list, list.bins, list.stride_f), list.bins, list.stride_f, kSettle);
     return std::nullopt;
   }
   std::vector<std::string> texts;

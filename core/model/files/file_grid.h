@@ -15,9 +15,9 @@ struct PatchList {
   int64_t patch_f = 16;              ///< mel bins of a patch
   bool image = false;                ///< timm's: a square
   std::optional<schema::Grid> said;  ///< by the user, or by who published the file
-  schema::Grid model;                ///< of the model that takes it
-  int64_t stride_f = 10;             ///< of the model
-  int64_t bins = 0;                  ///< of the model's input; 0 = as many as its rows need
+  schema::Grid model;                ///< of the model that takes it; 0 x 0 = not the file's
+  int64_t stride_f = 10;             ///< of the file, as far as is known
+  int64_t bins = 0;                  ///< of the file's input; 0 = as many as the model's rows need
   bool bins_assumed = false;         ///< see ImportOptions
   bool strides_assumed = false;
   bool frames_assumed = false;

@@ -170,9 +170,13 @@ class Importer {
     patches.patch_f = kernel != nullptr && kernel->dim() == 4 ? kernel->size(2) : o.patch_f;
     patches.image = source_.original == Original::kDeit;
     patches.said = options_.grid;
-    patches.model = o.grid;
-    patches.stride_f = o.stride_f;
+    patches.stride_f = options_.stride_f > 0 ? options_.stride_f : o.stride_f;
     patches.bins = options_.bins;
+    if (!options_.grid_of_its_own) {
+      patches.model = o.grid;
+    } else if (patches.bins == 0) {
+      patches.bins = o.patch_f + (o.grid.f - 1) * o.stride_f;
+    }
     patches.bins_assumed = options_.bins_assumed;
     patches.strides_assumed = options_.strides_assumed;
     patches.frames_assumed = options_.frames_assumed;
@@ -382,6 +386,23 @@ class Importer {
 };
 
 }  // namespace
+
+void take_said_positions(const schema::ModelOptions& said, ImportOptions& import) {
+  if (said.weights_grid.size() == 2) {
+    import.grid = Grid{said.weights_grid[0], said.weights_grid[1]};
+  } else if (!said.weights_grid.empty()) {
+    throw Error(said.fault().value_or("model.weights_grid is not rows and columns"));
+  }
+  if (said.weights_fstride > 0) {
+    import.stride_f = said.weights_fstride;
+    import.strides_assumed = false;
+  }
+  if (said.weights_mel_bins > 0) {
+    import.bins = said.weights_mel_bins;
+    import.bins_assumed = false;
+  }
+  import.grid_of_its_own = said.weights_fstride > 0 || said.weights_mel_bins > 0;
+}
 
 ImportReport load_weights(Model& model, const checkpoint::Archive& archive,
                           const std::filesystem::path& file, const ImportOptions& options) {

@@ -22,8 +22,12 @@ struct ImportOptions {
   /// transformers'): nothing in the file says its rows and columns. Without it an image's is a
   /// square, and any other has the rows that `bins` make with the model's patch and stride.
   std::optional<schema::Grid> grid;
-  /// Mel bins of the model's input; 0 = as many as its rows need.
+  /// Mel bins of the input that the file was trained on; 0 = as many as the model's rows need.
   int64_t bins = 0;
+  /// Mel bins between the file's patches; 0 = the model's.
+  int64_t stride_f = 0;
+  /// The model's own rows and columns are not the file's: its bins or strides were said.
+  bool grid_of_its_own = false;
   /// The model's bins, strides or frames are what a default says and not what somebody knows of the
   /// file: a list that fits those of another training of the originals as well is refused then.
   bool bins_assumed = false;
@@ -55,6 +59,10 @@ struct ImportReport {
   /// All names, one a line, grouped.
   std::string text() const;
 };
+
+/// Takes what [model] says of the positions in a file: weights_grid, weights_fstride,
+/// weights_mel_bins. Throws Error (kUsage) for a grid that is not rows and columns.
+void take_said_positions(const schema::ModelOptions& said, ImportOptions& import);
 
 /// Copies a checkpoint of any known family into a model made by make_model:
 ///
