@@ -16,6 +16,7 @@ struct EvaluateArguments {
   std::vector<int64_t> tome;  ///< values of r to score with; empty = none
   std::string out;            ///< folder for metrics.json, predictions.h5, ...
   std::string replay;         ///< a kept broken step
+  std::string precision = "fp32";
   std::string device;
   int64_t batch = 0;
   int threads = 0;
