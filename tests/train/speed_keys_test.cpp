@@ -192,6 +192,26 @@ class SpeedKeysIntegration : public Stages, public ::testing::WithParamInterface
       if (!error.empty()) throw Error(error, Exit::kFailed);
   }
 
+  /// Other sums round otherwise, which is as if the input were another by some 1e-7. Where a change
+  /// of that size alone makes other weights, a kink of the network (dynamic ReLU, hard swish) lies
+  /// near, and nothing can be told from what a key changes: another seed is taken then.
+  static void take_a_calm_seed(SpeedTrial& base, const std::string& name) {
+    for (int64_t seed = 0; seed < 8; ++seed) {
+      base.train.seed = seed;
+      const Result plain = result_of(base, fmt::format("{}_plain_{}", name, seed));
+      bool calm = true;
+      for (const double change : {1e-6, -1e-6}) {
+        SpeedTrial other = base;
+        other.train.frontend.norm_mean += change;
+        const std::string folder = fmt::format("{}_moved_{}_{}", name, seed, change > 0);
+        calm = calm && difference(plain, result_of(other, folder)).first <= 1e-5;
+      }
+      if (calm) return;
+      std::cout << name << ": seed " << seed << " is near a kink\n";
+    }
+    FAIL() << "every seed is near a kink";
+  }
+
   static Result result_of(const SpeedTrial& trial, const std::string& name) {
     tracker::NullSink null;
     if (trial.ranks > 1) {
@@ -220,6 +240,7 @@ TEST_P(SpeedKeysIntegration, ChangeNoResult) {
   SpeedTrial base;
   base.train = training_of(GetParam());
   const std::string name = fmt::format("{}_{}", GetParam().family.name, GetParam().norm_batch);
+  take_a_calm_seed(base, name);
   const Result want = result_of(base, name);
   const bool norm = schema::is_cnn(base.train.model.resolved().family);
   const int64_t group = GetParam().norm_batch > 0 ? GetParam().norm_batch : kBatch;
