@@ -194,7 +194,7 @@ TEST_F(Build, WhatIsNoResultChangesNoKey) {
     EXPECT_EQ(changed(before, build(c.text)), Set{});
   }
   EXPECT_EQ(changed(before,
-                    build(text, {"train.workers=3", "train.micro_batch=2", "dataset.shard_mb=64"})),
+                    build(text, {"train.workers=3", "train.micro_batch=8", "dataset.shard_mb=64"})),
             Set{});
 }
 
