@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cmake --preset tidy -DCMAKE_MESSAGE_LOG_LEVEL=WARNING >/dev/null
 cmake --build build/tidy --target xp_build_id >/dev/null
-torch='^core/(model|dist|frontend|train|cli/compute)/'
+torch='^core/(model|dist|frontend|batches|load|evaluate|train|cli/compute)/'
 all=$(git ls-files 'core/*.cpp' 'data/*.cpp' 'tracker/*.cpp' 'sweeps/*.cpp')
 whole=""
 if [ "${1:-}" = --changed ]; then

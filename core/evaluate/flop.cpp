@@ -43,9 +43,11 @@ std::unique_ptr<at::ObserverContext> observe(const at::RecordFunction& call) {
         return list[std::min(list.size() - 1, static_cast<size_t>(axis - 2))];
       };
       const int64_t reach = at(5) * (b.size(axis) - 1) + 1;
-      outputs *= static_cast<double>((a.size(axis) + 2 * at(4) - reach) / at(3) + 1);
+      const int64_t length = (a.size(axis) + 2 * at(4) - reach) / at(3) + 1;
+      outputs *= static_cast<double>(length);
     }
-    flop += 2 * outputs * static_cast<double>(b.numel() / b.size(0));
+    const int64_t weights = b.numel() / b.size(0);
+    flop += 2 * outputs * static_cast<double>(weights);
   } else if (name.starts_with("aten::_scaled_dot_product_") &&
              name != "aten::_scaled_dot_product_attention_math" && c.defined()) {
     // q k^T and its product with v: [B, H, N, d].

@@ -213,8 +213,8 @@ void run_embed(const schema::EmbedStageOptions& options, graph::StageContext& co
   PredictOptions how = predict_options(options.eval, session, context);
   how.embeddings = true;
   const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
-  const auto models =
-      load::load_models(context, {options.model, frontend_options, options}, clips, session.device);
+  const auto models = load::load_models(
+      context, {options.model, frontend_options, options.reductions()}, clips, session.device);
   const Predictions predictions =
       predict(load::pointers(models), frontend, frontend_options, clips, rows, how);
   ScoreFile file;
@@ -234,8 +234,8 @@ void run_teach(const schema::TeachStageOptions& options, graph::StageContext& co
   const frontend::Frontend frontend(frontend_options, {});
   PredictOptions how = predict_options(options.eval, session, context);
   const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
-  const auto models =
-      load::load_models(context, {options.model, frontend_options, options}, clips, session.device);
+  const auto models = load::load_models(
+      context, {options.model, frontend_options, options.reductions()}, clips, session.device);
 
   ScoreFile file;
   file.ids = ids_of(clips, rows);

@@ -12,10 +12,10 @@ namespace {
 struct Lines : Of, Shown {
 #define XP_ASKED(name, function, interval, of, unit, better, rank, shown, help) \
   Metric{#name, of,   Unit::unit, Better::better, rank,                         \
-         shown, help, #name,      &function,      Bounds::interval},
+         shown, help, #name,      &(function),    Bounds::interval},
 #define XP_WITH(asked, name, function, interval, of, unit, better, rank, shown, help) \
   Metric{#name, of,   Unit::unit, Better::better, rank,                               \
-         shown, help, #asked,     &function,      Bounds::interval},
+         shown, help, #asked,     &(function),    Bounds::interval},
 #define XP_METRIC(name, of, unit, better, rank, shown, help) \
   Metric{#name, of, Unit::unit, Better::better, rank, shown, help, {}, nullptr, Bounds::kNone},
   static constexpr auto kAll = std::to_array<Metric>({

@@ -25,7 +25,7 @@ struct Reductions {
   template <class Visit>
   void each(const Visit& visit) const {
 #define XP_REDUCER(section, Options) \
-  if (section) visit(std::string_view(#section), *section);
+  if (section) visit(std::string_view(#section), *(section));
 #include "core/schema/reducers.inc"
 #undef XP_REDUCER
   }
@@ -49,6 +49,8 @@ struct Reductions {
 #undef XP_REDUCER
   }
 
+  /// The sections alone, of a stage's options that are made of them.
+  const Reductions& reductions() const { return *this; }
   /// Whether some block reduces.
   bool any() const;
 };

@@ -70,7 +70,7 @@ void train_rank(const schema::TrainStageOptions& options, graph::StageContext& c
   const auto model = model::make_model({.options = setup.model(),
                                         .geometry = setup.geometry(),
                                         .classes = clips.classes(),
-                                        .reductions = options,
+                                        .reductions = options.reductions(),
                                         .patchout = options.patchout,
                                         .seed = static_cast<uint64_t>(options.seed)});
   const bool from_nothing =
