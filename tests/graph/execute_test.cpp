@@ -244,13 +244,18 @@ TEST_F(Execute, AFailureLetsTheOthersFinish) {
                  fake_node("later", "train", "a = 3\n")};
   graph.goals = {0, 1, 2};
   set_keys(graph);
-  std::atomic<bool> failed{false};
+  std::atomic<bool> begun{false}, failed{false};
+  const auto wait_for = [](const std::atomic<bool>& flag) {
+    while (!flag) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
   runner_.at_step = [&](const Node& node, StageContext&, int) {
     if (node.name == "bad") {
+      wait_for(begun);  // what has not begun is not started after a failure
       failed = true;
       throw Error("diverged", Exit::kFailed);
     }
-    while (!failed) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    begun = true;
+    wait_for(failed);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   };
   options_.at_once = 2;
