@@ -109,4 +109,8 @@ int usable_gpus() {
   return static_cast<int>(gpu_driver().gpus.size());
 }
 
+bool computes_on_gpu(const std::vector<std::string>& devices) {
+  return devices.empty() ? usable_gpus() > 0 : devices.front().starts_with("gpu");
+}
+
 }  // namespace xp

@@ -43,4 +43,8 @@ bool built_with_cuda();
 /// train for days on the CPU beside a GPU without being told.
 int usable_gpus();
 
+/// Whether a stage with these devices ("cpu", "gpu:0"; empty = the best there is) computes on a
+/// GPU. Throws as usable_gpus.
+bool computes_on_gpu(const std::vector<std::string>& devices);
+
 }  // namespace xp

@@ -52,8 +52,7 @@ std::string device_of(const graph::StageContext& context, int rank) {
   if (rank < static_cast<int>(devices.size())) return devices[static_cast<size_t>(rank)];
   // Ranks of a launcher: the device of that number on their own machine.
   const int local = environment_number("LOCAL_RANK", environment_number("SLURM_LOCALID", 0));
-  const bool gpu = devices.empty() ? usable_gpus() > 0 : devices[0].starts_with("gpu");
-  return gpu ? launched_gpu(local, usable_gpus()) : "cpu";
+  return computes_on_gpu(devices) ? launched_gpu(local, usable_gpus()) : "cpu";
 }
 
 /// Joins the group. `check` is called meanwhile and may throw: a rank that dies before it has

@@ -78,11 +78,6 @@ std::string needs_text(const Training& training) {
   return out;
 }
 
-bool on_gpu(const PlannedRun& planned) {
-  const std::vector<std::string>& devices = planned.workspace.resources.devices;
-  return devices.empty() ? usable_gpus() > 0 : devices.front().starts_with("gpu");
-}
-
 }  // namespace
 
 std::string memory_text(const PlannedRun& planned) {
@@ -95,7 +90,7 @@ std::string memory_text(const PlannedRun& planned) {
 }
 
 void check_memory(const PlannedRun& planned, uint64_t there) {
-  if (planned.workspace.any_memory || on_gpu(planned)) return;
+  if (planned.workspace.any_memory || computes_on_gpu(planned.workspace.resources.devices)) return;
   for (const Training& training : trainings(planned)) {
     const uint64_t needed = training.memory.bytes(training.devices);
     if (needed <= there) continue;

@@ -19,15 +19,6 @@
 namespace xp::run {
 namespace fs = std::filesystem;
 
-namespace {
-
-bool uses_gpu(const std::vector<std::string>& devices) {
-  if (devices.empty()) return usable_gpus() > 0;
-  return devices.front().starts_with("gpu");
-}
-
-}  // namespace
-
 recipe::LoadOptions load_options(const RunArguments& arguments) {
   recipe::LoadOptions out;
   out.variants = arguments.variants;
@@ -69,7 +60,7 @@ graph::Graph graph_of(const RunArguments& arguments, const Workspace& workspace,
     shown = done;
   };
   graph::Target target;
-  target.gpu = uses_gpu(workspace.resources.devices);
+  target.gpu = computes_on_gpu(workspace.resources.devices);
   target.bf16_units = has_bf16_units();
   if (arguments.put_off) target.cache = &cache;
   return graph::build_graph(recipe, target, inputs, progress, notes);
