@@ -57,6 +57,34 @@ PredictOptions predict_options(const schema::EvalOptions& eval, const dist::Sess
   return how;
 }
 
+/// What the stages that run checkpoints over a split begin with.
+struct Scoring {
+  /// `reductions`: of the models themselves.
+  template <class Options>
+  Scoring(const Options& options, std::string_view split, const schema::Reductions& reductions,
+          graph::StageContext& context)
+      : session(dist::single_session(context, 0)),
+        clips(batches::open_clips(context, options.dataset)),
+        frontend_options(batches::with_stats(options.frontend, context)),
+        frontend(frontend_options, {}),
+        how(predict_options(options.eval, session, context)),
+        rows(scored_rows(clips, split, context, how.batch_size)),
+        models(load::load_models(context, {options.model, frontend_options, reductions}, clips,
+                                 session.device)) {}
+
+  Predictions predict(const std::vector<uint32_t>& some) const {
+    return evaluate::predict(load::pointers(models), frontend, frontend_options, clips, some, how);
+  }
+
+  dist::Session session;
+  batches::Clips clips;
+  schema::FrontendOptions frontend_options;
+  frontend::Frontend frontend;
+  PredictOptions how;
+  std::vector<uint32_t> rows;
+  std::vector<load::LoadedModel> models;
+};
+
 std::vector<std::string> ids_of(const batches::Clips& clips, const std::vector<uint32_t>& rows) {
   std::vector<std::string> ids;
   for (const uint32_t row : rows) ids.emplace_back(clips.shards->id(row));
@@ -151,24 +179,17 @@ void finish_evaluation(const Evaluated& one, const Predictions& predictions, Sco
 void evaluate_pass(const std::vector<Evaluated>& all) {
   const schema::EvaluateStageOptions& options = *all.front().options;
   graph::StageContext& context = *all.front().context;
-  const dist::Session session = dist::single_session(context, 0);
-  const batches::Clips clips = batches::open_clips(context, options.dataset);
-  const schema::FrontendOptions frontend_options = batches::with_stats(options.frontend, context);
-  const frontend::Frontend frontend(frontend_options, {});
   ScoredSplit scored;
   scored.split = recipe::enum_name(options.eval.split);
-  PredictOptions how = predict_options(options.eval, session, context);
-  const std::vector<uint32_t> rows = scored_rows(clips, scored.split, context, how.batch_size);
-  const batches::InputSize size = batches::input_size(frontend_options, clips, rows);
-  const auto models =
-      load::load_models(context, {options.model, frontend_options, {}}, clips, session.device);
+  const Scoring with(options, scored.split, {}, context);
+  const batches::InputSize size = batches::input_size(with.frontend_options, with.clips, with.rows);
   if (all.size() > 1)
     context.say(fmt::format("{} evaluations of {} in one pass over {} clips", all.size(),
-                            names_of(models), rows.size()));
-  scored.model = names_of(models);
+                            names_of(with.models), with.rows.size()));
+  scored.model = names_of(with.models);
   std::vector<Reduced> ways;
   for (const Evaluated& one : all) {
-    ways.push_back(reducers_of(*one.options, models));
+    ways.push_back(reducers_of(*one.options, with.models));
     const bool reduces = std::any_of(ways.back().begin(), ways.back().end(),
                                      [](const auto& reducers) { return !reducers.empty(); });
     one.options->each([&](std::string_view section, const auto& reducer) {
@@ -178,11 +199,13 @@ void evaluate_pass(const std::vector<Evaluated>& all) {
     });
   }
   const std::vector<Predictions> predictions =
-      predict_each(load::pointers(models), ways, frontend, frontend_options, clips, rows, how);
-  scored.ids = ids_of(clips, rows);
-  scored.classes = clips.class_list();
+      predict_each(load::pointers(with.models), ways, with.frontend, with.frontend_options,
+                   with.clips, with.rows, with.how);
+  scored.ids = ids_of(with.clips, with.rows);
+  scored.classes = with.clips.class_list();
   for (size_t i = 0; i < all.size(); ++i)
-    finish_evaluation(all[i], predictions[i], scored, models, ways[i].front(), size, session);
+    finish_evaluation(all[i], predictions[i], scored, with.models, ways[i].front(), size,
+                      with.session);
 }
 
 }  // namespace
@@ -206,44 +229,30 @@ void run_evaluate_many(std::span<const schema::EvaluateStageOptions* const> opti
 }
 
 void run_embed(const schema::EmbedStageOptions& options, graph::StageContext& context) {
-  const dist::Session session = dist::single_session(context, 0);
-  const batches::Clips clips = batches::open_clips(context, options.dataset);
-  const schema::FrontendOptions frontend_options = batches::with_stats(options.frontend, context);
-  const frontend::Frontend frontend(frontend_options, {});
-  PredictOptions how = predict_options(options.eval, session, context);
-  how.embeddings = true;
-  const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
-  const auto models = load::load_models(
-      context, {options.model, frontend_options, options.reductions()}, clips, session.device);
-  const Predictions predictions =
-      predict(load::pointers(models), frontend, frontend_options, clips, rows, how);
+  Scoring with(options, options.split, options.reductions(), context);
+  with.how.embeddings = true;
+  const Predictions predictions = with.predict(with.rows);
   ScoreFile file;
   file.dataset = "embeddings";
-  file.ids = ids_of(clips, rows);
+  file.ids = ids_of(with.clips, with.rows);
   file.width = predictions.embeddings.size(1);
   file.values = floats(predictions.embeddings);
-  file.texts = {{"split", options.split}, {"model", names_of(models)}};
+  file.texts = {{"split", options.split}, {"model", names_of(with.models)}};
   write_scores(context.output / "embeddings.h5", file);
-  context.sink->summary("rows", static_cast<double>(rows.size()), metric::unit_of("rows"));
+  context.sink->summary("rows", static_cast<double>(with.rows.size()), metric::unit_of("rows"));
 }
 
 void run_teach(const schema::TeachStageOptions& options, graph::StageContext& context) {
-  const dist::Session session = dist::single_session(context, 0);
-  const batches::Clips clips = batches::open_clips(context, options.dataset);
-  const schema::FrontendOptions frontend_options = batches::with_stats(options.frontend, context);
-  const frontend::Frontend frontend(frontend_options, {});
-  PredictOptions how = predict_options(options.eval, session, context);
-  const std::vector<uint32_t> rows = scored_rows(clips, options.split, context, how.batch_size);
-  const auto models = load::load_models(
-      context, {options.model, frontend_options, options.reductions()}, clips, session.device);
+  Scoring with(options, options.split, options.reductions(), context);
+  const std::vector<uint32_t>& rows = with.rows;
 
   ScoreFile file;
-  file.ids = ids_of(clips, rows);
-  for (const auto& [id, name] : clips.class_list()) {
+  file.ids = ids_of(with.clips, rows);
+  for (const auto& [id, name] : with.clips.class_list()) {
     file.class_ids.push_back(id);
     file.class_names.push_back(name);
   }
-  file.width = clips.classes();
+  file.width = with.clips.classes();
   // In blocks that stay when the stage is stopped: a large set takes hours.
   constexpr size_t kBlock = 8192;
   for (size_t begin = 0; begin < rows.size(); begin += kBlock) {
@@ -255,13 +264,12 @@ void run_teach(const schema::TeachStageOptions& options, graph::StageContext& co
     if (std::filesystem::exists(part)) {
       scores = read_scores(part);
     } else {
-      how.progress = [&](int64_t done, int64_t) {
+      with.how.progress = [&](int64_t done, int64_t) {
         context.progress("clips", static_cast<double>(begin) + static_cast<double>(done),
                          static_cast<double>(rows.size()));
       };
-      const Predictions predictions =
-          predict(load::pointers(models), frontend, frontend_options, clips, block, how);
-      scores.ids = ids_of(clips, block);
+      const Predictions predictions = with.predict(block);
+      scores.ids = ids_of(with.clips, block);
       scores.width = file.width;
       scores.values = floats(predictions.logits);
       scores.targets = floats(predictions.targets);
@@ -277,7 +285,7 @@ void run_teach(const schema::TeachStageOptions& options, graph::StageContext& co
   }
   ScoredSplit scored;
   scored.ids = file.ids;
-  scored.classes = clips.class_list();
+  scored.classes = with.clips.class_list();
   scored.logits = file.values;
   scored.targets = file.targets;
   scored.mask = file.mask;
@@ -287,7 +295,8 @@ void run_teach(const schema::TeachStageOptions& options, graph::StageContext& co
   std::string keys;
   for (const graph::StageInput* input : context.inputs_of("checkpoint"))
     keys += (keys.empty() ? "" : " ") + input->key;
-  file.texts = {{"split", options.split}, {"teacher", names_of(models)}, {"teacher_keys", keys}};
+  file.texts = {
+      {"split", options.split}, {"teacher", names_of(with.models)}, {"teacher_keys", keys}};
   file.numbers = evaluation.metrics;
   write_scores(context.output / "logits.h5", file);
   for (const auto& entry : std::filesystem::directory_iterator(context.output))
