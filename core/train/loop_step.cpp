@@ -54,11 +54,11 @@ std::optional<StepResult> Loop::attempt(const Place& place, int64_t micro) {
   at::Tensor norm;
   if (scale_.on()) {
     values.gradient_fault = scale_.unscale(optimiser_.tensors());
+    if (options_.train.clip_norm > 0) norm = optimiser_.gradient_norm();
   } else {
     norm = optimiser_.gradient_norm();
     values.gradient_fault = at::isfinite(norm).logical_not().to(at::kFloat).view({1});
   }
-  if (scale_.on() && options_.train.clip_norm > 0) norm = optimiser_.gradient_norm();
   if (result.logged) values.gradient_norms = optimiser_.gradient_norms();
   if (!waits()) {
     update_unread(std::move(result), std::move(values), norm);
