@@ -15,6 +15,7 @@
 #include "core/graph/given_output.h"
 #include "core/graph/uses.h"
 #include "core/recipe/section_of.h"
+#include "core/schema/reductions.h"
 #include "core/schema/sections.h"
 #include "tracker/provenance.h"
 
@@ -62,7 +63,9 @@ std::map<std::string, recipe::Value> resolved_keys(const recipe::View& view,
   add(view.build<schema::AugmentOptions>());
   add(view.build<schema::SamplerOptions>());
   add(view.build<schema::ModelOptions>());
-  add(view.build<schema::TomeOptions>());
+#define XP_REDUCER(section, Options) add(view.build<schema::Options>());
+#include "core/schema/reducers.inc"
+#undef XP_REDUCER
   add(view.build<schema::PatchoutOptions>());
   add(view.build<schema::KdOptions>());
   add(view.build<schema::PretrainOptions>());
@@ -79,7 +82,12 @@ std::set<std::string> sections_of(const recipe::Stage& stage) {
   std::set<std::string> out;
   const graph::StageKindInfo* info = graph::find_stage_kind(stage.kind);
   std::istringstream words(info == nullptr ? "" : info->sections);
-  for (std::string word; words >> word;) out.insert(word.substr(0, word.find('.')));
+  for (std::string word; words >> word;) {
+    if (word == "reducers")
+      for (const std::string_view section : schema::reducer_sections()) out.emplace(section);
+    else
+      out.insert(word.substr(0, word.find('.')));
+  }
   return out;
 }
 

@@ -73,8 +73,7 @@ bool reads(const recipe::View& view, std::string_view section, std::string_view 
   if (section == "patchout" || is_reducer(section)) {
     const recipe::Value* arch = view.find("model", "arch");
     const std::string* name = arch == nullptr ? nullptr : arch->get<std::string>();
-    const auto family = name == nullptr ? std::nullopt : ModelOptions::parse_kind(*name);
-    return !family || is_transformer(*family);
+    return name == nullptr || may_have_tokens(*name);
   }
   if (section == "kd" && key != "enabled") {
     const recipe::Value* enabled = view.find("kd", "enabled");

@@ -1,11 +1,18 @@
 #include "core/schema/reductions.h"
 
+#include "core/schema/model.h"
+
 namespace xp::schema {
 
 bool Reductions::any() const {
   bool some = false;
   each([&](std::string_view, const auto& options) { some = some || options.any(); });
   return some;
+}
+
+bool may_have_tokens(std::string_view arch) {
+  const auto family = ModelOptions::parse_kind(arch);
+  return !family || is_transformer(*family);
 }
 
 std::vector<std::string_view> reducer_sections() {

@@ -55,6 +55,10 @@ struct Reductions {
   bool any() const;
 };
 
+/// False for an architecture without tokens. One that is not known before its checkpoint is opened
+/// may have some.
+bool may_have_tokens(std::string_view arch);
+
 /// Names of the sections, in order.
 std::vector<std::string_view> reducer_sections();
 

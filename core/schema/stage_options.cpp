@@ -44,15 +44,9 @@ T training_part(const recipe::View& view) {
   return out;
 }
 
-/// False for CNNs. A model that is not known before its checkpoint is opened may have tokens.
-bool has_tokens(const ModelOptions& model) {
-  const auto family = ModelOptions::parse_kind(model.arch);
-  return !family || is_transformer(*family);
-}
-
 /// The sections of the reducers where the model has tokens.
 Reductions reductions_for(const recipe::View& view, const ModelOptions& model) {
-  if (!has_tokens(model)) return {};
+  if (!may_have_tokens(model.arch)) return {};
   return Reductions::made_by([&]<class Options>(std::type_identity<Options>) {
     return std::optional<Options>(view.build<Options>());
   });
@@ -115,7 +109,7 @@ PretrainStageOptions PretrainStageOptions::configure(const recipe::View& view) {
 TrainStageOptions TrainStageOptions::configure(const recipe::View& view) {
   auto out = training_part<TrainStageOptions>(view);
   static_cast<Reductions&>(out) = reductions_for(view, out.model);
-  if (has_tokens(out.model)) {
+  if (may_have_tokens(out.model.arch)) {
     auto patchout = view.build<PatchoutOptions>();
     if (patchout.any()) out.patchout = patchout;
   }
