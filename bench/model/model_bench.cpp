@@ -17,6 +17,7 @@
 #include "bench/model/bench.h"
 #include "core/model/attention.h"
 #include "core/model/block.h"
+#include "core/model/reduce/tome.h"
 #include "core/model/registry.h"
 #include "core/model/trunk.h"
 #include "core/schema/model.h"
